@@ -33,7 +33,7 @@ export async function readTree(directory: string): Promise<FileTree> {
 /** The paths at which `actual` is not `expected`, sorted: missing, superfluous or different. */
 export function drift(expected: FileTree, actual: FileTree): string[] {
   const paths = new Set([...expected.keys(), ...actual.keys()]);
-  return [...paths].filter((file) => expected.get(file) !== actual.get(file)).sort();
+  return [...paths].filter((file) => expected.get(file) !== actual.get(file)).toSorted();
 }
 
 /** Makes `directory` hold exactly `tree`. Files that are already right are left alone, for the sake of watchers. */

@@ -22,3 +22,108 @@ export * from './enums.ts';
  * 
  */
 export type Org = Prisma.OrgModel
+/**
+ * Model OrgHead
+ * 
+ */
+export type OrgHead = Prisma.OrgHeadModel
+/**
+ * Model Event
+ * 
+ */
+export type Event = Prisma.EventModel
+/**
+ * Model Member
+ * 
+ */
+export type Member = Prisma.MemberModel
+/**
+ * Model Team
+ * 
+ */
+export type Team = Prisma.TeamModel
+/**
+ * Model TeamMember
+ * 
+ */
+export type TeamMember = Prisma.TeamMemberModel
+/**
+ * Model ApiKey
+ * 
+ */
+export type ApiKey = Prisma.ApiKeyModel
+/**
+ * Model Idempotency
+ * The first answer to a POST that carried an Idempotency-Key, per API key.
+ */
+export type Idempotency = Prisma.IdempotencyModel
+/**
+ * Model Repo
+ * 
+ */
+export type Repo = Prisma.RepoModel
+/**
+ * Model Loop
+ * 
+ */
+export type Loop = Prisma.LoopModel
+/**
+ * Model LoopVersion
+ * 
+ */
+export type LoopVersion = Prisma.LoopVersionModel
+/**
+ * Model Run
+ * 
+ */
+export type Run = Prisma.RunModel
+/**
+ * Model Iteration
+ * 
+ */
+export type Iteration = Prisma.IterationModel
+/**
+ * Model Lease
+ * 
+ */
+export type Lease = Prisma.LeaseModel
+/**
+ * Model LeaseKey
+ * One row per path or pattern of a lease that has not ended: the index that narrows candidates.
+ */
+export type LeaseKey = Prisma.LeaseKeyModel
+/**
+ * Model Policy
+ * 
+ */
+export type Policy = Prisma.PolicyModel
+/**
+ * Model PolicyVersion
+ * 
+ */
+export type PolicyVersion = Prisma.PolicyVersionModel
+/**
+ * Model Decision
+ * 
+ */
+export type Decision = Prisma.DecisionModel
+/**
+ * Model Approval
+ * 
+ */
+export type Approval = Prisma.ApprovalModel
+/**
+ * Model Vote
+ * 
+ */
+export type Vote = Prisma.VoteModel
+/**
+ * Model Halt
+ * 
+ */
+export type Halt = Prisma.HaltModel
+/**
+ * Model AgentSession
+ * What an agent hook knows of a session beside its run: the worktree root of each agent in it.
+ */
+export type AgentSession = Prisma.AgentSessionModel

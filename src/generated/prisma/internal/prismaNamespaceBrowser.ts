@@ -51,7 +51,28 @@ export const AnyNull = runtime.AnyNull
 
 
 export const ModelName = {
-  Org: 'Org'
+  Org: 'Org',
+  OrgHead: 'OrgHead',
+  Event: 'Event',
+  Member: 'Member',
+  Team: 'Team',
+  TeamMember: 'TeamMember',
+  ApiKey: 'ApiKey',
+  Idempotency: 'Idempotency',
+  Repo: 'Repo',
+  Loop: 'Loop',
+  LoopVersion: 'LoopVersion',
+  Run: 'Run',
+  Iteration: 'Iteration',
+  Lease: 'Lease',
+  LeaseKey: 'LeaseKey',
+  Policy: 'Policy',
+  PolicyVersion: 'PolicyVersion',
+  Decision: 'Decision',
+  Approval: 'Approval',
+  Vote: 'Vote',
+  Halt: 'Halt',
+  AgentSession: 'AgentSession'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -72,10 +93,328 @@ export type TransactionIsolationLevel = (typeof TransactionIsolationLevel)[keyof
 
 export const OrgScalarFieldEnum = {
   id: 'id',
-  slug: 'slug'
+  slug: 'slug',
+  name: 'name',
+  settings: 'settings',
+  createdAt: 'createdAt'
 } as const
 
 export type OrgScalarFieldEnum = (typeof OrgScalarFieldEnum)[keyof typeof OrgScalarFieldEnum]
+
+
+export const OrgHeadScalarFieldEnum = {
+  orgId: 'orgId',
+  seq: 'seq',
+  policyVersion: 'policyVersion',
+  haltEpoch: 'haltEpoch',
+  hash: 'hash'
+} as const
+
+export type OrgHeadScalarFieldEnum = (typeof OrgHeadScalarFieldEnum)[keyof typeof OrgHeadScalarFieldEnum]
+
+
+export const EventScalarFieldEnum = {
+  orgId: 'orgId',
+  seq: 'seq',
+  at: 'at',
+  kind: 'kind',
+  actor: 'actor',
+  subject: 'subject',
+  data: 'data',
+  hash: 'hash'
+} as const
+
+export type EventScalarFieldEnum = (typeof EventScalarFieldEnum)[keyof typeof EventScalarFieldEnum]
+
+
+export const MemberScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  name: 'name',
+  email: 'email',
+  createdAt: 'createdAt'
+} as const
+
+export type MemberScalarFieldEnum = (typeof MemberScalarFieldEnum)[keyof typeof MemberScalarFieldEnum]
+
+
+export const TeamScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  name: 'name',
+  createdAt: 'createdAt'
+} as const
+
+export type TeamScalarFieldEnum = (typeof TeamScalarFieldEnum)[keyof typeof TeamScalarFieldEnum]
+
+
+export const TeamMemberScalarFieldEnum = {
+  orgId: 'orgId',
+  teamId: 'teamId',
+  memberId: 'memberId'
+} as const
+
+export type TeamMemberScalarFieldEnum = (typeof TeamMemberScalarFieldEnum)[keyof typeof TeamMemberScalarFieldEnum]
+
+
+export const ApiKeyScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  name: 'name',
+  role: 'role',
+  memberId: 'memberId',
+  loopId: 'loopId',
+  hash: 'hash',
+  createdAt: 'createdAt',
+  expiresAt: 'expiresAt',
+  revokedAt: 'revokedAt',
+  lastUsedAt: 'lastUsedAt'
+} as const
+
+export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
+
+
+export const IdempotencyScalarFieldEnum = {
+  orgId: 'orgId',
+  keyId: 'keyId',
+  key: 'key',
+  operation: 'operation',
+  fingerprint: 'fingerprint',
+  status: 'status',
+  response: 'response',
+  sealed: 'sealed',
+  createdAt: 'createdAt'
+} as const
+
+export type IdempotencyScalarFieldEnum = (typeof IdempotencyScalarFieldEnum)[keyof typeof IdempotencyScalarFieldEnum]
+
+
+export const RepoScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  name: 'name',
+  caseSensitive: 'caseSensitive',
+  createdAt: 'createdAt'
+} as const
+
+export type RepoScalarFieldEnum = (typeof RepoScalarFieldEnum)[keyof typeof RepoScalarFieldEnum]
+
+
+export const LoopScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  ownerId: 'ownerId',
+  ownerKind: 'ownerKind',
+  teamId: 'teamId',
+  repoId: 'repoId',
+  name: 'name',
+  version: 'version',
+  digest: 'digest',
+  definition: 'definition',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type LoopScalarFieldEnum = (typeof LoopScalarFieldEnum)[keyof typeof LoopScalarFieldEnum]
+
+
+export const LoopVersionScalarFieldEnum = {
+  orgId: 'orgId',
+  loopId: 'loopId',
+  version: 'version',
+  digest: 'digest',
+  definition: 'definition',
+  createdAt: 'createdAt'
+} as const
+
+export type LoopVersionScalarFieldEnum = (typeof LoopVersionScalarFieldEnum)[keyof typeof LoopVersionScalarFieldEnum]
+
+
+export const RunScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  loopId: 'loopId',
+  loopVersion: 'loopVersion',
+  repoId: 'repoId',
+  epoch: 'epoch',
+  status: 'status',
+  trigger: 'trigger',
+  branch: 'branch',
+  worktree: 'worktree',
+  sessionId: 'sessionId',
+  traceparent: 'traceparent',
+  iteration: 'iteration',
+  usage: 'usage',
+  checkpoint: 'checkpoint',
+  outcome: 'outcome',
+  startedBy: 'startedBy',
+  startedAt: 'startedAt',
+  lastBeatAt: 'lastBeatAt',
+  endedAt: 'endedAt'
+} as const
+
+export type RunScalarFieldEnum = (typeof RunScalarFieldEnum)[keyof typeof RunScalarFieldEnum]
+
+
+export const IterationScalarFieldEnum = {
+  orgId: 'orgId',
+  runId: 'runId',
+  number: 'number',
+  startedAt: 'startedAt',
+  endedAt: 'endedAt',
+  facts: 'facts'
+} as const
+
+export type IterationScalarFieldEnum = (typeof IterationScalarFieldEnum)[keyof typeof IterationScalarFieldEnum]
+
+
+export const LeaseScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  repoId: 'repoId',
+  runId: 'runId',
+  loopId: 'loopId',
+  fence: 'fence',
+  mode: 'mode',
+  paths: 'paths',
+  patterns: 'patterns',
+  purpose: 'purpose',
+  ttlSeconds: 'ttlSeconds',
+  approvalId: 'approvalId',
+  grantedAt: 'grantedAt',
+  expiresAt: 'expiresAt',
+  endedAt: 'endedAt',
+  endReason: 'endReason'
+} as const
+
+export type LeaseScalarFieldEnum = (typeof LeaseScalarFieldEnum)[keyof typeof LeaseScalarFieldEnum]
+
+
+export const LeaseKeyScalarFieldEnum = {
+  orgId: 'orgId',
+  repoId: 'repoId',
+  leaseId: 'leaseId',
+  ordinal: 'ordinal',
+  kind: 'kind',
+  key: 'key',
+  tail: 'tail'
+} as const
+
+export type LeaseKeyScalarFieldEnum = (typeof LeaseKeyScalarFieldEnum)[keyof typeof LeaseKeyScalarFieldEnum]
+
+
+export const PolicyScalarFieldEnum = {
+  orgId: 'orgId',
+  name: 'name',
+  draftSource: 'draftSource',
+  draftFormat: 'draftFormat',
+  draftUpdatedAt: 'draftUpdatedAt',
+  publishedVersion: 'publishedVersion',
+  createdAt: 'createdAt'
+} as const
+
+export type PolicyScalarFieldEnum = (typeof PolicyScalarFieldEnum)[keyof typeof PolicyScalarFieldEnum]
+
+
+export const PolicyVersionScalarFieldEnum = {
+  orgId: 'orgId',
+  name: 'name',
+  version: 'version',
+  source: 'source',
+  format: 'format',
+  document: 'document',
+  publishedAt: 'publishedAt',
+  publishedBy: 'publishedBy',
+  orgVersion: 'orgVersion',
+  rollbackOf: 'rollbackOf'
+} as const
+
+export type PolicyVersionScalarFieldEnum = (typeof PolicyVersionScalarFieldEnum)[keyof typeof PolicyVersionScalarFieldEnum]
+
+
+export const DecisionScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  at: 'at',
+  action: 'action',
+  subject: 'subject',
+  actor: 'actor',
+  runId: 'runId',
+  loopId: 'loopId',
+  outcome: 'outcome',
+  ungoverned: 'ungoverned',
+  rules: 'rules',
+  shadow: 'shadow',
+  policyVersion: 'policyVersion',
+  approvalId: 'approvalId',
+  digest: 'digest'
+} as const
+
+export type DecisionScalarFieldEnum = (typeof DecisionScalarFieldEnum)[keyof typeof DecisionScalarFieldEnum]
+
+
+export const ApprovalScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  digest: 'digest',
+  status: 'status',
+  action: 'action',
+  subject: 'subject',
+  requirements: 'requirements',
+  rules: 'rules',
+  reason: 'reason',
+  decisionId: 'decisionId',
+  runId: 'runId',
+  loopId: 'loopId',
+  requesterId: 'requesterId',
+  ownerId: 'ownerId',
+  createdAt: 'createdAt',
+  expiresAt: 'expiresAt',
+  settledAt: 'settledAt',
+  spentAt: 'spentAt',
+  spentBy: 'spentBy'
+} as const
+
+export type ApprovalScalarFieldEnum = (typeof ApprovalScalarFieldEnum)[keyof typeof ApprovalScalarFieldEnum]
+
+
+export const VoteScalarFieldEnum = {
+  orgId: 'orgId',
+  approvalId: 'approvalId',
+  principalId: 'principalId',
+  verdict: 'verdict',
+  comment: 'comment',
+  at: 'at'
+} as const
+
+export type VoteScalarFieldEnum = (typeof VoteScalarFieldEnum)[keyof typeof VoteScalarFieldEnum]
+
+
+export const HaltScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  scopeKind: 'scopeKind',
+  scopeId: 'scopeId',
+  reason: 'reason',
+  createdAt: 'createdAt',
+  createdBy: 'createdBy',
+  liftedAt: 'liftedAt',
+  liftedBy: 'liftedBy'
+} as const
+
+export type HaltScalarFieldEnum = (typeof HaltScalarFieldEnum)[keyof typeof HaltScalarFieldEnum]
+
+
+export const AgentSessionScalarFieldEnum = {
+  orgId: 'orgId',
+  runId: 'runId',
+  agentId: 'agentId',
+  root: 'root',
+  source: 'source',
+  updatedAt: 'updatedAt'
+} as const
+
+export type AgentSessionScalarFieldEnum = (typeof AgentSessionScalarFieldEnum)[keyof typeof AgentSessionScalarFieldEnum]
 
 
 export const SortOrder = {
@@ -86,10 +425,42 @@ export const SortOrder = {
 export type SortOrder = (typeof SortOrder)[keyof typeof SortOrder]
 
 
+export const JsonNullValueInput = {
+  JsonNull: JsonNull
+} as const
+
+export type JsonNullValueInput = (typeof JsonNullValueInput)[keyof typeof JsonNullValueInput]
+
+
+export const NullableJsonNullValueInput = {
+  DbNull: DbNull,
+  JsonNull: JsonNull
+} as const
+
+export type NullableJsonNullValueInput = (typeof NullableJsonNullValueInput)[keyof typeof NullableJsonNullValueInput]
+
+
 export const QueryMode = {
   default: 'default',
   insensitive: 'insensitive'
 } as const
 
 export type QueryMode = (typeof QueryMode)[keyof typeof QueryMode]
+
+
+export const JsonNullValueFilter = {
+  DbNull: DbNull,
+  JsonNull: JsonNull,
+  AnyNull: AnyNull
+} as const
+
+export type JsonNullValueFilter = (typeof JsonNullValueFilter)[keyof typeof JsonNullValueFilter]
+
+
+export const NullsOrder = {
+  first: 'first',
+  last: 'last'
+} as const
+
+export type NullsOrder = (typeof NullsOrder)[keyof typeof NullsOrder]
 

@@ -27,16 +27,23 @@ export type AggregateOrg = {
 export type OrgMinAggregateOutputType = {
   id: string | null
   slug: string | null
+  name: string | null
+  createdAt: Date | null
 }
 
 export type OrgMaxAggregateOutputType = {
   id: string | null
   slug: string | null
+  name: string | null
+  createdAt: Date | null
 }
 
 export type OrgCountAggregateOutputType = {
   id: number
   slug: number
+  name: number
+  settings: number
+  createdAt: number
   _all: number
 }
 
@@ -44,16 +51,23 @@ export type OrgCountAggregateOutputType = {
 export type OrgMinAggregateInputType = {
   id?: true
   slug?: true
+  name?: true
+  createdAt?: true
 }
 
 export type OrgMaxAggregateInputType = {
   id?: true
   slug?: true
+  name?: true
+  createdAt?: true
 }
 
 export type OrgCountAggregateInputType = {
   id?: true
   slug?: true
+  name?: true
+  settings?: true
+  createdAt?: true
   _all?: true
 }
 
@@ -132,6 +146,9 @@ export type OrgGroupByArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs
 export type OrgGroupByOutputType = {
   id: string
   slug: string
+  name: string
+  settings: runtime.JsonValue
+  createdAt: Date
   _count: OrgCountAggregateOutputType | null
   _min: OrgMinAggregateOutputType | null
   _max: OrgMaxAggregateOutputType | null
@@ -158,11 +175,17 @@ export type OrgWhereInput = {
   NOT?: Prisma.OrgWhereInput | Prisma.OrgWhereInput[]
   id?: Prisma.UuidFilter<"Org"> | string
   slug?: Prisma.StringFilter<"Org"> | string
+  name?: Prisma.StringFilter<"Org"> | string
+  settings?: Prisma.JsonFilter<"Org">
+  createdAt?: Prisma.DateTimeFilter<"Org"> | Date | string
 }
 
 export type OrgOrderByWithRelationInput = {
   id?: Prisma.SortOrder
   slug?: Prisma.SortOrder
+  name?: Prisma.SortOrder
+  settings?: Prisma.SortOrder
+  createdAt?: Prisma.SortOrder
 }
 
 export type OrgWhereUniqueInput = Prisma.AtLeast<{
@@ -171,11 +194,17 @@ export type OrgWhereUniqueInput = Prisma.AtLeast<{
   AND?: Prisma.OrgWhereInput | Prisma.OrgWhereInput[]
   OR?: Prisma.OrgWhereInput[]
   NOT?: Prisma.OrgWhereInput | Prisma.OrgWhereInput[]
+  name?: Prisma.StringFilter<"Org"> | string
+  settings?: Prisma.JsonFilter<"Org">
+  createdAt?: Prisma.DateTimeFilter<"Org"> | Date | string
 }, "id" | "slug">
 
 export type OrgOrderByWithAggregationInput = {
   id?: Prisma.SortOrder
   slug?: Prisma.SortOrder
+  name?: Prisma.SortOrder
+  settings?: Prisma.SortOrder
+  createdAt?: Prisma.SortOrder
   _count?: Prisma.OrgCountOrderByAggregateInput
   _max?: Prisma.OrgMaxOrderByAggregateInput
   _min?: Prisma.OrgMinOrderByAggregateInput
@@ -187,60 +216,95 @@ export type OrgScalarWhereWithAggregatesInput = {
   NOT?: Prisma.OrgScalarWhereWithAggregatesInput | Prisma.OrgScalarWhereWithAggregatesInput[]
   id?: Prisma.UuidWithAggregatesFilter<"Org"> | string
   slug?: Prisma.StringWithAggregatesFilter<"Org"> | string
+  name?: Prisma.StringWithAggregatesFilter<"Org"> | string
+  settings?: Prisma.JsonWithAggregatesFilter<"Org">
+  createdAt?: Prisma.DateTimeWithAggregatesFilter<"Org"> | Date | string
 }
 
 export type OrgCreateInput = {
   id: string
   slug: string
+  name: string
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  createdAt: Date | string
 }
 
 export type OrgUncheckedCreateInput = {
   id: string
   slug: string
+  name: string
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  createdAt: Date | string
 }
 
 export type OrgUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   slug?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
 export type OrgUncheckedUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   slug?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
 export type OrgCreateManyInput = {
   id: string
   slug: string
+  name: string
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  createdAt: Date | string
 }
 
 export type OrgUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   slug?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
 export type OrgUncheckedUpdateManyInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   slug?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
 export type OrgCountOrderByAggregateInput = {
   id?: Prisma.SortOrder
   slug?: Prisma.SortOrder
+  name?: Prisma.SortOrder
+  settings?: Prisma.SortOrder
+  createdAt?: Prisma.SortOrder
 }
 
 export type OrgMaxOrderByAggregateInput = {
   id?: Prisma.SortOrder
   slug?: Prisma.SortOrder
+  name?: Prisma.SortOrder
+  createdAt?: Prisma.SortOrder
 }
 
 export type OrgMinOrderByAggregateInput = {
   id?: Prisma.SortOrder
   slug?: Prisma.SortOrder
+  name?: Prisma.SortOrder
+  createdAt?: Prisma.SortOrder
 }
 
 export type StringFieldUpdateOperationsInput = {
   set?: string
+}
+
+export type DateTimeFieldUpdateOperationsInput = {
+  set?: Date | string
 }
 
 
@@ -248,24 +312,36 @@ export type StringFieldUpdateOperationsInput = {
 export type OrgSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
   slug?: boolean
+  name?: boolean
+  settings?: boolean
+  createdAt?: boolean
 }, ExtArgs["result"]["org"]>
 
 export type OrgSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
   slug?: boolean
+  name?: boolean
+  settings?: boolean
+  createdAt?: boolean
 }, ExtArgs["result"]["org"]>
 
 export type OrgSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
   slug?: boolean
+  name?: boolean
+  settings?: boolean
+  createdAt?: boolean
 }, ExtArgs["result"]["org"]>
 
 export type OrgSelectScalar = {
   id?: boolean
   slug?: boolean
+  name?: boolean
+  settings?: boolean
+  createdAt?: boolean
 }
 
-export type OrgOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "slug", ExtArgs["result"]["org"]>
+export type OrgOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "slug" | "name" | "settings" | "createdAt", ExtArgs["result"]["org"]>
 
 export type $OrgPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Org"
@@ -273,6 +349,9 @@ export type $OrgPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
     slug: string
+    name: string
+    settings: runtime.JsonValue
+    createdAt: Date
   }, ExtArgs["result"]["org"]>
   composites: {}
 }
@@ -698,6 +777,9 @@ export interface Prisma__OrgClient<T, Null = never, ExtArgs extends runtime.Type
 export interface OrgFieldRefs {
   readonly id: Prisma.FieldRef<"Org", 'String'>
   readonly slug: Prisma.FieldRef<"Org", 'String'>
+  readonly name: Prisma.FieldRef<"Org", 'String'>
+  readonly settings: Prisma.FieldRef<"Org", 'Json'>
+  readonly createdAt: Prisma.FieldRef<"Org", 'DateTime'>
 }
     
 
