@@ -2197,6 +2197,7 @@ export const IdempotencyScalarFieldEnum = {
   status: 'status',
   response: 'response',
   sealed: 'sealed',
+  fence: 'fence',
   createdAt: 'createdAt'
 } as const
 

@@ -183,6 +183,7 @@ export const IdempotencyScalarFieldEnum = {
   status: 'status',
   response: 'response',
   sealed: 'sealed',
+  fence: 'fence',
   createdAt: 'createdAt'
 } as const
 

@@ -28,10 +28,12 @@ export type AggregateIdempotency = {
 
 export type IdempotencyAvgAggregateOutputType = {
   status: number | null
+  fence: number | null
 }
 
 export type IdempotencySumAggregateOutputType = {
   status: number | null
+  fence: bigint | null
 }
 
 export type IdempotencyMinAggregateOutputType = {
@@ -43,6 +45,7 @@ export type IdempotencyMinAggregateOutputType = {
   status: number | null
   response: string | null
   sealed: runtime.Bytes | null
+  fence: bigint | null
   createdAt: Date | null
 }
 
@@ -55,6 +58,7 @@ export type IdempotencyMaxAggregateOutputType = {
   status: number | null
   response: string | null
   sealed: runtime.Bytes | null
+  fence: bigint | null
   createdAt: Date | null
 }
 
@@ -67,6 +71,7 @@ export type IdempotencyCountAggregateOutputType = {
   status: number
   response: number
   sealed: number
+  fence: number
   createdAt: number
   _all: number
 }
@@ -74,10 +79,12 @@ export type IdempotencyCountAggregateOutputType = {
 
 export type IdempotencyAvgAggregateInputType = {
   status?: true
+  fence?: true
 }
 
 export type IdempotencySumAggregateInputType = {
   status?: true
+  fence?: true
 }
 
 export type IdempotencyMinAggregateInputType = {
@@ -89,6 +96,7 @@ export type IdempotencyMinAggregateInputType = {
   status?: true
   response?: true
   sealed?: true
+  fence?: true
   createdAt?: true
 }
 
@@ -101,6 +109,7 @@ export type IdempotencyMaxAggregateInputType = {
   status?: true
   response?: true
   sealed?: true
+  fence?: true
   createdAt?: true
 }
 
@@ -113,6 +122,7 @@ export type IdempotencyCountAggregateInputType = {
   status?: true
   response?: true
   sealed?: true
+  fence?: true
   createdAt?: true
   _all?: true
 }
@@ -212,6 +222,7 @@ export type IdempotencyGroupByOutputType = {
   status: number
   response: string | null
   sealed: runtime.Bytes | null
+  fence: bigint | null
   createdAt: Date
   _count: IdempotencyCountAggregateOutputType | null
   _avg: IdempotencyAvgAggregateOutputType | null
@@ -247,6 +258,7 @@ export type IdempotencyWhereInput = {
   status?: Prisma.IntFilter<"Idempotency"> | number
   response?: Prisma.StringNullableFilter<"Idempotency"> | string | null
   sealed?: Prisma.BytesNullableFilter<"Idempotency"> | runtime.Bytes | null
+  fence?: Prisma.BigIntNullableFilter<"Idempotency"> | bigint | number | null
   createdAt?: Prisma.DateTimeFilter<"Idempotency"> | Date | string
 }
 
@@ -259,6 +271,7 @@ export type IdempotencyOrderByWithRelationInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrderInput | Prisma.SortOrder
   sealed?: Prisma.SortOrderInput | Prisma.SortOrder
+  fence?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
@@ -275,6 +288,7 @@ export type IdempotencyWhereUniqueInput = Prisma.AtLeast<{
   status?: Prisma.IntFilter<"Idempotency"> | number
   response?: Prisma.StringNullableFilter<"Idempotency"> | string | null
   sealed?: Prisma.BytesNullableFilter<"Idempotency"> | runtime.Bytes | null
+  fence?: Prisma.BigIntNullableFilter<"Idempotency"> | bigint | number | null
   createdAt?: Prisma.DateTimeFilter<"Idempotency"> | Date | string
 }, "orgId_keyId_key">
 
@@ -287,6 +301,7 @@ export type IdempotencyOrderByWithAggregationInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrderInput | Prisma.SortOrder
   sealed?: Prisma.SortOrderInput | Prisma.SortOrder
+  fence?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   _count?: Prisma.IdempotencyCountOrderByAggregateInput
   _avg?: Prisma.IdempotencyAvgOrderByAggregateInput
@@ -307,6 +322,7 @@ export type IdempotencyScalarWhereWithAggregatesInput = {
   status?: Prisma.IntWithAggregatesFilter<"Idempotency"> | number
   response?: Prisma.StringNullableWithAggregatesFilter<"Idempotency"> | string | null
   sealed?: Prisma.BytesNullableWithAggregatesFilter<"Idempotency"> | runtime.Bytes | null
+  fence?: Prisma.BigIntNullableWithAggregatesFilter<"Idempotency"> | bigint | number | null
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"Idempotency"> | Date | string
 }
 
@@ -319,6 +335,7 @@ export type IdempotencyCreateInput = {
   status: number
   response?: string | null
   sealed?: runtime.Bytes | null
+  fence?: bigint | number | null
   createdAt: Date | string
 }
 
@@ -331,6 +348,7 @@ export type IdempotencyUncheckedCreateInput = {
   status: number
   response?: string | null
   sealed?: runtime.Bytes | null
+  fence?: bigint | number | null
   createdAt: Date | string
 }
 
@@ -343,6 +361,7 @@ export type IdempotencyUpdateInput = {
   status?: Prisma.IntFieldUpdateOperationsInput | number
   response?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  fence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -355,6 +374,7 @@ export type IdempotencyUncheckedUpdateInput = {
   status?: Prisma.IntFieldUpdateOperationsInput | number
   response?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  fence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -367,6 +387,7 @@ export type IdempotencyCreateManyInput = {
   status: number
   response?: string | null
   sealed?: runtime.Bytes | null
+  fence?: bigint | number | null
   createdAt: Date | string
 }
 
@@ -379,6 +400,7 @@ export type IdempotencyUpdateManyMutationInput = {
   status?: Prisma.IntFieldUpdateOperationsInput | number
   response?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  fence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -391,6 +413,7 @@ export type IdempotencyUncheckedUpdateManyInput = {
   status?: Prisma.IntFieldUpdateOperationsInput | number
   response?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  fence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -409,11 +432,13 @@ export type IdempotencyCountOrderByAggregateInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrder
   sealed?: Prisma.SortOrder
+  fence?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
 export type IdempotencyAvgOrderByAggregateInput = {
   status?: Prisma.SortOrder
+  fence?: Prisma.SortOrder
 }
 
 export type IdempotencyMaxOrderByAggregateInput = {
@@ -425,6 +450,7 @@ export type IdempotencyMaxOrderByAggregateInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrder
   sealed?: Prisma.SortOrder
+  fence?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
@@ -437,11 +463,13 @@ export type IdempotencyMinOrderByAggregateInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrder
   sealed?: Prisma.SortOrder
+  fence?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
 export type IdempotencySumOrderByAggregateInput = {
   status?: Prisma.SortOrder
+  fence?: Prisma.SortOrder
 }
 
 export type IntFieldUpdateOperationsInput = {
@@ -456,6 +484,14 @@ export type NullableBytesFieldUpdateOperationsInput = {
   set?: runtime.Bytes | null
 }
 
+export type NullableBigIntFieldUpdateOperationsInput = {
+  set?: bigint | number | null
+  increment?: bigint | number
+  decrement?: bigint | number
+  multiply?: bigint | number
+  divide?: bigint | number
+}
+
 
 
 export type IdempotencySelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -467,6 +503,7 @@ export type IdempotencySelect<ExtArgs extends runtime.Types.Extensions.InternalA
   status?: boolean
   response?: boolean
   sealed?: boolean
+  fence?: boolean
   createdAt?: boolean
 }, ExtArgs["result"]["idempotency"]>
 
@@ -479,6 +516,7 @@ export type IdempotencySelectCreateManyAndReturn<ExtArgs extends runtime.Types.E
   status?: boolean
   response?: boolean
   sealed?: boolean
+  fence?: boolean
   createdAt?: boolean
 }, ExtArgs["result"]["idempotency"]>
 
@@ -491,6 +529,7 @@ export type IdempotencySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.E
   status?: boolean
   response?: boolean
   sealed?: boolean
+  fence?: boolean
   createdAt?: boolean
 }, ExtArgs["result"]["idempotency"]>
 
@@ -503,10 +542,11 @@ export type IdempotencySelectScalar = {
   status?: boolean
   response?: boolean
   sealed?: boolean
+  fence?: boolean
   createdAt?: boolean
 }
 
-export type IdempotencyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "keyId" | "key" | "operation" | "fingerprint" | "status" | "response" | "sealed" | "createdAt", ExtArgs["result"]["idempotency"]>
+export type IdempotencyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "keyId" | "key" | "operation" | "fingerprint" | "status" | "response" | "sealed" | "fence" | "createdAt", ExtArgs["result"]["idempotency"]>
 
 export type $IdempotencyPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Idempotency"
@@ -526,6 +566,10 @@ export type $IdempotencyPayload<ExtArgs extends runtime.Types.Extensions.Interna
      * Set when the answer held a secret: AES-256-GCM under the caller's own bearer token.
      */
     sealed: runtime.Bytes | null
+    /**
+     * The fence of the lease in the answer: known only once the head row is locked.
+     */
+    fence: bigint | null
     createdAt: Date
   }, ExtArgs["result"]["idempotency"]>
   composites: {}
@@ -958,6 +1002,7 @@ export interface IdempotencyFieldRefs {
   readonly status: Prisma.FieldRef<"Idempotency", 'Int'>
   readonly response: Prisma.FieldRef<"Idempotency", 'String'>
   readonly sealed: Prisma.FieldRef<"Idempotency", 'Bytes'>
+  readonly fence: Prisma.FieldRef<"Idempotency", 'BigInt'>
   readonly createdAt: Prisma.FieldRef<"Idempotency", 'DateTime'>
 }
     
