@@ -1,0 +1,88 @@
+import pg from 'pg';
+
+/** The role every connection works as: it owns nothing and cannot bypass row-level security. */
+export const APP_ROLE = 'signalbox_app';
+
+const SECOND_MS = 1000;
+
+/**
+ * Settings for the connections of the hot path. Plans cached while a table was small would stay sequential scans, so
+ * the planner may use index scans only. The timeouts bound how long a paused server can hold an org's rows.
+ */
+const HOT_SETTINGS: Readonly<Record<string, string>> = {
+  enable_seqscan: 'off',
+  enable_bitmapscan: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  jit: 'off',
+  lock_timeout: `${SECOND_MS}`,
+  statement_timeout: `${3 * SECOND_MS}`,
+  idle_in_transaction_session_timeout: `${SECOND_MS}`,
+};
+
+const ORDINARY_SETTINGS: Readonly<Record<string, string>> = {
+  jit: 'off',
+  lock_timeout: `${3 * SECOND_MS}`,
+  statement_timeout: `${10 * SECOND_MS}`,
+  idle_in_transaction_session_timeout: `${5 * SECOND_MS}`,
+};
+
+export interface Pools {
+  /** For Prisma and short raw reads. */
+  readonly ordinary: pg.Pool;
+  /** For hot batches: pipelined, one-second timeouts. */
+  readonly hot: pg.Pool;
+  /** A connection of its own for LISTEN. */
+  listener(): pg.Client;
+  end(): Promise<void>;
+}
+
+/** Opens no connection yet. `onError` hears of idle connections that break (a restarted database): not fatal. */
+export function createPools(url: string, onError: (error: Error) => void, size = { ordinary: 10, hot: 8 }): Pools {
+  const base = {
+    connectionString: url,
+    application_name: 'signalbox',
+    connectionTimeoutMillis: 5 * SECOND_MS,
+    keepAlive: true,
+  };
+  const ordinary = new pg.Pool({ ...base, max: size.ordinary, options: startupOptions(ORDINARY_SETTINGS) });
+  const hot = new pg.Pool({
+    ...base,
+    max: size.hot,
+    pipeline: true,
+    options: startupOptions(HOT_SETTINGS),
+  } as pg.PoolConfig);
+  for (const pool of [ordinary, hot]) pool.on('error', onError);
+  return {
+    ordinary,
+    hot,
+    listener: () => new pg.Client({ ...base, options: startupOptions({}) }),
+    end: async () => {
+      await Promise.all([ordinary.end(), hot.end()]);
+    },
+  };
+}
+
+function startupOptions(settings: Readonly<Record<string, string>>): string {
+  return Object.entries({ role: APP_ROLE, ...settings })
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ');
+}
+
+/**
+ * Refuses to serve as a role that row-level security does not bind. Called once at start.
+ * @throws Error with one line that says what is wrong.
+ */
+export async function checkAppRole(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query<{ name: string; bypasses: boolean; owned: string }>(
+    `SELECT current_user AS name, r.rolsuper OR r.rolbypassrls AS bypasses,
+       (SELECT count(*) FROM pg_class c WHERE c.relowner = r.oid) AS owned
+     FROM pg_roles r WHERE r.rolname = current_user`,
+  );
+  const role = rows[0];
+  if (role === undefined || role.name !== APP_ROLE)
+    throw new Error(`expected to work as role ${APP_ROLE}, not ${role?.name}`);
+  if (role.bypasses)
+    throw new Error(`role ${APP_ROLE} can bypass row-level security: revoke SUPERUSER and BYPASSRLS from it`);
+  if (role.owned !== '0') throw new Error(`role ${APP_ROLE} owns ${role.owned} relations: it must own none`);
+}

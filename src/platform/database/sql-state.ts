@@ -1,0 +1,37 @@
+/** Raised by our own SQL functions; see the migrations. */
+export const KEY_NOT_VALID = 'SB401';
+export const DECIDED_UNDER_STALE_HEAD = 'SB001';
+export const UNIQUE_VIOLATION = '23505';
+
+/** Errors after which the same transaction, tried again from its start, may well succeed. */
+const TRANSIENT = new Set(['40001', '40P01', '55P03', DECIDED_UNDER_STALE_HEAD]);
+
+/** The SQLSTATE of an error thrown by `pg` or, wrapped, by Prisma; null for anything else. */
+export function sqlState(error: unknown): string | null {
+  if (typeof error !== 'object' || error === null) return null;
+  const { code, meta, cause } = error as {
+    code?: unknown;
+    meta?: { code?: unknown; driverAdapterError?: unknown };
+    cause?: unknown;
+  };
+  const original = (error as { originalCode?: unknown }).originalCode;
+  if (typeof original === 'string') return original;
+  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^P\d{4}$/.test(code)) return code;
+  if (code === 'P2002') return UNIQUE_VIOLATION;
+  if (code === 'P2034') return '40001';
+  return sqlState(meta?.driverAdapterError) ?? sqlState(cause);
+}
+
+export function isTransient(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== null && TRANSIENT.has(state);
+}
+
+/** True when the connection, not the statement, failed: whether a COMMIT took effect is then unknown. */
+export function isConnectionLoss(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state !== null) return state.startsWith('08') || state.startsWith('57P');
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code === 'string' && /^(ECONN|EPIPE|ETIMEDOUT|EHOST)/.test(code)) return true;
+  return error instanceof Error && /Connection terminated|connection.*closed|timeout expired/i.test(error.message);
+}

@@ -1,0 +1,85 @@
+/** One refused part of a request: where it stands, and why it was refused. */
+export interface ProblemDetail {
+  readonly path: string;
+  readonly reason: string;
+  readonly line?: number | null;
+  readonly column?: number | null;
+}
+
+export interface ProblemExtras {
+  readonly errors?: readonly ProblemDetail[];
+  readonly [member: string]: unknown;
+}
+
+/**
+ * An error that a client is told about, as RFC 9457 describes. `code` is stable and part of the contract; `detail` is a
+ * sentence for whoever reads it and may change. Anything thrown that is not a Problem is our failure: 500, and logged.
+ */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly status: number;
+  readonly code: string;
+  readonly extras: ProblemExtras;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    status: number,
+    code: string,
+    detail: string,
+    extras: ProblemExtras = {},
+    headers: Record<string, string> = {},
+  ) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.extras = extras;
+    this.headers = headers;
+  }
+
+  /** The body of the answer, `application/problem+json`. */
+  toBody(): Record<string, unknown> {
+    return {
+      type: 'about:blank',
+      title: TITLES[this.status] ?? 'Error',
+      status: this.status,
+      code: this.code,
+      detail: this.message,
+      ...this.extras,
+    };
+  }
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'Bad request',
+  401: 'Not authenticated',
+  403: 'Not allowed',
+  404: 'Not found',
+  405: 'Method not allowed',
+  409: 'Conflict',
+  413: 'Too large',
+  415: 'Unsupported media type',
+  422: 'Not acceptable as it stands',
+  429: 'Too many requests',
+  500: 'Internal error',
+  503: 'Not available',
+};
+
+/** 404, the same words for what does not exist and for what the caller may not see: the difference would tell. */
+export const notFound = (what: string): Problem => new Problem(404, 'not_found', `No such ${what}.`);
+
+export const unauthenticated = (detail: string): Problem =>
+  new Problem(401, 'unauthenticated', detail, {}, { 'www-authenticate': 'Bearer realm="signalbox"' });
+
+export const forbidden = (detail: string, code = 'forbidden'): Problem => new Problem(403, code, detail);
+
+export const conflict = (code: string, detail: string, extras?: ProblemExtras): Problem =>
+  new Problem(409, code, detail, extras);
+
+export const invalid = (code: string, detail: string, errors?: readonly ProblemDetail[]): Problem =>
+  new Problem(422, code, detail, errors === undefined ? {} : { errors });
+
+export const busy = (detail: string, retryAfterSeconds = 1): Problem =>
+  new Problem(429, 'too_many_requests', detail, {}, { 'retry-after': String(retryAfterSeconds) });
+
+export const unavailable = (detail: string): Problem =>
+  new Problem(503, 'unavailable', detail, {}, { 'retry-after': '1' });

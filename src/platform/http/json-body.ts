@@ -1,0 +1,58 @@
+import type { FastifyInstance } from 'fastify';
+import { Problem } from '../errors.ts';
+
+const SUSPECT_ESCAPE = /\\u(?:0000|d[89a-f])/i;
+
+/**
+ * Parses JSON bodies and refuses what PostgreSQL's jsonb cannot hold (NUL, lone surrogates), wherever it stands in the
+ * body: refused here it is a clear 422, refused there it would be a failed transaction. YAML arrives as text, to be
+ * parsed by whoever knows the document.
+ */
+export function registerBodyParsers(app: FastifyInstance): void {
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    const source = String(body);
+    // Some clients announce JSON and send nothing with a bodiless POST.
+    if (source.trim() === '') return done(null, undefined);
+    try {
+      done(null, parseJson(source));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  app.addContentTypeParser(
+    ['application/yaml', 'application/x-yaml', 'text/yaml'],
+    { parseAs: 'string' },
+    (_request, body, done) => done(null, String(body)),
+  );
+}
+
+/** @throws Problem 400 `malformed_json`, 422 `unsupported_character` */
+export function parseJson(source: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(source, refusePrototype);
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    throw new Problem(400, 'malformed_json', `The body is not JSON: ${(error as Error).message}`);
+  }
+  if (SUSPECT_ESCAPE.test(source) || !source.isWellFormed()) refuseUnstorable(value, '');
+  return value;
+}
+
+function refusePrototype(key: string, value: unknown): unknown {
+  if (key === '__proto__') throw new Problem(400, 'malformed_json', 'The body holds a member named __proto__.');
+  return value;
+}
+
+function refuseUnstorable(value: unknown, path: string): void {
+  if (typeof value === 'string') {
+    if (value.isWellFormed() && !value.includes('\0')) return;
+    throw new Problem(422, 'unsupported_character', `${path || 'The body'} holds NUL or a lone surrogate.`);
+  }
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, member] of Object.entries(value)) {
+    refuseUnstorable(key, path);
+    refuseUnstorable(member, path === '' ? key : `${path}.${key}`);
+  }
+}

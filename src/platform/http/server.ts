@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import websocket from '@fastify/websocket';
+import type { RawServerDefault } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import {
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import { answerErrors } from './errors.ts';
+import { registerBodyParsers } from './json-body.ts';
+import { problemSchema } from './schemas.ts';
+
+/** Fastify with our types: schemas are zod, in and out. */
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** Who may call a route before its role is even looked at. */
+export type Access = 'org' | 'root' | 'public' | 'agent-hook';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Default `org`: a valid API key whose role has the operation. */
+    access?: Access;
+  }
+  interface FastifySchema {
+    operationId?: string;
+    summary?: string;
+    description?: string;
+    tags?: readonly string[];
+    hide?: boolean;
+  }
+}
+
+export const BODY_LIMIT_BYTES = 1024 * 1024;
+
+/** An HTTP server without routes: parsing, validation, problems, OpenAPI. */
+export async function createHttpServer(options: { logger: FastifyBaseLogger; version: string }): Promise<App> {
+  const app = Fastify({
+    loggerInstance: options.logger,
+    bodyLimit: BODY_LIMIT_BYTES,
+    genReqId: () => randomUUID(),
+    disableRequestLogging: true,
+    routerOptions: { maxParamLength: 300 },
+    // A drain must not wait for idle keep-alive connections.
+    forceCloseConnections: 'idle',
+    requestTimeout: 120_000,
+  }).withTypeProvider<ZodTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  registerBodyParsers(app);
+  answerErrors(app);
+  app.addHook('onRoute', (route) => {
+    if (route.schema === undefined || route.schema.hide === true) return;
+    // Every operation may answer with a problem; said once, here.
+    route.schema.response = {
+      ...(route.schema.response as object),
+      default: { description: 'A problem.', content: { 'application/problem+json': { schema: problemSchema } } },
+    };
+  });
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Signalbox',
+        version: options.version,
+        description: 'Coordinates coding-agent loops: leases, decisions, approvals, one log.',
+      },
+      components: {
+        securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' }, rootKey: { type: 'http', scheme: 'bearer' } },
+      },
+      security: [{ apiKey: [] }],
+    },
+    transform: jsonSchemaTransform,
+    transformObject: jsonSchemaTransformObject,
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await app.register(websocket, { options: { maxPayload: 64 * 1024 } });
+  return app;
+}
