@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { PrismaPg } from '@prisma/adapter-pg';
+import {
+  bindMigrationAwareSqlAdapterFactory,
+  type SqlDriverAdapter,
+  type SqlMigrationAwareDriverAdapterFactory,
+} from '@prisma/driver-adapter-utils';
+import type { SchemaEngine } from '@prisma/schema-engine-wasm';
+import type { Pool } from 'pg';
+
+/** Executes an SQL script that the engine hands over, all of it or nothing. */
+export type ExecuteScript = (script: string) => Promise<unknown>;
+
+/**
+ * Prisma's schema engine as WebAssembly, on connections of `pool`, which stays the caller's to end. The `prisma`
+ * command would fetch the same engine as a binary from the network.
+ */
+export async function createSchemaEngine(
+  pool: Pool,
+  execute: ExecuteScript = (script) => pool.query(script),
+): Promise<SchemaEngine> {
+  const bindings = await loadBindings();
+  return bindings.SchemaEngine.new(
+    { datamodels: undefined },
+    () => {},
+    bindMigrationAwareSqlAdapterFactory(wholeScripts(pool, execute)),
+  );
+}
+
+/** The engine's input for a schema or database it should leave nothing out of. */
+export const NO_FILTERS = { externalTables: [], externalEnums: [] };
+
+type Bindings = typeof import('@prisma/schema-engine-wasm/schema_engine_bg') & {
+  __wbg_set_wasm(exports: EngineExports): void;
+};
+
+interface EngineExports {
+  __wbindgen_start(): void;
+}
+
+/** The one call needed of what the `dom` library would declare. */
+interface WebAssemblyApi {
+  instantiate(binary: Uint8Array, imports: Record<string, unknown>): Promise<{ instance: { exports: EngineExports } }>;
+}
+
+let bindingsOnce: Promise<Bindings> | undefined;
+
+/** The WebAssembly is instantiated once a process (tens of milliseconds); a failure is not kept. */
+function loadBindings(): Promise<Bindings> {
+  bindingsOnce ??= instantiate().catch((error: unknown) => {
+    bindingsOnce = undefined;
+    throw error;
+  });
+  return bindingsOnce;
+}
+
+/** What the package's own entry does, except that Node 20 cannot import a `.wasm` file. */
+async function instantiate(): Promise<Bindings> {
+  const bindings = (await import('@prisma/schema-engine-wasm/schema_engine_bg')) as Bindings;
+  const entry = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
+  const binary = await readFile(path.join(path.dirname(entry), 'schema_engine_bg.wasm'));
+  const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyApi };
+  const { instance } = await WebAssembly.instantiate(binary, { './schema_engine_bg.js': bindings });
+  bindings.__wbg_set_wasm(instance.exports);
+  instance.exports.__wbindgen_start();
+  return bindings;
+}
+
+/**
+ * The adapter cuts a script at every semicolon, also those inside a function's body or a string, and runs the pieces
+ * one by one. Sent whole, a script parses as PostgreSQL parses it, and is one transaction: it happens or it does not.
+ */
+function wholeScripts(pool: Pool, execute: ExecuteScript): SqlMigrationAwareDriverAdapterFactory {
+  const factory = new PrismaPg(pool);
+  const whole = (adapter: SqlDriverAdapter): SqlDriverAdapter => {
+    adapter.executeScript = async (script) => {
+      await execute(script);
+    };
+    return adapter;
+  };
+  return {
+    provider: factory.provider,
+    adapterName: factory.adapterName,
+    connect: async () => whole(await factory.connect()),
+    connectToShadowDb: () => factory.connectToShadowDb(),
+  };
+}
