@@ -1,0 +1,84 @@
+import { activityRoutes, EventLog } from './modules/activity/index.ts';
+import {
+  ApiKeyService,
+  Authenticator,
+  controlAccess,
+  identityRoutes,
+  OrgService,
+  PeopleService,
+  readRoles,
+} from './modules/identity/index.ts';
+import type { Clock } from './platform/clock.ts';
+import { CommitSignal } from './platform/database/commit-signal.ts';
+import { Database } from './platform/database/database.ts';
+import type { Pools } from './platform/database/pools.ts';
+import { healthRoutes } from './platform/http/health.ts';
+import { type App, createHttpServer } from './platform/http/server.ts';
+import type { Logger } from './platform/logger.ts';
+import { createInstruments, fastifyTelemetry, type Telemetry } from './platform/telemetry/index.ts';
+
+export interface AppDeps {
+  readonly pools: Pools;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly version: string;
+  readonly rootKey: string | undefined;
+}
+
+export interface Signalbox {
+  readonly app: App;
+  readonly services: { readonly orgs: OrgService; readonly people: PeopleService; readonly apiKeys: ApiKeyService };
+  /** Starts what runs beside requests. Until then, nothing has touched the database. */
+  start(): Promise<void>;
+  /** Refuses new work, lets what is under way finish, wakes whoever waits. The pools stay the caller's to end. */
+  close(): Promise<void>;
+}
+
+/** The only place where things are wired. Opens no connection and starts no timer by itself. */
+export async function buildApp(deps: AppDeps): Promise<Signalbox> {
+  const { pools, logger, clock, telemetry } = deps;
+  const draining = new AbortController();
+  const signal = new CommitSignal(pools.listener, pools.ordinary, logger);
+  const db = new Database(pools.ordinary, signal);
+  const instruments = createInstruments(telemetry.meter);
+  const app = await createHttpServer({ logger, version: deps.version });
+  await app.register(fastifyTelemetry(telemetry));
+  const authenticator = new Authenticator(pools.ordinary, db, clock);
+  controlAccess(app, { authenticator, roles: readRoles(), rootKey: deps.rootKey });
+
+  const services = { orgs: new OrgService(db), people: new PeopleService(db), apiKeys: new ApiKeyService(db) };
+  const log = new EventLog(db);
+  healthRoutes(app, { pool: pools.ordinary, telemetry, draining: draining.signal });
+  await app.register(
+    async (api) => {
+      const scope = api as App;
+      identityRoutes(scope, services);
+      activityRoutes(scope, { log, signal });
+    },
+    { prefix: '/api/v1' },
+  );
+
+  const unobserve = [observe('ordinary', pools.ordinary), observe('hot', pools.hot)];
+  function observe(name: string, pool: Pools['hot']): () => void {
+    const max = pool.options.max ?? 10;
+    return instruments.observePool(name, () => ({
+      idle: pool.idleCount,
+      used: pool.totalCount - pool.idleCount,
+      pending: pool.waitingCount,
+      max,
+    }));
+  }
+  return {
+    app,
+    services,
+    start: () => signal.start(),
+    close: async () => {
+      draining.abort(new Error('the server is shutting down'));
+      await app.close();
+      for (const stop of unobserve) stop();
+      await signal.close();
+      await db.close();
+    },
+  };
+}

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import type { Event } from '../../generated/prisma/client.ts';
+import type { Database } from '../../platform/database/database.ts';
+import { time, uuid } from '../../platform/http/schemas.ts';
+import type { Principal } from '../../platform/principal.ts';
+
+export const eventView = z
+  .object({
+    seq: z.int().describe('1, 2, 3 … in the org, in commit order, without a gap.'),
+    at: time(),
+    kind: z.string(),
+    actor: z.object({
+      kind: z.enum(['member', 'key', 'system']),
+      id: uuid(),
+      keyId: uuid().nullable(),
+      role: z.string(),
+    }),
+    subject: z.object({ kind: z.string(), id: z.string() }),
+    data: z.record(z.string(), z.unknown()),
+    hash: z
+      .string()
+      .describe(
+        "Hex. SHA-256 of the previous event's hash, seq as 8 bytes big-endian, and the SHA-256 of the canonical JSON of {actor, at, data, kind, subject}.",
+      ),
+  })
+  .meta({ id: 'Event' });
+
+export type EventView = z.output<typeof eventView>;
+
+/** The org's append-only log, read in order. */
+export class EventLog {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /**
+   * Events after `after`, oldest first, at most `limit`. A writer holds the org's head row until it has committed, so
+   * what is visible never has a hole that is filled later: the last seq read is a safe place to go on from.
+   * @throws Problem 401 when the key was revoked meanwhile
+   */
+  async after(principal: Principal, after: number, limit: number): Promise<EventView[]> {
+    return this.#db.read(principal, async (tx) => {
+      const rows = await tx.db.event.findMany({
+        where: { orgId: tx.orgId, seq: { gt: after } },
+        orderBy: { seq: 'asc' },
+        take: limit,
+      });
+      return rows.map(viewEvent);
+    });
+  }
+}
+
+function viewEvent(event: Event): EventView {
+  return {
+    seq: Number(event.seq),
+    at: event.at.toISOString(),
+    kind: event.kind,
+    actor: event.actor as EventView['actor'],
+    subject: event.subject as EventView['subject'],
+    data: event.data as EventView['data'],
+    hash: Buffer.from(event.hash).toString('hex'),
+  };
+}

@@ -1,0 +1,2 @@
+export { EventLog, type EventView } from './event-log.ts';
+export { activityRoutes } from './routes.ts';

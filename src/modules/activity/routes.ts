@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import type { CommitSignal } from '../../platform/database/commit-signal.ts';
+import { principalOf } from '../../platform/http/request.ts';
+import { MAX_LIMIT } from '../../platform/http/schemas.ts';
+import type { App } from '../../platform/http/server.ts';
+import { type EventLog, eventView } from './event-log.ts';
+import { streamEvents } from './live-feed.ts';
+
+const query = z.object({
+  after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(100),
+});
+
+const answer = z.object({
+  items: z.array(eventView),
+  nextCursor: z.string().nullable().describe('The `after` of the next page; null when the log ends here.'),
+});
+
+/** GET /events: a page of the log as JSON, or, asked to upgrade, the log from there on, one event a message. */
+export function activityRoutes(app: App, deps: { log: EventLog; signal: CommitSignal }): void {
+  app.route({
+    method: 'GET',
+    url: '/events',
+    schema: {
+      operationId: 'listEvents',
+      tags: ['activity'],
+      summary: 'The activity log in order, as JSON or over WebSocket',
+      querystring: query,
+      response: { 200: answer },
+    },
+    handler: async (request) => {
+      const { after, limit } = request.query;
+      const items = await deps.log.after(principalOf(request), after, limit);
+      return { items, nextCursor: items.length === limit ? String(items.at(-1)!.seq) : null };
+    },
+    wsHandler: (socket, request) => {
+      const parsed = query.safeParse(request.query);
+      if (!parsed.success) return socket.close(1008, 'after must be a whole number');
+      const feed = {
+        principal: principalOf(request),
+        after: parsed.data.after,
+        log: deps.log,
+        signal: deps.signal,
+        logger: request.log,
+      };
+      streamEvents(socket, feed);
+    },
+  });
+}
