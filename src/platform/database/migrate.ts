@@ -99,14 +99,7 @@ async function bringUpToDate(
     const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList: migrations, filters: NO_FILTERS });
     log.info({ migrations: appliedMigrationNames }, 'database migrated');
   } catch (error) {
-    if (scripts.refused === null) throw explained(error);
-    const { migration, error: refusal } = scripts.refused;
-    await engine.markMigrationRolledBack({ migrationName: migration });
-    throw new MigrationError(
-      'failed',
-      `migration ${migration} was refused and rolled back: ${oneLine(refusal)}`,
-      refusal,
-    );
+    throw scripts.failed === null ? explained(error) : await settleFailed(engine, scripts.failed);
   } finally {
     engine.free();
   }
