@@ -4,7 +4,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import websocket from '@fastify/websocket';
 import type { RawServerDefault } from 'fastify';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import {
   jsonSchemaTransform,
   jsonSchemaTransformObject,
@@ -50,7 +50,8 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
     loggerInstance: options.logger,
     bodyLimit: BODY_LIMIT_BYTES,
     genReqId: () => randomUUID(),
-    disableRequestLogging: true,
+    // Spans and metrics tell of every request; a line each would bury the log.
+    logController: new LogController({ disableRequestLogging: true }),
     routerOptions: { maxParamLength: 300 },
     // A drain must not wait for idle keep-alive connections.
     forceCloseConnections: 'idle',
@@ -84,7 +85,12 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
     transform: jsonSchemaTransform,
     transformObject: jsonSchemaTransformObject,
   });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await app.register(async (docs) => {
+    docs.addHook('onRoute', (route) => {
+      route.config = { ...route.config, access: 'public' };
+    });
+    await docs.register(swaggerUi, { routePrefix: '/docs' });
+  });
   await app.register(websocket, { options: { maxPayload: 64 * 1024 } });
   return app;
 }
