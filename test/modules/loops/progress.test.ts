@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type GuardrailInput, guardrailSignal, type IterationFacts } from '../../../src/modules/loops/progress.ts';
 
@@ -16,6 +16,7 @@ function signal(input: Partial<GuardrailInput>) {
   return [value, ...reasons.map(({ code }) => code)];
 }
 
+const at = (ms: number) => new Date(startedAt.getTime() + ms);
 const trees = (...hashes: string[]): IterationFacts[] => hashes.map((treeHash, i) => ({ number: i + 1, treeHash }));
 const failing = (...sets: string[][]): IterationFacts[] =>
   sets.map((failingChecks, i) => ({ number: i + 1, treeHash: `t${i}`, failingChecks }));
@@ -43,7 +44,6 @@ describe('max_iterations', () => {
 describe('max_duration', () => {
   it('stops when it is reached', () => {
     const guardrails = { maxDurationSeconds: 60 };
-    const at = (ms: number) => new Date(startedAt.getTime() + ms);
     expect(signal({ guardrails, now: at(59_999) })).toEqual(['continue']);
     expect(signal({ guardrails, now: at(60_000) })).toEqual(['stop', 'max_duration_reached']);
   });

@@ -26,24 +26,27 @@ const readBudgets: Read = (value, at, report) => {
 };
 
 function readBudget(value: unknown, at: SourcePath, report: Report): Budget | undefined {
-  const written = isRecord(value) ? withPeriod(value) : writtenBudget(value);
-  if (!written) {
-    report.error(at, 'must be an amount such as $5/run, $20/day or 5, or a mapping of usd and per');
-    return undefined;
-  }
-  if (written['usd'] === undefined) report.error(at, 'needs an amount of USD, as usd');
-  const result = budgetSchema.safeParse(readObject(written, at, BUDGET_FIELDS, report));
+  const budget = isRecord(value) ? readBudgetObject(value, at, report) : readWrittenBudget(value, at, report);
+  const result = budgetSchema.safeParse(budget);
   return result.success ? result.data : undefined;
 }
 
-function withPeriod(value: Record<string, unknown>): Record<string, unknown> {
-  return { ...value, per: value['per'] ?? 'run' };
+function readBudgetObject(value: Record<string, unknown>, at: SourcePath, report: Report): Record<string, unknown> {
+  if ((value['usd'] ?? null) === null) report.error(at, 'needs an amount of USD, as usd');
+  return { per: 'run', ...readObject(value, at, BUDGET_FIELDS, report) };
 }
 
-function writtenBudget(value: unknown): Record<string, unknown> | undefined {
-  if (typeof value === 'number') return { usd: value, per: 'run' };
+function readWrittenBudget(value: unknown, at: SourcePath, report: Report): Record<string, unknown> {
   const match = typeof value === 'string' ? AMOUNT.exec(value.trim()) : null;
-  return match ? { usd: amountOf(match), per: (match[3] ?? 'run').toLowerCase() } : undefined;
+  if (!match && typeof value !== 'number') {
+    report.error(at, 'must be an amount such as $5/run, $20/day or 5, or a mapping of usd and per');
+    return {};
+  }
+  const { usd, per } = budgetSchema.shape;
+  return {
+    usd: checked(usd)(match ? amountOf(match) : value, at, report),
+    per: checked(per)((match?.[3] ?? 'run').toLowerCase(), at, report),
+  };
 }
 
 function amountOf(match: RegExpExecArray): number {

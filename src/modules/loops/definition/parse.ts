@@ -63,7 +63,7 @@ const readScope: Read = (value, at, report) => {
 function checkPattern(pattern: unknown, at: readonly (string | number)[], report: Report): void {
   if (typeof pattern !== 'string') return;
   const parsed = parsePattern(pattern);
-  if (!parsed.ok) report.error(at, `is an invalid pattern: ${parsed.error.message}`);
+  if (!parsed.ok) report.error(at, `is an invalid pattern: ${parsed.problem.detail}`);
 }
 
 const ignored: Read = (_value, at, report) =>

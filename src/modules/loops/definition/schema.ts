@@ -19,7 +19,7 @@ export const triggerSchema = z.looseObject({
 export const budgetSchema = z.looseObject({
   usd: z
     .number({ error: 'must be an amount of USD' })
-    .max(MAX_USD, `must be at most ${MAX_USD} USD`)
+    .max(MAX_USD, { error: `must be at most ${MAX_USD} USD`, abort: true })
     .refine((usd) => microsOfAmount(usd) !== undefined, 'must be 0 or more, to the micro-dollar at the finest'),
   per: z.enum(['run', 'day', 'month'], { error: 'must be run, day or month' }),
 });

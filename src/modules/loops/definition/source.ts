@@ -23,7 +23,8 @@ export function readSource(text: string, format: 'yaml' | 'json'): SourceResult 
     merge: format === 'yaml',
     resolveKnownTags: false,
     prettyErrors: false,
-    logLevel: 'silent',
+    // 'silent' would also leave out the error about several documents.
+    logLevel: 'error',
   });
   const found = format === 'yaml' ? yamlErrors(document, lines) : duplicateKeys(document, lines);
   if (found.length > 0) return refused(found);

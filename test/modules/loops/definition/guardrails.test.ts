@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseLoopDefinition } from '../../../../src/modules/loops/definition/index.ts';
 import { formatMicros, microsOfAmount, microsOfCost } from '../../../../src/modules/loops/definition/money.ts';
