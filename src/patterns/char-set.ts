@@ -1,0 +1,152 @@
+import { foldEntries } from './fold.ts';
+
+/** Inclusive ranges of code points. */
+export type Ranges = readonly (readonly [low: number, high: number])[];
+
+/** A set of code points that a path may hold. */
+export interface CharSet {
+  /** Members below U+0080, one bit each. */
+  readonly ascii: readonly [number, number, number, number];
+  /** Sorted, disjoint, neither `/` nor anything a path may not hold (see {@link CharSet.slash}). */
+  readonly ranges: Ranges;
+  /** Whether `/` is a member too. Only the set behind `**` has it. */
+  readonly slash: boolean;
+  /** The member that reads best in a witness, `.` only if there is no other; -1 if there is none but `/`. */
+  readonly favourite: number;
+}
+
+export const SLASH = 0x2f;
+export const DOT = 0x2e;
+const MAX = 0x10ffff;
+
+/** Control characters, surrogates, and the separator, which is no member of any segment. */
+const FORBIDDEN: Ranges = [
+  [0x00, 0x1f],
+  [SLASH, SLASH],
+  [0x7f, 0x9f],
+  [0xd800, 0xdfff],
+];
+const SEGMENT: Ranges = complement(FORBIDDEN);
+
+/** ASCII in the order a reader likes it, then some letters that compose with nothing. */
+const PREFERRED = points(
+  'axbcdefghijklmnopqrstuvwyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_-+=~@#%,;:()!$&^\'"<>|[]{}?* `\\éñжλ中あ한😀',
+);
+
+/** What `?` and `*` run over: a code point of one segment. */
+export const NOT_SLASH: CharSet = makeSet(SEGMENT, false);
+/** What `**` runs over. */
+export const ANY: CharSet = makeSet(SEGMENT, true);
+
+/**
+ * The set of a class `[…]`. With `folded`, the set of folded code points: membership is then asked of a folded
+ * path, and `[!x]` excludes `X` as well.
+ */
+export function classSet(ranges: Ranges, negated: boolean, folded: boolean): CharSet {
+  const written = folded ? foldRanges(ranges) : merge(ranges);
+  const meant = negated ? complement(folded ? merge([...written, ...unfoldedPoints()]) : written) : written;
+  return makeSet(intersect(meant, SEGMENT), false);
+}
+
+export function hasPoint(set: CharSet, point: number): boolean {
+  if (point < 0x80) {
+    if (point === SLASH) return set.slash;
+    return ((set.ascii[point >> 5]! >>> (point & 31)) & 1) === 1;
+  }
+  let low = 0;
+  let high = set.ranges.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const [from, to] = set.ranges[middle]!;
+    if (point < from) high = middle - 1;
+    else if (point > to) low = middle + 1;
+    else return true;
+  }
+  return false;
+}
+
+/** The best member that two sets share, never `/`; -1 if there is none. */
+export function commonPoint(a: CharSet, b: CharSet): number {
+  if (a.ranges === SEGMENT) return b.favourite;
+  if (b.ranges === SEGMENT) return a.favourite;
+  return favouriteOf(intersect(a.ranges, b.ranges));
+}
+
+/** The ranges that two sets share, without `/`. */
+export function commonRanges(a: CharSet, b: CharSet): Ranges {
+  return a === b ? a.ranges : intersect(a.ranges, b.ranges);
+}
+
+function makeSet(ranges: Ranges, slash: boolean): CharSet {
+  const ascii: [number, number, number, number] = [0, 0, 0, 0];
+  for (const [from, to] of ranges) {
+    for (let point = from; point <= Math.min(to, 0x7f); point++) ascii[point >> 5]! |= 1 << (point & 31);
+  }
+  return { ascii, ranges, slash, favourite: favouriteOf(ranges) };
+}
+
+function favouriteOf(ranges: Ranges): number {
+  if (ranges.length === 0) return -1;
+  const inside = (point: number) => ranges.some(([from, to]) => point >= from && point <= to);
+  const preferred = PREFERRED.find(inside);
+  if (preferred !== undefined) return preferred;
+  return ranges.find(([from, to]) => from !== DOT || to !== DOT)?.[0] ?? DOT;
+}
+
+function foldRanges(ranges: Ranges): Ranges {
+  const sources: (readonly [number, number])[] = [];
+  const images: (readonly [number, number])[] = [];
+  for (const [from, to] of foldEntries()) {
+    if (!ranges.some(([low, high]) => from >= low && from <= high)) continue;
+    sources.push([from, from]);
+    images.push([to, to]);
+  }
+  return merge([...intersect(merge(ranges), complement(merge(sources))), ...images]);
+}
+
+/** Code points that no folded path holds. */
+function unfoldedPoints(): Ranges {
+  return [...foldEntries()].map(([from]) => [from, from] as const);
+}
+
+function merge(ranges: Ranges): Ranges {
+  const sorted = ranges.toSorted((a, b) => a[0] - b[0]);
+  const merged: [number, number][] = [];
+  for (const [from, to] of sorted) {
+    const last = merged.at(-1);
+    if (last !== undefined && from <= last[1] + 1) last[1] = Math.max(last[1], to);
+    else merged.push([from, to]);
+  }
+  return merged;
+}
+
+/** `ranges` sorted and disjoint. */
+function complement(ranges: Ranges): Ranges {
+  const rest: [number, number][] = [];
+  let next = 0;
+  for (const [from, to] of ranges) {
+    if (from > next) rest.push([next, from - 1]);
+    next = to + 1;
+  }
+  if (next <= MAX) rest.push([next, MAX]);
+  return rest;
+}
+
+/** Both sorted and disjoint. */
+function intersect(a: Ranges, b: Ranges): Ranges {
+  const both: [number, number][] = [];
+  let i = 0;
+  let j = 0;
+  while (i < a.length && j < b.length) {
+    const low = Math.max(a[i]![0], b[j]![0]);
+    const high = Math.min(a[i]![1], b[j]![1]);
+    if (low <= high) both.push([low, high]);
+    if (a[i]![1] < b[j]![1]) i++;
+    else j++;
+  }
+  return both;
+}
+
+function points(text: string): readonly number[] {
+  return Array.from(text, (character) => character.codePointAt(0)!);
+}

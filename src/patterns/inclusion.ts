@@ -1,0 +1,106 @@
+import type { Automaton } from './automaton.ts';
+import { ANY, DOT, hasPoint, SLASH } from './char-set.ts';
+import { statesAfter } from './simulation.ts';
+import { nextValidity, VALID_END, validityAfter } from './validity.ts';
+
+/** Transitions tried before giving up: what determinising one pattern costs is exponential at worst. */
+const WORK_MAX = 200_000;
+
+interface State {
+  readonly inner: number;
+  readonly validity: number;
+  /** All states that the outer automaton may be in, sorted. */
+  readonly outer: readonly number[];
+}
+
+/**
+ * Whether every valid path that `inner` accepts is accepted by `outer`. True is proven. False may also mean that
+ * the search grew too large, or that only spellings that are not NFC tell the two apart: a caller that relies on
+ * true then merely does more work.
+ */
+export function includes(outer: Automaton, inner: Automaton): boolean {
+  // With a longer literal beginning, `outer` demands text where `inner` has a choice.
+  if (!inner.prefix.startsWith(outer.prefix)) return false;
+  const alphabet = representatives([...labelsOf(outer), ...labelsOf(inner)]);
+  const outerStart = statesAfter(outer, inner.prefix, outer.prefix.length).toSorted((a, b) => a - b);
+  const validity = validityAfter(inner.prefix);
+  const queue: State[] = inner.starts.map((start) => ({ inner: start, validity, outer: outerStart }));
+  const seen = new Set(queue.map(keyOf));
+  let work = 0;
+  for (const state of queue) {
+    if (isCounterexample(outer, inner, state)) return false;
+    for (const next of successors(outer, inner, state, alphabet)) {
+      const key = keyOf(next);
+      if (seen.has(key)) continue;
+      seen.add(key);
+      queue.push(next);
+    }
+    work += alphabet.length * (1 + state.outer.length);
+    if (work > WORK_MAX) return false;
+  }
+  return true;
+}
+
+function keyOf(state: State): string {
+  return `${state.inner} ${state.validity} ${state.outer.join(',')}`;
+}
+
+function isCounterexample(outer: Automaton, inner: Automaton, state: State): boolean {
+  if (state.validity !== VALID_END || inner.accepts[state.inner] === 0) return false;
+  return !state.outer.some((one) => outer.accepts[one] === 1);
+}
+
+function successors(outer: Automaton, inner: Automaton, state: State, alphabet: readonly number[]): State[] {
+  const result: State[] = [];
+  for (const point of alphabet) {
+    const validity = nextValidity(state.validity, point);
+    if (validity < 0) continue;
+    const inners = step(inner, [state.inner], point);
+    if (inners.length === 0) continue;
+    const outers = step(outer, state.outer, point);
+    for (const target of inners) result.push({ inner: target, validity, outer: outers });
+  }
+  return result;
+}
+
+function step(automaton: Automaton, states: readonly number[], point: number): readonly number[] {
+  const next = new Set<number>();
+  for (const state of states) {
+    const end = automaton.first[state + 1]!;
+    for (let edge = automaton.first[state]!; edge < end; edge++) {
+      if (takes(automaton, automaton.labels[edge]!, point)) next.add(automaton.targets[edge]!);
+    }
+  }
+  return [...next].toSorted((a, b) => a - b);
+}
+
+function takes(automaton: Automaton, label: number, point: number): boolean {
+  return label >= 0 ? label === point : hasPoint(automaton.sets[~label]!, point);
+}
+
+type Membership = (point: number) => boolean;
+
+interface Label {
+  readonly bounds: readonly number[];
+  readonly has: Membership;
+}
+
+function labelsOf(automaton: Automaton): Label[] {
+  return [...new Set(automaton.labels)].map((label) => {
+    const ranges = label >= 0 ? [[label, label] as const] : automaton.sets[~label]!.ranges;
+    return { bounds: ranges.flatMap(([low, high]) => [low, high + 1]), has: (point) => takes(automaton, label, point) };
+  });
+}
+
+/** One code point for each set of code points that no label tells apart; `/` and `.` stand for themselves. */
+function representatives(labels: readonly Label[]): readonly number[] {
+  const bounds = new Set([...ANY.ranges.map(([low]) => low), SLASH, DOT, ...labels.flatMap((label) => label.bounds)]);
+  const chosen = new Map<string, number>();
+  for (const point of bounds) {
+    if (!hasPoint(ANY, point)) continue;
+    const own = point === SLASH || point === DOT ? String(point) : '';
+    const key = own + labels.map((label) => (label.has(point) ? '1' : '0')).join('');
+    if (!chosen.has(key)) chosen.set(key, point);
+  }
+  return [...chosen.values()];
+}

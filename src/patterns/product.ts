@@ -1,0 +1,149 @@
+import type { Automaton } from './automaton.ts';
+import { commonPoint, hasPoint, SLASH } from './char-set.ts';
+import { isNormal, normalWitness } from './normal-witness.ts';
+import { statesAfter } from './simulation.ts';
+import { nextValidity, VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
+
+/** Where two automata stand once the literal text that both demand is consumed. */
+export interface Meeting {
+  readonly prefix: string;
+  /** `prefix` as the pattern that demands all of it spells it. */
+  readonly spelling: string;
+  readonly starts: readonly (readonly [a: number, b: number])[];
+}
+
+/** Breadth-first search over the product; reused between calls, which never interleave. */
+const scratch = {
+  generation: 0,
+  seen: new Int32Array(1 << 12),
+  states: new Int32Array(1 << 12),
+  parents: new Int32Array(1 << 12),
+  points: new Int32Array(1 << 12),
+  /** Entries of the queue that the last search used. */
+  length: 0,
+};
+
+/** Product states that the last search entered. For tests that bound the cost without a clock. */
+export function lastSearchSize(): number {
+  return scratch.length;
+}
+
+/**
+ * A shortest path that both automata accept, in NFC, or null if there is none. Both are compiled for the same
+ * case mode; `caseSensitive` false says that they read folded paths.
+ */
+export function findWitness(a: Automaton, b: Automaton, caseSensitive: boolean): string | null {
+  scratch.length = 0;
+  const meeting = meet(a, b);
+  if (meeting === null) return null;
+  const rest = search(a, b, meeting);
+  if (rest === null) return null;
+  const witness = meeting.spelling + rest;
+  return isNormal(witness) ? witness : normalWitness(a, b, meeting, caseSensitive, witness);
+}
+
+/** Compares the literal beginnings, and runs the automaton with the shorter one over what the other still demands. */
+function meet(a: Automaton, b: Automaton): Meeting | null {
+  if (b.prefix.length > a.prefix.length) {
+    const mirrored = meet(b, a);
+    return mirrored && { ...mirrored, starts: mirrored.starts.map(([second, first]) => [first, second]) };
+  }
+  if (!a.prefix.startsWith(b.prefix)) return null;
+  const states = a.prefix.length === b.prefix.length ? b.starts : statesAfter(b, a.prefix, b.prefix.length);
+  const starts = a.starts.flatMap((first) => states.map((second) => [first, second] as const));
+  return starts.length === 0 ? null : { prefix: a.prefix, spelling: a.spelling, starts };
+}
+
+function search(a: Automaton, b: Automaton, meeting: Meeting): string | null {
+  const width = b.accepts.length;
+  reset(a.accepts.length * width * VALIDITY_STATES);
+  const validity = validityAfter(meeting.prefix);
+  for (const [first, second] of meeting.starts) {
+    if (validity === VALID_END && a.accepts[first] === 1 && b.accepts[second] === 1) return '';
+    enter((first * width + second) * VALIDITY_STATES + validity, -1, -1);
+  }
+  for (let at = 0; at < scratch.length; at++) {
+    const found = expand(a, b, at);
+    if (found >= 0) return textTo(found);
+  }
+  return null;
+}
+
+function reset(size: number): void {
+  if (scratch.seen.length < size) {
+    scratch.seen = new Int32Array(size);
+    scratch.states = new Int32Array(size);
+    scratch.parents = new Int32Array(size);
+    scratch.points = new Int32Array(size);
+    scratch.generation = 0;
+  }
+  scratch.generation++;
+  if (scratch.generation === 0x7fffffff) {
+    scratch.seen.fill(0);
+    scratch.generation = 1;
+  }
+  scratch.length = 0;
+}
+
+function enter(state: number, parent: number, point: number): void {
+  if (scratch.seen[state] === scratch.generation) return;
+  scratch.seen[state] = scratch.generation;
+  scratch.states[scratch.length] = state;
+  scratch.parents[scratch.length] = parent;
+  scratch.points[scratch.length] = point;
+  scratch.length++;
+}
+
+/** Enters what follows the queue's entry `at`; returns the entry of an accepting state once there is one, else -1. */
+function expand(a: Automaton, b: Automaton, at: number): number {
+  const width = b.accepts.length;
+  const state = scratch.states[at]!;
+  const validity = state % VALIDITY_STATES;
+  const pair = (state - validity) / VALIDITY_STATES;
+  const second = pair % width;
+  const first = (pair - second) / width;
+  const endA = a.first[first + 1]!;
+  const endB = b.first[second + 1]!;
+  for (let edgeA = a.first[first]!; edgeA < endA; edgeA++) {
+    for (let edgeB = b.first[second]!; edgeB < endB; edgeB++) {
+      const targetA = a.targets[edgeA]!;
+      const targetB = b.targets[edgeB]!;
+      const target = (targetA * width + targetB) * VALIDITY_STATES;
+      const done = a.accepts[targetA]! & b.accepts[targetB]!;
+      const point = meetLabels(a, b, a.labels[edgeA]!, b.labels[edgeB]!);
+      if (point >= 0) {
+        const next = nextValidity(validity, point);
+        if (next >= 0) {
+          enter(target + next, at, point);
+          // Not entered before: the search would have ended there.
+          if (done === 1 && next === VALID_END) return scratch.length - 1;
+        }
+      }
+      if (bothSlash(a, b, a.labels[edgeA]!, b.labels[edgeB]!)) {
+        const next = nextValidity(validity, SLASH);
+        if (next >= 0) enter(target + next, at, SLASH);
+      }
+    }
+  }
+  return -1;
+}
+
+/** The point to go on with; another than `/` and `.` where there is a choice, since after those less may follow. */
+function meetLabels(a: Automaton, b: Automaton, labelA: number, labelB: number): number {
+  if (labelA >= 0) {
+    if (labelB >= 0) return labelA === labelB ? labelA : -1;
+    return hasPoint(b.sets[~labelB]!, labelA) ? labelA : -1;
+  }
+  if (labelB >= 0) return hasPoint(a.sets[~labelA]!, labelB) ? labelB : -1;
+  return commonPoint(a.sets[~labelA]!, b.sets[~labelB]!);
+}
+
+function bothSlash(a: Automaton, b: Automaton, labelA: number, labelB: number): boolean {
+  return labelA < 0 && labelB < 0 && a.sets[~labelA]!.slash && b.sets[~labelB]!.slash;
+}
+
+function textTo(entry: number): string {
+  const points: number[] = [];
+  for (let at = entry; scratch.points[at]! >= 0; at = scratch.parents[at]!) points.push(scratch.points[at]!);
+  return String.fromCodePoint(...points.toReversed());
+}

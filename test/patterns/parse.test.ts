@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { compilePattern, parsePath, parsePattern } from '../../src/patterns/index.ts';
+import { AT_LIMIT, NO_PATHS, REFUSED } from './tables.ts';
+
+describe('parsePath', () => {
+  it.each(NO_PATHS.map(([text, code]) => [text.slice(0, 30), code, text]))('refuses %j as %s', (_, code, text) => {
+    expect(parsePath(text)).toMatchObject({ ok: false, problem: { code } });
+  });
+
+  it.each(['a', 'a/b', '.a', '..a', '...', 'a..b', 'app/[id]/page.tsx', '*', '!x', 'a b', '{a,b}', '-', 'a\\b'])(
+    'takes %j as it stands',
+    (text) => {
+      expect(parsePath(text)).toMatchObject({ ok: true, path: { kind: 'path', text } });
+    },
+  );
+
+  it('spells a path one way', () => {
+    expect(parsePath('cafe\u0301/\u212a')).toMatchObject({
+      ok: true,
+      path: { text: 'caf\u00e9/K', folded: 'caf\u00e9/k' },
+    });
+  });
+});
+
+describe('parsePattern', () => {
+  it.each(REFUSED.map(([text, code]) => [text.slice(0, 30), code, text]))('refuses %j as %s', (_, code, text) => {
+    const result = parsePattern(text);
+    expect(result).toMatchObject({ ok: false, problem: { code } });
+    expect(result.ok ? '' : result.problem.detail).not.toBe('');
+  });
+
+  it.each(AT_LIMIT.map((text) => [text.slice(0, 20), text]))('takes %j and so on, at a limit', (_, text) => {
+    expect(parsePattern(text)).toMatchObject({ ok: true, pattern: { kind: 'pattern', text } });
+  });
+});
+
+describe('compilePattern', () => {
+  it('answers as parsePattern does, and remembers', () => {
+    const first = compilePattern('src/**');
+    expect(first.ok).toBe(true);
+    expect(compilePattern('src/**')).toBe(first);
+    expect(compilePattern('a**')).toEqual(parsePattern('a**'));
+  });
+});
