@@ -52,16 +52,19 @@ function settle(fields: Record<string, unknown>, report: ReturnType<typeof colle
 }
 
 const readScope: Read = (value, at, report) => {
-  const patterns = typeof value === 'string' ? [value] : value;
-  if (!Array.isArray(patterns)) return report.error(at, 'must be a pattern or a list of patterns');
+  const patterns = checked(loopDefinitionSchema.shape.scope.unwrap())(
+    typeof value === 'string' ? [value] : value,
+    at,
+    report,
+  );
+  if (!Array.isArray(patterns)) return undefined;
   for (const [i, pattern] of patterns.entries()) {
     checkPattern(pattern, typeof value === 'string' ? at : [...at, i], report);
   }
-  return checked(loopDefinitionSchema.shape.scope.unwrap())(patterns, at, report);
+  return patterns;
 };
 
-function checkPattern(pattern: unknown, at: readonly (string | number)[], report: Report): void {
-  if (typeof pattern !== 'string') return;
+function checkPattern(pattern: string, at: readonly (string | number)[], report: Report): void {
   const parsed = parsePattern(pattern);
   if (!parsed.ok) report.error(at, `is an invalid pattern: ${parsed.problem.detail}`);
 }

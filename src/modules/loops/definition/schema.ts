@@ -48,15 +48,18 @@ const LABEL_VALUE = 'must be a string of at most 256 characters (quote a number)
 export const loopDefinitionSchema = z.looseObject({
   name: z
     .string({ error: 'must be a string' })
-    .max(100, 'must be at most 100 characters')
+    .max(100, { error: 'must be at most 100 characters', abort: true })
     .regex(NAME, 'must be letters, digits, spaces and . _ : @ / + -, and begin with a letter or a digit'),
   /** Absent when the one who registers the loop names its repo in another way. */
   repo: z
     .string({ error: 'must be a string' })
-    .max(200, 'must be at most 200 characters')
+    .max(200, { error: 'must be at most 200 characters', abort: true })
     .regex(REPO, 'must be a repository as its forge names it, such as acme/shop')
     .optional(),
-  scope: z.array(z.string()).max(200, 'must be at most 200 patterns').optional(),
+  scope: z
+    .array(z.string({ error: 'must be a string' }), { error: 'must be a pattern or a list of patterns' })
+    .max(200, 'must be at most 200 patterns')
+    .optional(),
   trigger: triggerSchema.optional(),
   isolation: z.string({ error: 'must be a string' }).max(100, 'must be at most 100 characters').optional(),
   steps: z.array(z.unknown(), { error: 'must be a list' }).optional(),

@@ -39,6 +39,8 @@ describe('a budget', () => {
     -1,
     Number.MAX_SAFE_INTEGER,
     0.000_000_1,
+    0.123_456_7,
+    '$0.1234567/run',
     true,
     {},
     { usd: 'much' },
