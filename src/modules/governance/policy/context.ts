@@ -1,5 +1,13 @@
 import { type Path, parsePath } from '../../../patterns/index.ts';
-import { ACTIONS, type ActionName, type FieldType, isAction } from './actions.ts';
+import {
+  type ActionName,
+  type FieldType,
+  isAction,
+  SLOT_COUNT,
+  SUBJECT_FIELDS,
+  type SubjectField,
+  slotOf,
+} from './actions.ts';
 import type { RequestContext } from './matcher.ts';
 import { normalizeCommand } from './operators.ts';
 
@@ -87,41 +95,66 @@ function readValue(type: FieldType, value: unknown): Read {
   }
 }
 
-type Values = Record<string, unknown>;
+const SERVER_SLOTS = {
+  principal: slotOf('principal'),
+  role: slotOf('role'),
+  team: slotOf('team'),
+  owner: slotOf('owner'),
+  loopId: slotOf('loop.id'),
+  loopName: slotOf('loop.name'),
+  loopLabels: slotOf('loop.labels'),
+  runId: slotOf('run.id'),
+  runIteration: slotOf('run.iteration'),
+  runStatus: slotOf('run.status'),
+  at: slotOf('at'),
+} as const;
+const REPO_SLOT = slotOf('repo');
+const PATH_SLOT = slotOf('path');
+const NO_VALUES: readonly unknown[] = Array.from({ length: SLOT_COUNT }, () => undefined);
+const NOTHING_MISSING: readonly MissingField[] = [];
 
-function serverValues({ actor, run, at }: EvaluationRequest): Values {
-  return {
-    principal: actor.principalId,
-    role: actor.role,
-    team: actor.teams,
-    owner: actor.owner,
-    'loop.id': actor.loop?.id,
-    'loop.name': actor.loop?.name,
-    'loop.labels': actor.loop?.labels,
-    'run.id': run?.id,
-    'run.iteration': run?.iteration,
-    'run.status': run?.status,
-    at: at.getTime(),
-  };
+function serverValues({ actor, run, at }: EvaluationRequest): unknown[] {
+  const values = NO_VALUES.slice();
+  values[SERVER_SLOTS.principal] = actor.principalId;
+  values[SERVER_SLOTS.role] = actor.role;
+  values[SERVER_SLOTS.team] = actor.teams;
+  values[SERVER_SLOTS.owner] = actor.owner;
+  values[SERVER_SLOTS.loopId] = actor.loop?.id;
+  values[SERVER_SLOTS.loopName] = actor.loop?.name;
+  values[SERVER_SLOTS.loopLabels] = actor.loop?.labels;
+  values[SERVER_SLOTS.runId] = run?.id;
+  values[SERVER_SLOTS.runIteration] = run?.iteration;
+  values[SERVER_SLOTS.runStatus] = run?.status;
+  values[SERVER_SLOTS.at] = at.getTime();
+  return values;
 }
 
-function readSubject(action: ActionName, subject: Subject, values: Values): MissingField[] {
-  const { required, optional } = ACTIONS[action];
-  const missing: MissingField[] = [];
-  const read = (field: string, type: FieldType, needed: boolean): void => {
-    const value = Object.hasOwn(subject, field) ? subject[field] : undefined;
-    if (value === undefined || value === null) {
-      if (needed) missing.push({ field, reason: `${action} needs ${field}, which is missing.` });
-      return;
-    }
-    const result = readValue(type, value);
-    // An optional field of the wrong type is not dropped: a deny that looks at it would no longer see it.
-    if ('problem' in result) missing.push({ field, reason: `${action} needs ${field}: it ${result.problem}.` });
-    else values[field] = result.value;
+/** Null when the field is there, or may be left out and is. */
+function readField(action: ActionName, field: SubjectField, subject: Subject, values: unknown[]): MissingField | null {
+  const { name, type, required, slot } = field;
+  const value = Object.hasOwn(subject, name) ? subject[name] : undefined;
+  if (value === undefined || value === null) {
+    return required ? { field: name, reason: `${action} needs ${name}, which is missing.` } : null;
+  }
+  const read = readValue(type, value);
+  // An optional field of the wrong type is not dropped: a deny that looks at it would no longer see it.
+  if ('problem' in read) return { field: name, reason: `${action} needs ${name}: it ${read.problem}.` };
+  values[slot] = read.value;
+  return null;
+}
+
+function contextOf(request: EvaluationRequest, subject: Subject, values: unknown[]): SubjectContext {
+  let missing = NOTHING_MISSING;
+  for (const field of SUBJECT_FIELDS.get(request.action) ?? []) {
+    const problem = readField(request.action, field, subject, values);
+    if (problem !== null) missing = [...missing, problem];
+  }
+  return {
+    context: { values, caseSensitive: request.caseSensitive },
+    repo: (values[REPO_SLOT] as string | undefined) ?? null,
+    path: (values[PATH_SLOT] as Path | undefined) ?? null,
+    missing,
   };
-  for (const [field, type] of Object.entries<FieldType>(required)) read(field, type, true);
-  for (const [field, type] of Object.entries<FieldType>(optional)) read(field, type, false);
-  return missing;
 }
 
 /**
@@ -129,19 +162,9 @@ function readSubject(action: ActionName, subject: Subject, values: Values): Miss
  * caller's own `at`, `owner` or `__caslSubjectType__` goes nowhere. Without a subject all that is required is missing.
  */
 export function contextsOf(request: EvaluationRequest): SubjectContext[] {
-  const { action, caseSensitive } = request;
-  if (!isAction(action)) throw new TypeError(`no action ${String(action)}`);
+  if (!isAction(request.action)) throw new TypeError(`no action ${String(request.action)}`);
   if (Number.isNaN(request.at.getTime())) throw new TypeError('a request needs a time');
   const server = serverValues(request);
-  const subjects = request.subjects.length > 0 ? request.subjects : [{}];
-  return subjects.map((subject) => {
-    const values: Values = { ...server };
-    const missing = readSubject(action, subject, values);
-    return {
-      context: { values, caseSensitive },
-      repo: (values['repo'] as string | undefined) ?? null,
-      path: (values['path'] as Path | undefined) ?? null,
-      missing,
-    };
-  });
+  if (request.subjects.length === 0) return [contextOf(request, {}, server)];
+  return request.subjects.map((subject) => contextOf(request, subject, server.slice()));
 }

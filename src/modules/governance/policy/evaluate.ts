@@ -38,25 +38,33 @@ export interface Evaluation {
 
 const NO_PATH = [''];
 
+function collectFrom(
+  set: PolicySet,
+  request: EvaluationRequest,
+  { context }: SubjectContext,
+  byKey: ReadonlyMap<string, string>,
+  keys: readonly string[],
+  found: CompiledRule[],
+): void {
+  for (const key of keys) {
+    const bucket = byKey.get(key);
+    if (bucket === undefined) continue;
+    for (const candidate of set.ability.rulesFor(request.action, bucket)) {
+      // Always the whole context: CASL answers checks without an object from the rule's type alone.
+      if (!candidate.matchesConditions(context)) continue;
+      const rule = set.ruleOf(candidate.origin);
+      if (rule) found.push(rule);
+    }
+  }
+}
+
 function rulesMatching(set: PolicySet, request: EvaluationRequest, subject: SubjectContext): CompiledRule[] {
   const found: CompiledRule[] = [];
   const keys = subject.path === null ? NO_PATH : keysOf(subject.path);
-  const visit = (repo: string): void => {
-    const byKey = set.buckets.get(repo);
-    if (!byKey) return;
-    for (const key of keys) {
-      const bucket = byKey.get(key);
-      if (bucket === undefined) continue;
-      for (const candidate of set.ability.rulesFor(request.action, bucket)) {
-        // Always the whole context: CASL answers checks without an object from the rule's type alone.
-        if (!candidate.matchesConditions(subject.context)) continue;
-        const rule = set.ruleOf(candidate.origin);
-        if (rule) found.push(rule);
-      }
-    }
-  };
-  visit(ANY_REPO);
-  if (subject.repo !== null) visit(subject.repo);
+  const anywhere = set.buckets.get(ANY_REPO);
+  if (anywhere) collectFrom(set, request, subject, anywhere, keys, found);
+  const here = subject.repo === null ? undefined : set.buckets.get(subject.repo);
+  if (here) collectFrom(set, request, subject, here, keys, found);
   return found;
 }
 

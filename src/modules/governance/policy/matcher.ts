@@ -1,11 +1,12 @@
 import type { Condition } from '@ucast/core';
+import { slotOf } from './actions.ts';
 import { isLeaf, type LeafCondition, partsOf } from './conditions.ts';
 import type { Effect } from './document.ts';
 
 /** One thing asked, as rules see it. Built by context.ts alone, so that no key of a caller's JSON reaches a rule. */
 export interface RequestContext {
-  /** Field to value; an absent field is undefined. A path is a `Path`, an instant is in milliseconds. */
-  readonly values: Readonly<Record<string, unknown>>;
+  /** Values by `slotOf` their field; undefined where absent. A path is a `Path`, an instant is in milliseconds. */
+  readonly values: readonly unknown[];
   /** Whether the repo tells `A` from `a` in paths. */
   readonly caseSensitive: boolean;
 }
@@ -17,11 +18,12 @@ function isPresent(value: unknown): boolean {
 }
 
 function compileLeaf(condition: LeafCondition, negated: boolean, whenAbsent: boolean): ConditionTest {
-  const { field: name, operator, value: leaf } = condition;
-  if (operator === 'exists') return ({ values }) => isPresent(values[name]) !== negated;
+  const { field, operator, value: leaf } = condition;
+  const slot = slotOf(field);
+  if (operator === 'exists') return ({ values }) => isPresent(values[slot]) !== negated;
   const test = leaf.test as (value: unknown, caseSensitive: boolean) => boolean;
   return ({ values, caseSensitive }) => {
-    const value = values[name];
+    const value = values[slot];
     if (value === undefined) return whenAbsent;
     return test(value, caseSensitive) !== negated;
   };
