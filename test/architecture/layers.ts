@@ -23,7 +23,7 @@ export interface Place {
   readonly unit: string;
 }
 
-const LAYER_FOLDERS = ['platform', 'patterns', 'adapters'];
+const LAYER_FOLDERS: ReadonlySet<string> = new Set(['platform', 'patterns', 'adapters']);
 
 /** The place of a file under `src/`, or undefined if no layer of the design owns it. `src/generated` has none of its own. */
 export function placeOf(file: string): Place | undefined {
@@ -31,7 +31,7 @@ export function placeOf(file: string): Place | undefined {
   if (src !== 'src') return undefined;
   if (second === '') return top === 'app.ts' || top === 'main.ts' ? place(top.slice(0, -3), file) : undefined;
   if (top === 'modules') return third === undefined ? undefined : place(second, `src/modules/${second}`);
-  if (!LAYER_FOLDERS.includes(top)) return undefined;
+  if (!LAYER_FOLDERS.has(top)) return undefined;
   const isOwnFolder = top !== 'patterns' && third !== undefined;
   return place(top, isOwnFolder ? `src/${top}/${second}` : `src/${top}`);
 }

@@ -153,5 +153,5 @@ function outcomeOf(reply: FastifyReply): Outcome {
 
 /** A WebSocket lives for hours: as a request duration it would only distort the others. */
 function isUpgraded(request: FastifyRequest): boolean {
-  return 'ws' in request && request.ws === true;
+  return (request as { ws?: unknown }).ws === true;
 }

@@ -35,9 +35,9 @@ export interface Telemetry {
   readonly tracer: Tracer;
   readonly meter: Meter;
   /** Answers a Prometheus scrape with this server's metrics. */
-  prometheus(request: IncomingMessage, response: ServerResponse): void;
+  readonly prometheus: (request: IncomingMessage, response: ServerResponse) => void;
   /** Sends what is left, for at most three seconds, and stops. Never rejects; a second call returns the first's promise. */
-  shutdown(): Promise<void>;
+  readonly shutdown: () => Promise<void>;
 }
 
 const SCOPE = 'signalbox';

@@ -61,7 +61,7 @@ describe('metrics', () => {
       'nodejs_eventloop_utilization_ratio',
       'process_uptime_seconds',
     ]) {
-      expect(text.replaceAll(/^#.*$/gm, '')).toContain(`${name}`);
+      expect(text.replaceAll(/^#.*$/gm, '')).toContain(name);
     }
     expect(text).toContain('service_name="signalbox"');
     expect(text).toContain('service_instance_id="i-1"');
