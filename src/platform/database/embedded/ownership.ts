@@ -78,9 +78,15 @@ export async function claim(cluster: Cluster, port: number): Promise<Ownership> 
     release: async () => {
       released = true;
       clearTimeout(timer);
+      held(client).ref();
       await client.end().catch(() => {});
     },
   };
+}
+
+/** What `pg` can do and its types do not say. */
+function held(client: pg.Client): { ref(): void; unref(): void } {
+  return client as unknown as { ref(): void; unref(): void };
 }
 
 async function acquire(cluster: Cluster, port: number): Promise<pg.Client> {
@@ -91,7 +97,7 @@ async function acquire(cluster: Cluster, port: number): Promise<pg.Client> {
     ]);
     if (!rows[0]!.taken) throw new DataDirectoryInUseError(cluster.data, await ownerPid(client));
     // Holding the lock must not keep a process alive that has nothing else to do.
-    (client as unknown as { unref(): void }).unref();
+    held(client).unref();
     return client;
   } catch (error) {
     await client.end().catch(() => {});

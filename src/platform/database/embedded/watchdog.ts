@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { Account } from './account.ts';
 import { serverEnvironment } from './cluster.ts';
 
@@ -22,8 +22,8 @@ done
  * Stops PostgreSQL when this process is killed. A shell of a few hundred kilobytes: PostgreSQL itself does not notice.
  * If the watchdog is killed as well, the next start finds the orphan and stops it. None on Windows.
  */
-export function startWatchdog(pid: number, pidFile: string, account: Account | null): ChildProcess | null {
-  if (process.platform === 'win32') return null;
+export function startWatchdog(pid: number, pidFile: string, account: Account | null): void {
+  if (process.platform === 'win32') return;
   const child = spawn('/bin/sh', ['-c', SCRIPT, 'signalbox-watchdog', String(pid), pidFile], {
     ...account,
     cwd: '/',
@@ -37,5 +37,4 @@ export function startWatchdog(pid: number, pidFile: string, account: Account | n
   child.unref();
   // The pipe is open until this process ends, and must not be what keeps it from ending.
   (child.stdin as { unref?: () => void }).unref?.();
-  return child;
 }

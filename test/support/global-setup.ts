@@ -1,0 +1,100 @@
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { startEmbeddedPostgres } from '../../src/platform/database/embedded.ts';
+import { migrate } from '../../src/platform/database/migrate.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A login that may create databases. */
+    testServerUrl: string;
+    /** The migrated database that each test file clones. */
+    testTemplate: string;
+  }
+}
+
+const DIRECTORY_PREFIX = 'signalbox-test-';
+const quiet = { info: () => {}, warn: () => {} };
+
+interface Server {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * One PostgreSQL for the whole run: `TEST_DATABASE_URL` (a superuser's) if set, else an embedded one in a temporary
+ * folder. It does not wait for the disk unless TEST_DATABASE_DURABLE=1 asks for that. If this process is killed, the
+ * embedded one's watchdog stops it, and the next run removes its folder.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const given = process.env['TEST_DATABASE_URL'];
+  const server: Server = given === undefined ? await startTemporary() : { url: given, stop: async () => {} };
+  const template = `signalbox_template_${process.pid}_${Date.now()}`;
+  try {
+    await execute(server.url, `CREATE DATABASE ${template} TEMPLATE template0`);
+    await migrate({ url: databaseUrl(server.url, template), log: quiet, variable: 'TEST_DATABASE_URL' });
+    // Nobody can be connected to it while it is cloned, which PostgreSQL would refuse.
+    await execute(server.url, `ALTER DATABASE ${template} ALLOW_CONNECTIONS false`);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  project.provide('testServerUrl', server.url);
+  project.provide('testTemplate', template);
+  return async () => {
+    if (given !== undefined) await execute(server.url, `DROP DATABASE ${template}`);
+    await server.stop();
+  };
+}
+
+async function startTemporary(): Promise<Server> {
+  await removeAbandoned();
+  const directory = await mkdtemp(path.join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
+  // As root, PostgreSQL runs under another account, which has to get in.
+  await chmod(directory, 0o755);
+  const durable = process.env['TEST_DATABASE_DURABLE'] === '1';
+  const { url, stop } = await startEmbeddedPostgres({ dataDir: directory, log: quiet, durable });
+  return {
+    url,
+    stop: async () => {
+      await stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Folders of runs that were killed. */
+async function removeAbandoned(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = new RegExp(`^${DIRECTORY_PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    await rm(path.join(tmpdir(), name), { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+async function execute(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+function databaseUrl(serverUrl: string, database: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${database}`;
+  return url.href;
+}
