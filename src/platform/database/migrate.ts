@@ -55,6 +55,8 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     const pool = new pg.Pool({
       connectionString: url,
       max: 1,
+      // The session keeps the engine's lock; and an idle timer would outlive the pool, and hold up an exit.
+      idleTimeoutMillis: 0,
       application_name: 'signalbox-migrate',
       options: SESSION_SETTINGS,
     });

@@ -62,10 +62,22 @@ async function instantiate(): Promise<Bindings> {
   const entry = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
   const binary = await readFile(path.join(path.dirname(entry), 'schema_engine_bg.wasm'));
   const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyApi };
-  const { instance } = await WebAssembly.instantiate(binary, { './schema_engine_bg.js': bindings });
+  const { instance } = await WebAssembly.instantiate(binary, {
+    './schema_engine_bg.js': { ...bindings, ...looseTimers(bindings) },
+  });
   bindings.__wbg_set_wasm(instance.exports);
   instance.exports.__wbindgen_start();
   return bindings;
+}
+
+/**
+ * The engine starts a timer of ten seconds to give up on its lock, and never stops it: a process that has nothing else
+ * to do would wait for it. The name ends in a hash that changes with every build.
+ */
+function looseTimers(bindings: Bindings): Record<string, unknown> {
+  const start = (callback: () => void, delayMs: number) => setTimeout(callback, delayMs).unref();
+  const names = Object.keys(bindings).filter((name) => name.startsWith('__wbg_setTimeout_'));
+  return Object.fromEntries(names.map((name) => [name, start]));
 }
 
 /**
