@@ -29,6 +29,8 @@ export interface CompiledRule {
   readonly mode: RuleMode;
   readonly reason: string;
   readonly requirement: ApprovalRequirement | null;
+  /** Where it stands among all rules of the set, in the order of policies and documents; explanations keep it. */
+  readonly position: number;
 }
 
 interface CompiledCondition {
@@ -68,7 +70,11 @@ export function strictest(effects: Iterable<Effect>): Effect | null {
   return found;
 }
 
-function compileRule(policy: PublishedPolicy, rule: PolicyRule): { rule: CompiledRule; condition: CompiledCondition } {
+function compileRule(
+  policy: PublishedPolicy,
+  rule: PolicyRule,
+  position: number,
+): { rule: CompiledRule; condition: CompiledCondition } {
   const { condition, issues } = parseCondition(rule.where ?? {}, fieldsOfAll(rule.actions));
   if (!condition) {
     const [issue] = issues;
@@ -87,6 +93,7 @@ function compileRule(policy: PublishedPolicy, rule: PolicyRule): { rule: Compile
       mode: rule.mode,
       reason: rule.reason ?? `Rule ${rule.id} of policy ${policy.name}.`,
       requirement: approval ? { policy: policy.name, ruleId: rule.id, team, count } : null,
+      position,
     },
   };
 }
@@ -96,7 +103,7 @@ function compileDefault(policy: PublishedPolicy, action: ActionName, effect: Eff
   const id = `default:${action}`;
   const requirement = effect === 'require_approval' ? { policy: name, ruleId: id, team: null, count: 1 } : null;
   const reason = `No rule matched; policy ${name} names ${effect} as the default of ${action}.`;
-  return { id, policy: name, version, effect, mode: 'enforce', reason, requirement };
+  return { id, policy: name, version, effect, mode: 'enforce', reason, requirement, position: 0 };
 }
 
 function strictestDefaults(policies: readonly PublishedPolicy[]): Map<ActionName, readonly CompiledRule[]> {
@@ -144,9 +151,11 @@ export function compilePolicySet(policies: readonly PublishedPolicy[]): PolicySe
   const buckets = new Map<string, Map<string, string>>();
   const rules = new Map<unknown, CompiledRule>();
   const raw: RawRule[] = [];
-  const compiled = policies.flatMap((policy) =>
-    policy.document.rules.map((rule) => ({ ...compileRule(policy, rule), actions: [...rule.actions] })),
-  );
+  const authored = policies.flatMap((policy) => policy.document.rules.map((rule) => ({ policy, rule })));
+  const compiled = authored.map(({ policy, rule }, position) => ({
+    ...compileRule(policy, rule, position),
+    actions: [...rule.actions],
+  }));
   compiled.sort((a, b) => compareStrictness(a.rule.effect, b.rule.effect));
   for (const { rule, condition, actions } of compiled) {
     const subject: string[] = [];

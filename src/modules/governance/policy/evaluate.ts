@@ -79,7 +79,9 @@ class Matches {
   }
 
   rules(): MatchedRule[] {
-    const entries = [...this.byRule].sort(([a], [b]) => compareStrictness(b.effect, a.effect));
+    const entries = [...this.byRule];
+    if (entries.length > 1)
+      entries.sort(([a], [b]) => compareStrictness(b.effect, a.effect) || a.position - b.position);
     return entries.map(([{ id, policy, version, effect, reason, mode }, paths]) => ({
       id,
       policy,
@@ -92,7 +94,8 @@ class Matches {
   }
 
   requirements(): ApprovalRequirement[] {
-    return [...this.byRule.keys()].flatMap((rule) => rule.requirement ?? []);
+    const rules = [...this.byRule.keys()].sort((a, b) => a.position - b.position);
+    return rules.flatMap((rule) => rule.requirement ?? []);
   }
 }
 

@@ -12,7 +12,14 @@ import {
   RULE_KEYS,
 } from './document.ts';
 import { didYouMean } from './nearest.ts';
-import { type DocumentFormat, type DocumentPath, type DocumentSource, formatPath, readSource } from './source.ts';
+import {
+  type DocumentFormat,
+  type DocumentPath,
+  type DocumentSource,
+  formatPath,
+  MAX_ERRORS,
+  readSource,
+} from './source.ts';
 import { absenceWarnings } from './warnings.ts';
 
 export type ParseResult =
@@ -123,6 +130,7 @@ function collector(source: DocumentSource): { issues: DocumentIssue[]; report: R
   return {
     issues,
     report: (path, on, reason) => {
+      if (issues.length >= MAX_ERRORS) return;
       const place = source.placeOf(path, on);
       issues.push({ line: place?.line ?? null, column: place?.column ?? null, path: formatPath(path), reason });
     },

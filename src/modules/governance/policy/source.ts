@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, visit } from 'yaml';
+import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, visit, type YAMLMap } from 'yaml';
 import { type DocumentIssue, MAX_DOCUMENT_BYTES } from './document.ts';
 
 export type DocumentFormat = 'yaml' | 'json';
@@ -21,7 +21,8 @@ export type SourceResult =
   | { readonly ok: true; readonly source: DocumentSource }
   | { readonly ok: false; readonly errors: readonly DocumentIssue[] };
 
-const MAX_ERRORS = 100;
+/** Of more errors than this nobody reads the rest. */
+export const MAX_ERRORS = 100;
 
 /** `rules[1].where.path.$glob`; a key that is not a plain name stands in brackets, as in `defaults["path.edit"]`. */
 export function formatPath(path: DocumentPath): string {
@@ -43,82 +44,101 @@ function placeAt(lines: LineCounter, offset: number): Place {
   return { line, column: col };
 }
 
-function locate(contents: unknown, lines: LineCounter, path: DocumentPath, on: 'key' | 'value'): Place | null {
-  let node = contents as Node | null;
-  let key: Node | null = null;
-  for (const part of path) {
-    const items: unknown[] = isMap(node) || isSeq(node) ? node.items : [];
-    if (isMap(node)) {
-      const pair = (items as Pair<Node, Node | null>[]).find(({ key: k }) => isScalar(k) && String(k.value) === part);
-      if (!pair) break;
-      [key, node] = [pair.key, pair.value];
-    } else {
-      const item = typeof part === 'number' ? items[part] : undefined;
-      if (item === undefined) break;
-      [key, node] = [null, item as Node];
-    }
+/** The key and value under `part`; null where there is none. */
+function childOf(node: Node | null, part: string | number): { key: Node | null; value: Node | null } | null {
+  if (isMap(node)) {
+    const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === part);
+    return pair && isNode(pair.key) ? { key: pair.key, value: isNode(pair.value) ? pair.value : null } : null;
   }
-  const range = ((on === 'key' ? key : null) ?? node ?? key)?.range;
-  return range ? placeAt(lines, range[0]) : null;
+  const item = isSeq(node) && typeof part === 'number' ? node.items[part] : null;
+  return isNode(item) ? { key: null, value: item } : null;
 }
 
-/** JSON is checked by the engine; `yaml` then only tells where its parts stand, and finds duplicate keys. */
-function parseJson(text: string): { ok: true; value: unknown } | { ok: false; reason: string; offset: number } {
-  try {
-    return { ok: true, value: JSON.parse(text) };
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const offset = /at position (\d+)/.exec(message)?.[1];
-    return { ok: false, reason: `is not JSON: ${message}`, offset: offset ? Number(offset) : text.length };
+function locate(contents: Node | null, lines: LineCounter, path: DocumentPath, on: 'key' | 'value'): Place | null {
+  let found: { key: Node | null; value: Node | null } = { key: null, value: contents };
+  for (const part of path) {
+    const child = childOf(found.value, part);
+    if (child === null) break;
+    found = child;
   }
+  const range = ((on === 'key' ? found.key : null) ?? found.value ?? found.key)?.range;
+  return range ? placeAt(lines, range[0]) : null;
 }
 
 type ParsedYaml = ReturnType<typeof parseDocument>;
 
+/** Keys that come twice. The parser's own check compares all pairs, and 20,000 keys took it ten seconds. */
+function duplicateKeys({ items }: YAMLMap): Node[] {
+  const seen = new Set<string>();
+  return items.flatMap(({ key }) => {
+    if (!isScalar(key)) return [];
+    const name = String(key.value);
+    if (seen.has(name)) return [key];
+    seen.add(name);
+    return [];
+  });
+}
+
 /** What YAML has and a policy has not: every rule must read as it stands, and mean what JSON can say. */
-function foreignToJson(document: ParsedYaml, lines: LineCounter): DocumentIssue[] {
+function structureIssues(document: ParsedYaml, lines: LineCounter): DocumentIssue[] {
   const issues: DocumentIssue[] = [];
   const report = (node: unknown, reason: string): void => {
-    const place = placeAt(lines, (node as Node | null)?.range?.[0] ?? 0);
+    const place = placeAt(lines, isNode(node) ? (node.range?.[0] ?? 0) : 0);
     issues.push({ ...place, path: '', reason });
   };
   visit(document, {
     Alias: (_, node) => report(node, 'aliases are refused: write it out'),
+    Map: (_, map) => {
+      for (const key of duplicateKeys(map)) report(key, 'this key is there twice');
+    },
     Pair: (_, pair) => {
-      if (!isScalar(pair.key) || isAlias(pair.key)) report(pair.key, 'a key must be a plain text');
+      if (!isScalar(pair.key)) report(pair.key, 'a key must be a plain text');
     },
   });
   return issues;
 }
 
-function readYaml(text: string, format: DocumentFormat): SourceResult {
+function parseYaml(text: string): { document: ParsedYaml; lines: LineCounter; problems: DocumentIssue[] } {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, schema: 'core' });
-  const problems = [...document.errors, ...document.warnings];
-  const relevant = format === 'yaml' ? problems : problems.filter((problem) => problem.code === 'DUPLICATE_KEY');
-  const errors: DocumentIssue[] = relevant.map(({ message, pos }) => ({
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, schema: 'core' });
+  const problems = [...document.errors, ...document.warnings].map(({ message, pos }) => ({
     ...placeAt(lines, pos[0]),
     path: '',
     reason: message,
   }));
-  if (errors.length === 0 && format === 'yaml') errors.push(...foreignToJson(document, lines));
+  return { document, lines, problems };
+}
+
+function readYaml(text: string): SourceResult {
+  const { document, lines, problems } = parseYaml(text);
+  const errors = problems.length > 0 ? problems : structureIssues(document, lines);
   if (errors.length > 0) return { ok: false, errors: errors.slice(0, MAX_ERRORS) };
-  const value: unknown = format === 'yaml' ? document.toJS({ maxAliasCount: 0 }) : JSON.parse(text);
+  const value: unknown = document.toJS({ maxAliasCount: 0 });
+  return { ok: true, source: { value, placeOf: (path, on) => locate(document.contents, lines, path, on) } };
+}
+
+/** The engine says whether it is JSON; `yaml`, which reads JSON too, only tells where parts stand and what is double. */
+function readJson(text: string): SourceResult {
+  const { document, lines, problems } = parseYaml(text);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const [place] = problems;
+    const reason = `is not JSON: ${error instanceof Error ? error.message : String(error)}`;
+    return failure(reason, place?.line && place.column ? { line: place.line, column: place.column } : null);
+  }
+  // A key of a thousand characters, say. Refused, since nothing would then look for double keys.
+  const errors = problems.length > 0 ? problems : structureIssues(document, lines);
+  if (errors.length > 0) return { ok: false, errors: errors.slice(0, MAX_ERRORS) };
   return { ok: true, source: { value, placeOf: (path, on) => locate(document.contents, lines, path, on) } };
 }
 
 /** Reads a document's text into a plain value that knows where its parts stand. Duplicate keys and aliases are errors. */
 export function readSource(text: string, format: DocumentFormat): SourceResult {
   if (Buffer.byteLength(text) > MAX_DOCUMENT_BYTES) return failure(`is larger than ${MAX_DOCUMENT_BYTES} bytes`);
-  if (format === 'json') {
-    const json = parseJson(text);
-    if (!json.ok) {
-      const before = text.slice(0, json.offset).split('\n');
-      return failure(json.reason, { line: before.length, column: (before.at(-1) ?? '').length + 1 });
-    }
-  }
   try {
-    return readYaml(text, format);
+    return format === 'json' ? readJson(text) : readYaml(text);
   } catch (error) {
     // The parser's own limits, on nesting for one.
     return failure(`cannot be read: ${error instanceof Error ? error.message : String(error)}`);
