@@ -70,7 +70,7 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     await clearTheWay(cluster, log);
     const port = options.port ?? (await freePort());
-    const watch = (pid: number) => startWatchdog(pid, pidFilePath(cluster.data), location.account);
+    let endWatchdog = (): void => {};
     const result = await launch({
       binaries,
       cluster,
@@ -78,9 +78,15 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
       port,
       durable,
       timeoutMs: READY_TIMEOUT_MS,
-      onSpawn: watch,
+      onSpawn: (pid) => {
+        endWatchdog = startWatchdog(pid, pidFilePath(cluster.data), location.account);
+      },
     });
-    if (result.outcome === 'ready') return open(location, cluster, port, result.pid, log);
+    if (result.outcome === 'ready') {
+      const stop = () => terminate(result.pid, cluster.data).finally(endWatchdog);
+      return open({ location, cluster, port, pid: result.pid, stop }, log);
+    }
+    endWatchdog();
     await overcome(result, cluster, options.port);
   }
   throw new EmbeddedPostgresError(
@@ -105,38 +111,40 @@ async function overcome(result: Exclude<Launch, { outcome: 'ready' }>, cluster: 
   }
 }
 
-async function open(
-  location: Location,
-  cluster: Cluster,
-  port: number,
-  pid: number,
-  log: EmbeddedLog,
-): Promise<EmbeddedPostgres> {
+interface Running {
+  readonly location: Location;
+  readonly cluster: Cluster;
+  readonly port: number;
+  readonly pid: number;
+  readonly stop: () => Promise<void>;
+}
+
+async function open({ location, cluster, port, pid, stop }: Running, log: EmbeddedLog): Promise<EmbeddedPostgres> {
   let ownership: Ownership;
   try {
+    await createDatabase(cluster, port);
     ownership = await claim(cluster, port);
   } catch (error) {
-    if (!(error instanceof DataDirectoryInUseError)) await terminate(pid, cluster.data);
+    await stop();
     throw error;
   }
-  await createDatabase(cluster, port);
   const timer = setInterval(() => {
-    boundLog(cluster.logFile).catch((error: unknown) =>
-      log.warn({ err: error }, 'the log of the embedded PostgreSQL is not bounded'),
-    );
+    boundLog(cluster.logFile).catch((error: unknown) => {
+      log.warn({ err: error }, 'the log of the embedded PostgreSQL is not bounded');
+    });
   }, LOG_CHECK_INTERVAL_MS);
   timer.unref();
   log.info({ dataDir: cluster.data, port, pid }, 'embedded PostgreSQL is ready');
-  let stopped: Promise<void> | undefined;
-  const stop = async (): Promise<void> => {
+  const stopAll = async (): Promise<void> => {
     clearInterval(timer);
     await ownership.release();
-    await terminate(pid, cluster.data);
+    await stop();
   };
+  let stopped: Promise<void> | undefined;
   return {
     url: `postgres://${SUPERUSER}:${cluster.password}@127.0.0.1:${port}/${EMBEDDED_DATABASE}`,
     dataDir: location.base,
-    stop: () => (stopped ??= stop()),
+    stop: () => (stopped ??= stopAll()),
   };
 }
 

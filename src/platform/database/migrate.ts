@@ -30,7 +30,14 @@ export interface MigrateOptions {
 export const MIGRATIONS_DIRECTORY = path.resolve(import.meta.dirname, '../../../prisma/migrations');
 
 /** Of this database, for as long as the connection lasts: a killed server frees it. */
-const LOCK_KEY = [7317, 1];
+const TURN = [7317, 1];
+/**
+ * Held by the connection that executes the scripts: when a server is killed, PostgreSQL goes on with the script it has
+ * been sent, and may commit it much later. Nobody is to look before that.
+ */
+const EXECUTING = [7317, 3];
+
+const LOCK_NOT_AVAILABLE = '55P03';
 
 // A migration that waits for a table makes every later statement on it wait as well: better to give up and try again.
 const SESSION_SETTINGS =
@@ -51,7 +58,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   const lock = await connect(url, variable);
   try {
     await checkServer(lock, variable);
-    await takeTurn(lock, log, waitSeconds);
+    await takeTurn(lock, TURN, log, waitSeconds);
     const pool = new pg.Pool({
       connectionString: url,
       max: 1,
@@ -62,6 +69,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     });
     pool.on('error', () => {});
     try {
+      await takeTurn(pool, EXECUTING, log, waitSeconds);
       await bringUpToDate(pool, migrations, log, () => checkRights(lock, variable));
     } finally {
       await pool.end();
@@ -71,18 +79,26 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   }
 }
 
+interface Queryable {
+  query<R extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<pg.QueryResult<R>>;
+}
+
 /** Taken before anything is looked at: who looked first and waited then would apply what has been applied meanwhile. */
-async function takeTurn(lock: pg.Client, log: MigrateLog, waitSeconds: number): Promise<void> {
-  const { rows } = await lock.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS taken', LOCK_KEY);
+async function takeTurn(session: Queryable, key: number[], log: MigrateLog, waitSeconds: number): Promise<void> {
+  const { rows } = await session.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS taken', key);
   if (rows[0]!.taken) return;
   log.info({ waitSeconds }, 'another server is migrating this database, waiting for it');
-  await lock.query(`SET statement_timeout = 0; SET lock_timeout = '${Math.ceil(waitSeconds * 1000)}ms'`);
+  const { rows: settings } = await session.query<{ before: string }>(
+    `SELECT current_setting('lock_timeout') AS before`,
+  );
+  await session.query(`SELECT set_config('lock_timeout', $1, false)`, [`${Math.ceil(waitSeconds * 1000)}ms`]);
   try {
-    await lock.query('SELECT pg_advisory_lock($1, $2)', LOCK_KEY);
+    await session.query('SELECT pg_advisory_lock($1, $2)', key);
   } catch (error) {
-    if ((error as { code?: unknown }).code !== '55P03') throw error;
+    if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
     throw new MigrationError('busy', `another server has been migrating this database for more than ${waitSeconds} s`);
   }
+  await session.query(`SELECT set_config('lock_timeout', $1, false)`, [settings[0]!.before]);
 }
 
 async function bringUpToDate(

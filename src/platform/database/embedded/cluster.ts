@@ -72,12 +72,10 @@ async function initdb(
   await mkdir(data, { mode: 0o700 });
   await writeFile(passwordFile, password, { mode: 0o600 });
   if (account !== null) for (const owned of [data, passwordFile]) await chown(owned, account.uid, account.gid);
-  const flags = [
-    ...['--pgdata', data, '--username', SUPERUSER, '--pwfile', passwordFile, '--auth', 'scram-sha-256'],
-    // The same order of text on every machine and after every upgrade of its C library.
-    ...['--encoding', 'UTF8', '--locale', 'C', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8'],
-    ...(durable ? [] : ['--no-sync']),
-  ];
+  // The same order of text on every machine and after every upgrade of its C library.
+  const locale = ['--locale', 'C', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8'];
+  const flags = ['--pgdata', data, '--username', SUPERUSER, '--pwfile', passwordFile, '--auth', 'scram-sha-256'];
+  flags.push('--encoding', 'UTF8', ...locale, ...(durable ? [] : ['--no-sync']));
   try {
     await promisify(execFile)(binaries.initdb, flags, {
       ...account,
@@ -88,8 +86,8 @@ async function initdb(
     });
   } catch (error) {
     const { stderr = '' } = error as { stderr?: string };
-    const lines = stderr.split('\n').filter((line) => /error|fatal/i.test(line));
-    const reason = lines[0] ?? (error instanceof Error ? error.message.split('\n')[0] : String(error));
+    const said = stderr.split('\n').find((line) => /error|fatal/i.test(line));
+    const reason = said ?? (error instanceof Error ? error.message.split('\n')[0] : String(error));
     throw new EmbeddedPostgresError(`initdb failed: ${reason}`, { cause: error });
   } finally {
     await rm(passwordFile, { force: true });

@@ -92,8 +92,10 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
   child.unref();
   const pid = child.pid!;
   options.onSpawn(pid);
-  const isReady = async () =>
-    await readPidFile(cluster.data).then((file) => file?.pid === pid && file.status === 'ready');
+  const isReady = async () => {
+    const file = await readPidFile(cluster.data);
+    return file?.pid === pid && file.status === 'ready';
+  };
   const exited = () => child.exitCode !== null || child.signalCode !== null;
   const settled = await until(async () => exited() || (await isReady()), options.timeoutMs);
   if (exited()) return classify(await readLogFrom(cluster.logFile, log.start));

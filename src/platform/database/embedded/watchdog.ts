@@ -19,11 +19,11 @@ done
 `;
 
 /**
- * Stops PostgreSQL when this process is killed. A shell of a few hundred kilobytes: PostgreSQL itself does not notice.
+ * Stops PostgreSQL when this process is killed. Returns what ends the watchdog once PostgreSQL has been stopped. A shell of a few hundred kilobytes: PostgreSQL itself does not notice.
  * If the watchdog is killed as well, the next start finds the orphan and stops it. None on Windows.
  */
-export function startWatchdog(pid: number, pidFile: string, account: Account | null): void {
-  if (process.platform === 'win32') return;
+export function startWatchdog(pid: number, pidFile: string, account: Account | null): () => void {
+  if (process.platform === 'win32') return () => {};
   const child = spawn('/bin/sh', ['-c', SCRIPT, 'signalbox-watchdog', String(pid), pidFile], {
     ...account,
     cwd: '/',
@@ -37,4 +37,5 @@ export function startWatchdog(pid: number, pidFile: string, account: Account | n
   child.unref();
   // The pipe is open until this process ends, and must not be what keeps it from ending.
   (child.stdin as { unref?: () => void }).unref?.();
+  return () => child.stdin.end();
 }

@@ -56,6 +56,8 @@ export async function checkServer(client: pg.Client, variable: string): Promise<
     throw refusal(`PostgreSQL ${OLDEST_SUPPORTED_MAJOR} or later is needed, this server is ${version}`, variable);
   }
   if (standby) throw refusal('this server is a read-only standby; name the primary', variable);
+  // The connection waits for its turn and is idle while another one works: no default of the login's may end it.
+  await client.query('SET statement_timeout = 0; SET idle_session_timeout = 0');
 }
 
 interface Rights {
