@@ -1,7 +1,11 @@
-import { ANY, type CharSet, classSet, NOT_SLASH, SLASH } from './char-set.ts';
+import { ANY, type CharSet, classSet, NOT_SLASH, onlyPoint, SLASH } from './char-set.ts';
 import { foldPoint } from './fold.ts';
+import { Refusal } from './problem.ts';
 import { type DagNode, LOOP, type Loop, type Step, StepDag } from './step-dag.ts';
 import type { Token } from './syntax.ts';
+
+/** Transitions of a pattern's automaton, beyond the literal text that it begins with. */
+export const TRANSITIONS_MAX = 192;
 
 /**
  * An epsilon-free automaton over the code points of a path (folded ones, if it was compiled so). It accepts what
@@ -23,20 +27,37 @@ export interface Automaton {
   readonly sets: readonly CharSet[];
 }
 
-/** Labels of one automaton: equal sets get one index. */
-class SetTable {
+/** Labels of one automaton: equal sets get one index, and a class that all expansions share is read once. */
+class LabelTable {
   readonly sets: CharSet[] = [NOT_SLASH, ANY];
-  readonly #indexes = new Map<string, number>();
+  readonly #folded: boolean;
+  readonly #tokens = new Map<Token, number>();
+  readonly #sets = new Map<string, number>();
 
-  label(set: CharSet): number {
-    const only = set.ranges.length === 1 ? set.ranges[0]! : null;
-    if (only !== null && only[0] === only[1]) return only[0];
+  constructor(folded: boolean) {
+    this.#folded = folded;
+  }
+
+  label(token: Token): number {
+    if (token.kind === 'point') return this.#folded ? foldPoint(token.point) : token.point;
+    if (token.kind !== 'class') return NOT_SLASH_LABEL;
+    const known = this.#tokens.get(token);
+    if (known !== undefined) return known;
+    const label = this.#setLabel(classSet(token.ranges, token.negated, this.#folded));
+    this.#tokens.set(token, label);
+    return label;
+  }
+
+  #setLabel(set: CharSet): number {
+    const only = onlyPoint(set, this.#folded);
+    if (only >= 0) return only;
     const key = set.ranges.join(' ');
-    const known = this.#indexes.get(key);
-    if (known !== undefined) return ~known;
-    this.#indexes.set(key, this.sets.length);
+    const known = this.#sets.get(key);
+    if (known !== undefined) return known;
     this.sets.push(set);
-    return ~(this.sets.length - 1);
+    const label = ~(this.sets.length - 1);
+    this.#sets.set(key, label);
+    return label;
   }
 }
 
@@ -46,27 +67,30 @@ const DOT_SEGMENT = /(^|\/)\.\.?\//;
 const NOT_SLASH_LABEL = ~0;
 const ANY_LABEL = ~1;
 
-/** Compiles the expansions of a pattern; with `folded`, for folded paths. */
+/** Compiles the expansions of a pattern; with `folded`, for folded paths. Throws {@link Refusal}. */
 export function compileExpansions(expansions: readonly (readonly Token[])[], folded: boolean): Automaton {
-  const table = new SetTable();
+  const table = new LabelTable(folded);
   const dag = new StepDag();
-  for (const tokens of expansions) {
-    const { loop, steps } = toSteps(tokens, table, folded);
-    dag.add(loop, steps);
+  for (const [at, tokens] of expansions.entries()) {
+    const { loop, steps } = toSteps(tokens, table);
+    // Steps in a row stay as many transitions, whatever is merged: refused before the other 63 are added.
+    if (dag.add(loop, steps) > TRANSITIONS_MAX + 1 && at > 0) refuseComplexity();
   }
   const nodes = dag.minimise();
   const { prefix, roots } = takePrefix(nodes.nodes, nodes.roots);
   const text = String.fromCodePoint(...prefix);
-  return {
-    prefix: text,
-    spelling: spell(expansions[0]!, prefix),
-    ...emit(nodes.nodes, DOT_SEGMENT.test(text) ? [] : roots),
-    sets: table.sets,
-  };
+  const graph = emit(nodes.nodes, DOT_SEGMENT.test(text) ? [] : roots);
+  if (graph.labels.length > TRANSITIONS_MAX) refuseComplexity();
+  return { prefix: text, spelling: spell(expansions[0]!, prefix), ...graph, sets: table.sets };
+}
+
+function refuseComplexity(): never {
+  const limit = `more than ${TRANSITIONS_MAX} transitions`;
+  throw new Refusal('pattern_too_complex', `the pattern needs ${limit}; declare several simpler ones instead`);
 }
 
 /** Folds `*` and `**` into the state before them, so that no transition is empty. */
-function toSteps(tokens: readonly Token[], table: SetTable, folded: boolean): { loop: Loop; steps: readonly Step[] } {
+function toSteps(tokens: readonly Token[], table: LabelTable): { loop: Loop; steps: readonly Step[] } {
   let loop: Loop = LOOP.none;
   const steps: { label: number; loop: Loop }[] = [];
   const set = (next: Loop) => {
@@ -87,16 +111,10 @@ function toSteps(tokens: readonly Token[], table: SetTable, folded: boolean): { 
       // Among valid paths, `**/*` at the start of a segment is just anything.
       set((steps.at(-1)?.loop ?? loop) === LOOP.globstar ? LOOP.any : LOOP.star);
     } else {
-      steps.push({ label: labelOf(token, table, folded), loop: LOOP.none });
+      steps.push({ label: table.label(token), loop: LOOP.none });
     }
   }
   return { loop, steps };
-}
-
-function labelOf(token: Token, table: SetTable, folded: boolean): number {
-  if (token.kind === 'point') return folded ? foldPoint(token.point) : token.point;
-  if (token.kind === 'class') return table.label(classSet(token.ranges, token.negated, folded));
-  return NOT_SLASH_LABEL;
 }
 
 /** Splits off the chain that every expansion begins with: it is compared as text, at no cost in states. */

@@ -1,4 +1,4 @@
-import { foldEntries } from './fold.ts';
+import { casedPoints, foldPoint, unfoldPoint } from './fold.ts';
 
 /** Inclusive ranges of code points. */
 export type Ranges = readonly (readonly [low: number, high: number])[];
@@ -27,6 +27,7 @@ const FORBIDDEN: Ranges = [
   [0xd800, 0xdfff],
 ];
 const SEGMENT: Ranges = complement(FORBIDDEN);
+const CASED = casedPoints();
 
 /** ASCII in the order a reader likes it, then some letters that compose with nothing. */
 const PREFERRED = points(
@@ -39,13 +40,21 @@ export const NOT_SLASH: CharSet = makeSet(SEGMENT, false);
 export const ANY: CharSet = makeSet(SEGMENT, true);
 
 /**
- * The set of a class `[…]`. With `folded`, the set of folded code points: membership is then asked of a folded
- * path, and `[!x]` excludes `X` as well.
+ * The set of a class `[…]`. With `folded`, each member's other cases are members too, and `[!x]` excludes `X`:
+ * the set is then the same asked of a path or of the folded path.
  */
 export function classSet(ranges: Ranges, negated: boolean, folded: boolean): CharSet {
-  const written = folded ? foldRanges(ranges) : merge(ranges);
-  const meant = negated ? complement(folded ? merge([...written, ...unfoldedPoints()]) : written) : written;
-  return makeSet(intersect(meant, SEGMENT), false);
+  const written = merge(folded ? [...ranges, ...otherCases(ranges)] : ranges);
+  return makeSet(intersect(negated ? complement(written) : written, SEGMENT), false);
+}
+
+/** The only member under folding, folded if so asked; -1 if there are several. */
+export function onlyPoint(set: CharSet, folded: boolean): number {
+  const point = set.ranges[0]?.[0] ?? -1;
+  if (set.slash || point < 0) return -1;
+  const only = folded ? foldPoint(point) : point;
+  const same = (other: number) => (folded ? foldPoint(other) : other) === only;
+  return set.ranges.every(([low, high]) => high - low < 2 && same(low) && same(high)) ? only : -1;
 }
 
 export function hasPoint(set: CharSet, point: number): boolean {
@@ -69,6 +78,11 @@ export function hasPoint(set: CharSet, point: number): boolean {
 export function commonPoint(a: CharSet, b: CharSet): number {
   if (a.ranges === SEGMENT) return b.favourite;
   if (b.ranges === SEGMENT) return a.favourite;
+  if (a.favourite >= 0 && hasPoint(b, a.favourite)) return a.favourite;
+  if (b.favourite >= 0 && hasPoint(a, b.favourite)) return b.favourite;
+  if (a.ascii.some((word, at) => (word & b.ascii[at]!) !== 0)) {
+    return PREFERRED.find((point) => point < 0x80 && hasPoint(a, point) && hasPoint(b, point))!;
+  }
   return favouriteOf(intersect(a.ranges, b.ranges));
 }
 
@@ -93,20 +107,27 @@ function favouriteOf(ranges: Ranges): number {
   return ranges.find(([from, to]) => from !== DOT || to !== DOT)?.[0] ?? DOT;
 }
 
-function foldRanges(ranges: Ranges): Ranges {
-  const sources: (readonly [number, number])[] = [];
-  const images: (readonly [number, number])[] = [];
-  for (const [from, to] of foldEntries()) {
-    if (!ranges.some(([low, high]) => from >= low && from <= high)) continue;
-    sources.push([from, from]);
-    images.push([to, to]);
+/** What members of `ranges` may be written as in another case, where that lies outside. */
+function otherCases(ranges: Ranges): Ranges {
+  const inside = (point: number) => ranges.some(([low, high]) => point >= low && point <= high);
+  const others: (readonly [number, number])[] = [];
+  for (const [low, high] of ranges) {
+    for (let at = firstAtLeast(CASED, low); at < CASED.length && CASED[at]! <= high; at++) {
+      for (const other of unfoldPoint(foldPoint(CASED[at]!))) if (!inside(other)) others.push([other, other]);
+    }
   }
-  return merge([...intersect(merge(ranges), complement(merge(sources))), ...images]);
+  return others;
 }
 
-/** Code points that no folded path holds. */
-function unfoldedPoints(): Ranges {
-  return [...foldEntries()].map(([from]) => [from, from] as const);
+function firstAtLeast(sorted: readonly number[], wanted: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function merge(ranges: Ranges): Ranges {

@@ -51,9 +51,9 @@ function invert(folds: ReadonlyMap<number, number>): ReadonlyMap<number, readonl
   return sources;
 }
 
-/** The code points that fold to something else, with what they fold to. */
-export function foldEntries(): Iterable<[from: number, to: number]> {
-  return FOLDS;
+/** All code points that have another case, sorted. */
+export function casedPoints(): readonly number[] {
+  return [...FOLDS.keys(), ...SOURCES.keys()].toSorted((a, b) => a - b);
 }
 
 /** The one code point that `point` and its other cases fold to. */

@@ -4,7 +4,7 @@ import { statesAfter } from './simulation.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
 
 /** Transitions tried before giving up: what determinising one pattern costs is exponential at worst. */
-const WORK_MAX = 200_000;
+const WORK_MAX = 20_000;
 
 interface State {
   readonly inner: number;

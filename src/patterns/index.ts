@@ -5,7 +5,6 @@ export { PATH_BYTES_MAX, type Path, type PathResult, parsePath } from './path.ts
 export {
   compilePattern,
   PATTERN_LENGTH_MAX,
-  PATTERN_TRANSITIONS_MAX,
   type Pattern,
   type PatternResult,
   parsePattern,

@@ -7,8 +7,6 @@ import { checkCharacters, readPattern, type Token } from './syntax.ts';
 
 /** Code points of a pattern's text. */
 export const PATTERN_LENGTH_MAX = 512;
-/** Transitions of a pattern's automaton, beyond the literal text it begins with. */
-export const PATTERN_TRANSITIONS_MAX = 192;
 
 /** A set of paths, declared in the grammar of DESIGN.md, with its compiled automata. Immutable. */
 export class Pattern {
@@ -61,12 +59,6 @@ function readAndCompile(text: string): Pattern {
   refuseNegation(points);
   const expansions = expandPattern(readPattern(points));
   const exact = compileExpansions(expansions, false);
-  if (exact.labels.length > PATTERN_TRANSITIONS_MAX) {
-    throw new Refusal(
-      'pattern_too_complex',
-      `the pattern needs ${exact.labels.length} transitions, the limit is ${PATTERN_TRANSITIONS_MAX}; declare several patterns instead`,
-    );
-  }
   if (findWitness(exact, EVERYTHING, true) === null) {
     throw new Refusal('pattern_matches_nothing', 'no valid path matches the pattern');
   }

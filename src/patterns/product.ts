@@ -2,7 +2,12 @@ import type { Automaton } from './automaton.ts';
 import { commonPoint, hasPoint, SLASH } from './char-set.ts';
 import { isNormal, normalWitness } from './normal-witness.ts';
 import { statesAfter } from './simulation.ts';
-import { nextValidity, VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
+import { nextValidity, SEGMENT, VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
+
+interface Pair {
+  readonly a: Automaton;
+  readonly b: Automaton;
+}
 
 /** Where two automata stand once the literal text that both demand is consumed. */
 export interface Meeting {
@@ -36,7 +41,7 @@ export function findWitness(a: Automaton, b: Automaton, caseSensitive: boolean):
   scratch.length = 0;
   const meeting = meet(a, b);
   if (meeting === null) return null;
-  const rest = search(a, b, meeting);
+  const rest = search({ a, b }, meeting);
   if (rest === null) return null;
   const witness = meeting.spelling + rest;
   return isNormal(witness) ? witness : normalWitness(a, b, meeting, caseSensitive, witness);
@@ -54,7 +59,8 @@ function meet(a: Automaton, b: Automaton): Meeting | null {
   return starts.length === 0 ? null : { prefix: a.prefix, spelling: a.spelling, starts };
 }
 
-function search(a: Automaton, b: Automaton, meeting: Meeting): string | null {
+function search(pair: Pair, meeting: Meeting): string | null {
+  const { a, b } = pair;
   const width = b.accepts.length;
   reset(a.accepts.length * width * VALIDITY_STATES);
   const validity = validityAfter(meeting.prefix);
@@ -63,7 +69,7 @@ function search(a: Automaton, b: Automaton, meeting: Meeting): string | null {
     enter((first * width + second) * VALIDITY_STATES + validity, -1, -1);
   }
   for (let at = 0; at < scratch.length; at++) {
-    const found = expand(a, b, at);
+    const found = expand(pair, at);
     if (found >= 0) return textTo(found);
   }
   return null;
@@ -95,37 +101,41 @@ function enter(state: number, parent: number, point: number): void {
 }
 
 /** Enters what follows the queue's entry `at`; returns the entry of an accepting state once there is one, else -1. */
-function expand(a: Automaton, b: Automaton, at: number): number {
+function expand(pair: Pair, at: number): number {
+  const { a, b } = pair;
   const width = b.accepts.length;
   const state = scratch.states[at]!;
   const validity = state % VALIDITY_STATES;
-  const pair = (state - validity) / VALIDITY_STATES;
-  const second = pair % width;
-  const first = (pair - second) / width;
+  const both = (state - validity) / VALIDITY_STATES;
+  const second = both % width;
+  const first = (both - second) / width;
   const endA = a.first[first + 1]!;
   const endB = b.first[second + 1]!;
   for (let edgeA = a.first[first]!; edgeA < endA; edgeA++) {
     for (let edgeB = b.first[second]!; edgeB < endB; edgeB++) {
-      const targetA = a.targets[edgeA]!;
-      const targetB = b.targets[edgeB]!;
-      const target = (targetA * width + targetB) * VALIDITY_STATES;
-      const done = a.accepts[targetA]! & b.accepts[targetB]!;
-      const point = meetLabels(a, b, a.labels[edgeA]!, b.labels[edgeB]!);
-      if (point >= 0) {
-        const next = nextValidity(validity, point);
-        if (next >= 0) {
-          enter(target + next, at, point);
-          // Not entered before: the search would have ended there.
-          if (done === 1 && next === VALID_END) return scratch.length - 1;
-        }
-      }
-      if (bothSlash(a, b, a.labels[edgeA]!, b.labels[edgeB]!)) {
-        const next = nextValidity(validity, SLASH);
-        if (next >= 0) enter(target + next, at, SLASH);
-      }
+      if (take(pair, edgeA, edgeB, at, validity)) return scratch.length - 1;
     }
   }
   return -1;
+}
+
+/** Follows one transition of each; true if that completes a path. It is then the last entry of the queue. */
+function take(pair: Pair, edgeA: number, edgeB: number, at: number, validity: number): boolean {
+  const { a, b } = pair;
+  const labelA = a.labels[edgeA]!;
+  const labelB = b.labels[edgeB]!;
+  const targetA = a.targets[edgeA]!;
+  const targetB = b.targets[edgeB]!;
+  const target = (targetA * b.accepts.length + targetB) * VALIDITY_STATES;
+  const point = meetLabels(a, b, labelA, labelB);
+  const next = point < 0 ? -1 : nextValidity(validity, point);
+  if (next >= 0) {
+    enter(target + next, at, point);
+    // Not entered before: the search would have ended there.
+    if (next === VALID_END && a.accepts[targetA] === 1 && b.accepts[targetB] === 1) return true;
+  }
+  if (validity === VALID_END && bothSlash(a, b, labelA, labelB)) enter(target + SEGMENT.start, at, SLASH);
+  return false;
 }
 
 /** The point to go on with; another than `/` and `.` where there is a choice, since after those less may follow. */

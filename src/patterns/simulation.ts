@@ -1,29 +1,42 @@
 import type { Automaton } from './automaton.ts';
 import { hasPoint } from './char-set.ts';
 
+/** Which step last entered a state; reused between calls, which never interleave. */
+const entered = { step: 0, by: new Int32Array(1 << 10) };
+
 /**
  * The states in which `automaton` may be after `text` from `offset` on, beginning in its start states. Each state
  * is listed once, so the cost is bounded by length times transitions, whatever the stars.
  */
 export function statesAfter(automaton: Automaton, text: string, offset: number): readonly number[] {
-  let current = [...automaton.starts];
-  const entered = new Int32Array(automaton.accepts.length).fill(-1);
+  const size = automaton.accepts.length;
+  // Wrapped around, a step could be taken for one of long ago.
+  if (entered.by.length < size || entered.step > 0x7fff0000) {
+    entered.by = new Int32Array(Math.max(size, entered.by.length));
+    entered.step = 0;
+  }
+  let current = automaton.starts;
   for (let at = offset; at < text.length && current.length > 0; ) {
     const point = text.codePointAt(at)!;
-    const next: number[] = [];
-    for (const state of current) {
-      const end = automaton.first[state + 1]!;
-      for (let edge = automaton.first[state]!; edge < end; edge++) {
-        const target = automaton.targets[edge]!;
-        if (entered[target] === at || !takes(automaton, edge, point)) continue;
-        entered[target] = at;
-        next.push(target);
-      }
-    }
-    current = next;
+    current = successors(automaton, current, point);
     at += point > 0xffff ? 2 : 1;
   }
   return current;
+}
+
+function successors(automaton: Automaton, states: readonly number[], point: number): readonly number[] {
+  const next: number[] = [];
+  const step = ++entered.step;
+  for (const state of states) {
+    const end = automaton.first[state + 1]!;
+    for (let edge = automaton.first[state]!; edge < end; edge++) {
+      const target = automaton.targets[edge]!;
+      if (entered.by[target] === step || !takes(automaton, edge, point)) continue;
+      entered.by[target] = step;
+      next.push(target);
+    }
+  }
+  return next;
 }
 
 /** Whether the automaton accepts the whole of a valid path (a folded one, if it was compiled so). */

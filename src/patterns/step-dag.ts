@@ -26,7 +26,9 @@ export class StepDag {
   readonly #sibling: number[] = [];
   readonly #roots: number[] = [];
 
-  add(loop: Loop, steps: readonly Step[]): void {
+  /** Adds one expansion; returns how many steps it shares with no earlier one. */
+  add(loop: Loop, steps: readonly Step[]): number {
+    const before = this.#labels.length;
     let node = this.#roots.find((root) => this.#loops[root] === loop) ?? -1;
     if (node < 0) {
       node = this.#create(0, loop);
@@ -34,6 +36,7 @@ export class StepDag {
     }
     for (const step of steps) node = this.#enter(node, step);
     this.#accepts[node] = true;
+    return this.#labels.length - before;
   }
 
   #create(label: number, loop: Loop): number {
@@ -58,26 +61,34 @@ export class StepDag {
   /** The graph with equal subtrees merged. Children have higher numbers than their parents, so one pass does. */
   minimise(): { nodes: readonly DagNode[]; roots: readonly number[] } {
     const merged = new Int32Array(this.#labels.length);
-    const known = new Map<string, number>();
+    const known = new Map<string | number, number>();
     const nodes: DagNode[] = [];
     for (let node = this.#labels.length - 1; node >= 0; node--) {
       const edges: { label: number; target: number }[] = [];
       for (let child = this.#child[node]!; child >= 0; child = this.#sibling[child]!) {
         edges.push({ label: this.#labels[child]!, target: merged[child]! });
       }
-      edges.sort((a, b) => a.label - b.label || a.target - b.target);
-      const accepts = this.#accepts[node]!;
-      const loop = this.#loops[node]!;
-      let key = accepts ? `+${loop}` : `-${loop}`;
-      for (const edge of edges) key += ` ${edge.label}>${edge.target}`;
+      const key = keyOf(this.#loops[node]!, this.#accepts[node]!, edges);
       let same = known.get(key);
       if (same === undefined) {
         same = nodes.length;
         known.set(key, same);
-        nodes.push({ loop, accepts, edges });
+        nodes.push({ loop: this.#loops[node]!, accepts: this.#accepts[node]!, edges });
       }
       merged[node] = same;
     }
     return { nodes, roots: this.#roots.map((root) => merged[root]!) };
   }
+}
+
+/** Equal for nodes that may be merged. A number for the links of a chain, which are most: it costs no text. */
+function keyOf(loop: Loop, accepts: boolean, edges: { label: number; target: number }[]): string | number {
+  const own = loop * 2 + (accepts ? 1 : 0);
+  if (edges.length === 1) {
+    const { label, target } = edges[0]!;
+    // Labels lie between -512 and 0x10ffff, and `own` below 8: it stays far below 2 ** 53.
+    return (target * 0x200000 + label + 512) * 8 + own;
+  }
+  edges.sort((a, b) => a.label - b.label || a.target - b.target);
+  return `${own} ${edges.map((edge) => `${edge.label}>${edge.target}`).join(' ')}`;
 }
