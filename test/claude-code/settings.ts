@@ -43,22 +43,25 @@ export function claudeSettings(options: HookSettings): Record<string, unknown> {
       PreToolUse: on(asking, WRITING_TOOLS),
       PostToolUse: on(telling, WRITING_TOOLS),
       Stop: on(telling),
-      SessionEnd: on(http(1)),
+      // The client gives all SessionEnd hooks 1.5 s together, unless an entry asks for more: leases should be let go.
+      SessionEnd: on(http(3)),
     },
   };
 }
 
 /**
  * SessionStart takes no http hook, so a command posts its payload on, with the worktree's root as git sees it. Only sh,
- * git and curl; it never fails and never waits long, because a session that cannot report its root must still start:
- * the first edit then asks, and the server falls back to the header or the first cwd.
+ * git and curl. The key goes in through a pipe: in an argument every user of the machine could read it. It never fails
+ * and never waits long, because a session that cannot report its root must still start: the first edit then asks, and
+ * the server falls back to the header or the first cwd. It prints nothing: the model would be told it.
  */
 export function rootReport(endpoint: string): string {
   return [
-    `curl -sS -m 5 -o /dev/null -X POST '${endpoint}'`,
+    'body=$(cat);',
+    `printf 'header = "authorization: Bearer %s"\\n' "$SIGNALBOX_KEY" |`,
+    `curl -sS -m 5 -K - -X POST '${endpoint}'`,
     "-H 'content-type: application/json'",
-    '-H "authorization: Bearer $SIGNALBOX_KEY"',
     '-H "x-signalbox-root: $(git rev-parse --show-toplevel 2>/dev/null || pwd)"',
-    '--data-binary @- >/dev/null 2>&1 || true',
+    '--data-raw "$body" >/dev/null 2>&1 || true',
   ].join(' ');
 }

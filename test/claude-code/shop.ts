@@ -26,7 +26,7 @@ export interface Shop {
   readonly base: string;
   readonly main: string;
   readonly worktrees: readonly [string, string];
-  remove(): Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
 /**
