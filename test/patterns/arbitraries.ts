@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { parsePattern } from '../../src/patterns/index.ts';
+import { UNIVERSE } from './oracle.ts';
+
+/** Bounded by default; `PATTERN_RUNS=200000` for a long search. Fast-check prints the seed of what it finds. */
+export const RUNS = { numRuns: Number(process.env.PATTERN_RUNS ?? 4000) };
+
+const letter = fc.constantFrom('a', 'b', 'c', 'a', 'b', '.', 'A', 'é', '😀', 's', 'k');
+const charClass = fc.constantFrom(
+  '[a-c]',
+  '[!a]',
+  '[^b-c]',
+  '[]a]',
+  '[ab.]',
+  '[!.]',
+  '[A-B]',
+  '[é-😀]',
+  '[.-/]',
+  '[k\\]]',
+  '[!S]',
+);
+const piece = fc.oneof(
+  { weight: 6, arbitrary: letter },
+  { weight: 2, arbitrary: fc.constantFrom('*', '?') },
+  { weight: 1, arbitrary: charClass },
+  { weight: 1, arbitrary: letter.map((character) => `\\${character}`) },
+);
+const name = fc.array(piece, { minLength: 1, maxLength: 4 }).map((pieces) => pieces.join(''));
+const segment = fc.oneof({ weight: 4, arbitrary: name }, { weight: 1, arbitrary: fc.constantFrom('**', '*') });
+const segments = fc.array(segment, { minLength: 1, maxLength: 4 }).map((list) => list.join('/'));
+
+const braces = fc.letrec<{ braced: string; text: string }>((tie) => ({
+  braced: fc.array(tie('text'), { minLength: 1, maxLength: 3 }).map((options) => `{${options.join(',')}}`),
+  text: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fc.constantFrom('', 'a', 'b', 'a/b', '*', '**', '**/', '/**', '.', '[ab]', 'a/', '/b', '{,}'),
+    segments,
+    fc.tuple(tie('text'), tie('braced'), tie('text')).map((parts) => parts.join('')),
+  ),
+}));
+
+const text = fc.oneof(
+  { weight: 5, arbitrary: segments },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom('', 'a/', '**/', 'a'), braces.braced, fc.constantFrom('', '/c', '.a', '/**', '/'))
+      .map((parts) => parts.join('')),
+  },
+  { weight: 1, arbitrary: segments.map((list) => `${list}/`) },
+);
+
+/** Texts in the grammar, small enough to collide often. */
+export const patternText = text.filter((candidate) => parsePattern(candidate).ok);
+/** Without braces. */
+export const plainPatternText = segments.filter((candidate) => parsePattern(candidate).ok);
+/** Also those that are refused. */
+export const anyPatternText = text;
+
+const pathName = fc
+  .array(fc.constantFrom(...UNIVERSE), { minLength: 1, maxLength: 3 })
+  .map((characters) => characters.join(''))
+  .filter((candidate) => candidate !== '.' && candidate !== '..');
+
+/** Paths over the same characters. */
+export const pathText = fc.array(pathName, { minLength: 1, maxLength: 4 }).map((names) => names.join('/'));

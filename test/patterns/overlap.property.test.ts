@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { covers, matches, overlap, parsePath, parsePattern } from '../../src/patterns/index.ts';
+import { anyPatternText, pathText, patternText, plainPatternText, RUNS } from './arbitraries.ts';
+import { path, pattern } from './build.ts';
+import { oracleMatches, oracleOverlap } from './oracle.ts';
+
+describe('against an independent oracle', () => {
+  it('two patterns overlap exactly when the oracle says so, either way round, with a witness both match', () => {
+    fc.assert(
+      fc.property(patternText, patternText, fc.boolean(), (left, right, caseSensitive) => {
+        const mode = { caseSensitive };
+        const a = pattern(left);
+        const b = pattern(right);
+        const witness = overlap(a, b, mode);
+        expect(witness !== null).toBe(oracleOverlap(left, right, caseSensitive));
+        expect(overlap(b, a, mode) !== null).toBe(witness !== null);
+        if (witness === null) return;
+        expect(parsePath(witness)).toMatchObject({ ok: true, path: { text: witness } });
+        expect(matches(a, path(witness), mode)).toBe(true);
+        expect(matches(b, path(witness), mode)).toBe(true);
+        expect(oracleMatches(left, witness, caseSensitive) && oracleMatches(right, witness, caseSensitive)).toBe(true);
+      }),
+      RUNS,
+    );
+  });
+
+  it('a path matches exactly when a regular expression says so', () => {
+    fc.assert(
+      fc.property(patternText, pathText, fc.boolean(), (text, literal, caseSensitive) => {
+        const mode = { caseSensitive };
+        const expected = oracleMatches(text, literal, caseSensitive);
+        expect(matches(pattern(text), path(literal), mode)).toBe(expected);
+        expect(overlap(path(literal), pattern(text), mode)).toBe(expected ? literal : null);
+      }),
+      RUNS,
+    );
+  });
+
+  it('a pattern refused for matching nothing meets nothing', () => {
+    fc.assert(
+      fc.property(anyPatternText, (text) => {
+        const result = parsePattern(text);
+        const nothing = !result.ok && result.problem.code === 'pattern_matches_nothing';
+        if (nothing || result.ok) expect(oracleOverlap(text, '**', true)).toBe(result.ok);
+      }),
+      RUNS,
+    );
+  });
+});
+
+describe('covers', () => {
+  it('is never true of a pattern that holds a path outside', () => {
+    fc.assert(
+      fc.property(patternText, patternText, patternText, fc.boolean(), (outer, inner, probe, caseSensitive) => {
+        const mode = { caseSensitive };
+        if (!covers(pattern(outer), pattern(inner), mode)) return;
+        for (const text of [probe, '**', '?', '*a', '**/*.a', '**/[!a]*']) {
+          const sample = overlap(pattern(inner), pattern(text), mode);
+          if (sample !== null) expect(matches(pattern(outer), path(sample), mode)).toBe(true);
+        }
+      }),
+      RUNS,
+    );
+  });
+
+  it('sees that `**` covers everything, and a pattern what it consists of', () => {
+    fc.assert(
+      fc.property(plainPatternText, plainPatternText, fc.boolean(), (left, right, caseSensitive) => {
+        const mode = { caseSensitive };
+        expect(covers(pattern('**'), pattern(left), mode)).toBe(true);
+        const either = pattern(`{${left},${right}}`);
+        expect(covers(either, pattern(left), mode)).toBe(true);
+        expect(covers(either, pattern(right), mode)).toBe(true);
+      }),
+      RUNS,
+    );
+  });
+});
