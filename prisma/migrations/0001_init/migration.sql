@@ -100,7 +100,7 @@ CREATE TABLE idempotency (
   status integer NOT NULL,
   response text,
   sealed bytea,
-  fence bigint,
+  lease_id uuid,
   created_at timestamptz(3) NOT NULL,
   CONSTRAINT idempotency_pkey PRIMARY KEY (org_id, key_id, key)
 );

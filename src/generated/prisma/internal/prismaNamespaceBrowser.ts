@@ -183,7 +183,7 @@ export const IdempotencyScalarFieldEnum = {
   status: 'status',
   response: 'response',
   sealed: 'sealed',
-  fence: 'fence',
+  leaseId: 'leaseId',
   createdAt: 'createdAt'
 } as const
 

@@ -28,12 +28,10 @@ export type AggregateIdempotency = {
 
 export type IdempotencyAvgAggregateOutputType = {
   status: number | null
-  fence: number | null
 }
 
 export type IdempotencySumAggregateOutputType = {
   status: number | null
-  fence: bigint | null
 }
 
 export type IdempotencyMinAggregateOutputType = {
@@ -45,7 +43,7 @@ export type IdempotencyMinAggregateOutputType = {
   status: number | null
   response: string | null
   sealed: runtime.Bytes | null
-  fence: bigint | null
+  leaseId: string | null
   createdAt: Date | null
 }
 
@@ -58,7 +56,7 @@ export type IdempotencyMaxAggregateOutputType = {
   status: number | null
   response: string | null
   sealed: runtime.Bytes | null
-  fence: bigint | null
+  leaseId: string | null
   createdAt: Date | null
 }
 
@@ -71,7 +69,7 @@ export type IdempotencyCountAggregateOutputType = {
   status: number
   response: number
   sealed: number
-  fence: number
+  leaseId: number
   createdAt: number
   _all: number
 }
@@ -79,12 +77,10 @@ export type IdempotencyCountAggregateOutputType = {
 
 export type IdempotencyAvgAggregateInputType = {
   status?: true
-  fence?: true
 }
 
 export type IdempotencySumAggregateInputType = {
   status?: true
-  fence?: true
 }
 
 export type IdempotencyMinAggregateInputType = {
@@ -96,7 +92,7 @@ export type IdempotencyMinAggregateInputType = {
   status?: true
   response?: true
   sealed?: true
-  fence?: true
+  leaseId?: true
   createdAt?: true
 }
 
@@ -109,7 +105,7 @@ export type IdempotencyMaxAggregateInputType = {
   status?: true
   response?: true
   sealed?: true
-  fence?: true
+  leaseId?: true
   createdAt?: true
 }
 
@@ -122,7 +118,7 @@ export type IdempotencyCountAggregateInputType = {
   status?: true
   response?: true
   sealed?: true
-  fence?: true
+  leaseId?: true
   createdAt?: true
   _all?: true
 }
@@ -222,7 +218,7 @@ export type IdempotencyGroupByOutputType = {
   status: number
   response: string | null
   sealed: runtime.Bytes | null
-  fence: bigint | null
+  leaseId: string | null
   createdAt: Date
   _count: IdempotencyCountAggregateOutputType | null
   _avg: IdempotencyAvgAggregateOutputType | null
@@ -258,7 +254,7 @@ export type IdempotencyWhereInput = {
   status?: Prisma.IntFilter<"Idempotency"> | number
   response?: Prisma.StringNullableFilter<"Idempotency"> | string | null
   sealed?: Prisma.BytesNullableFilter<"Idempotency"> | runtime.Bytes | null
-  fence?: Prisma.BigIntNullableFilter<"Idempotency"> | bigint | number | null
+  leaseId?: Prisma.UuidNullableFilter<"Idempotency"> | string | null
   createdAt?: Prisma.DateTimeFilter<"Idempotency"> | Date | string
 }
 
@@ -271,7 +267,7 @@ export type IdempotencyOrderByWithRelationInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrderInput | Prisma.SortOrder
   sealed?: Prisma.SortOrderInput | Prisma.SortOrder
-  fence?: Prisma.SortOrderInput | Prisma.SortOrder
+  leaseId?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
@@ -288,7 +284,7 @@ export type IdempotencyWhereUniqueInput = Prisma.AtLeast<{
   status?: Prisma.IntFilter<"Idempotency"> | number
   response?: Prisma.StringNullableFilter<"Idempotency"> | string | null
   sealed?: Prisma.BytesNullableFilter<"Idempotency"> | runtime.Bytes | null
-  fence?: Prisma.BigIntNullableFilter<"Idempotency"> | bigint | number | null
+  leaseId?: Prisma.UuidNullableFilter<"Idempotency"> | string | null
   createdAt?: Prisma.DateTimeFilter<"Idempotency"> | Date | string
 }, "orgId_keyId_key">
 
@@ -301,7 +297,7 @@ export type IdempotencyOrderByWithAggregationInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrderInput | Prisma.SortOrder
   sealed?: Prisma.SortOrderInput | Prisma.SortOrder
-  fence?: Prisma.SortOrderInput | Prisma.SortOrder
+  leaseId?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   _count?: Prisma.IdempotencyCountOrderByAggregateInput
   _avg?: Prisma.IdempotencyAvgOrderByAggregateInput
@@ -322,7 +318,7 @@ export type IdempotencyScalarWhereWithAggregatesInput = {
   status?: Prisma.IntWithAggregatesFilter<"Idempotency"> | number
   response?: Prisma.StringNullableWithAggregatesFilter<"Idempotency"> | string | null
   sealed?: Prisma.BytesNullableWithAggregatesFilter<"Idempotency"> | runtime.Bytes | null
-  fence?: Prisma.BigIntNullableWithAggregatesFilter<"Idempotency"> | bigint | number | null
+  leaseId?: Prisma.UuidNullableWithAggregatesFilter<"Idempotency"> | string | null
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"Idempotency"> | Date | string
 }
 
@@ -335,7 +331,7 @@ export type IdempotencyCreateInput = {
   status: number
   response?: string | null
   sealed?: runtime.Bytes | null
-  fence?: bigint | number | null
+  leaseId?: string | null
   createdAt: Date | string
 }
 
@@ -348,7 +344,7 @@ export type IdempotencyUncheckedCreateInput = {
   status: number
   response?: string | null
   sealed?: runtime.Bytes | null
-  fence?: bigint | number | null
+  leaseId?: string | null
   createdAt: Date | string
 }
 
@@ -361,7 +357,7 @@ export type IdempotencyUpdateInput = {
   status?: Prisma.IntFieldUpdateOperationsInput | number
   response?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  fence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  leaseId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -374,7 +370,7 @@ export type IdempotencyUncheckedUpdateInput = {
   status?: Prisma.IntFieldUpdateOperationsInput | number
   response?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  fence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  leaseId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -387,7 +383,7 @@ export type IdempotencyCreateManyInput = {
   status: number
   response?: string | null
   sealed?: runtime.Bytes | null
-  fence?: bigint | number | null
+  leaseId?: string | null
   createdAt: Date | string
 }
 
@@ -400,7 +396,7 @@ export type IdempotencyUpdateManyMutationInput = {
   status?: Prisma.IntFieldUpdateOperationsInput | number
   response?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  fence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  leaseId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -413,7 +409,7 @@ export type IdempotencyUncheckedUpdateManyInput = {
   status?: Prisma.IntFieldUpdateOperationsInput | number
   response?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  fence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  leaseId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -432,13 +428,12 @@ export type IdempotencyCountOrderByAggregateInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrder
   sealed?: Prisma.SortOrder
-  fence?: Prisma.SortOrder
+  leaseId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
 export type IdempotencyAvgOrderByAggregateInput = {
   status?: Prisma.SortOrder
-  fence?: Prisma.SortOrder
 }
 
 export type IdempotencyMaxOrderByAggregateInput = {
@@ -450,7 +445,7 @@ export type IdempotencyMaxOrderByAggregateInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrder
   sealed?: Prisma.SortOrder
-  fence?: Prisma.SortOrder
+  leaseId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
@@ -463,13 +458,12 @@ export type IdempotencyMinOrderByAggregateInput = {
   status?: Prisma.SortOrder
   response?: Prisma.SortOrder
   sealed?: Prisma.SortOrder
-  fence?: Prisma.SortOrder
+  leaseId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
 export type IdempotencySumOrderByAggregateInput = {
   status?: Prisma.SortOrder
-  fence?: Prisma.SortOrder
 }
 
 export type IntFieldUpdateOperationsInput = {
@@ -484,14 +478,6 @@ export type NullableBytesFieldUpdateOperationsInput = {
   set?: runtime.Bytes | null
 }
 
-export type NullableBigIntFieldUpdateOperationsInput = {
-  set?: bigint | number | null
-  increment?: bigint | number
-  decrement?: bigint | number
-  multiply?: bigint | number
-  divide?: bigint | number
-}
-
 
 
 export type IdempotencySelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -503,7 +489,7 @@ export type IdempotencySelect<ExtArgs extends runtime.Types.Extensions.InternalA
   status?: boolean
   response?: boolean
   sealed?: boolean
-  fence?: boolean
+  leaseId?: boolean
   createdAt?: boolean
 }, ExtArgs["result"]["idempotency"]>
 
@@ -516,7 +502,7 @@ export type IdempotencySelectCreateManyAndReturn<ExtArgs extends runtime.Types.E
   status?: boolean
   response?: boolean
   sealed?: boolean
-  fence?: boolean
+  leaseId?: boolean
   createdAt?: boolean
 }, ExtArgs["result"]["idempotency"]>
 
@@ -529,7 +515,7 @@ export type IdempotencySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.E
   status?: boolean
   response?: boolean
   sealed?: boolean
-  fence?: boolean
+  leaseId?: boolean
   createdAt?: boolean
 }, ExtArgs["result"]["idempotency"]>
 
@@ -542,11 +528,11 @@ export type IdempotencySelectScalar = {
   status?: boolean
   response?: boolean
   sealed?: boolean
-  fence?: boolean
+  leaseId?: boolean
   createdAt?: boolean
 }
 
-export type IdempotencyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "keyId" | "key" | "operation" | "fingerprint" | "status" | "response" | "sealed" | "fence" | "createdAt", ExtArgs["result"]["idempotency"]>
+export type IdempotencyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "keyId" | "key" | "operation" | "fingerprint" | "status" | "response" | "sealed" | "leaseId" | "createdAt", ExtArgs["result"]["idempotency"]>
 
 export type $IdempotencyPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Idempotency"
@@ -567,9 +553,9 @@ export type $IdempotencyPayload<ExtArgs extends runtime.Types.Extensions.Interna
      */
     sealed: runtime.Bytes | null
     /**
-     * The fence of the lease in the answer: known only once the head row is locked.
+     * The lease in the answer, whose fence was not known yet when the answer was kept.
      */
-    fence: bigint | null
+    leaseId: string | null
     createdAt: Date
   }, ExtArgs["result"]["idempotency"]>
   composites: {}
@@ -1002,7 +988,7 @@ export interface IdempotencyFieldRefs {
   readonly status: Prisma.FieldRef<"Idempotency", 'Int'>
   readonly response: Prisma.FieldRef<"Idempotency", 'String'>
   readonly sealed: Prisma.FieldRef<"Idempotency", 'Bytes'>
-  readonly fence: Prisma.FieldRef<"Idempotency", 'BigInt'>
+  readonly leaseId: Prisma.FieldRef<"Idempotency", 'String'>
   readonly createdAt: Prisma.FieldRef<"Idempotency", 'DateTime'>
 }
     

@@ -1,0 +1,113 @@
+import type pg from 'pg';
+import { idempotencyMismatch } from '../../../platform/database/idempotency.ts';
+import type { Settled } from '../../../platform/database/org-batcher.ts';
+import { unauthenticated } from '../../../platform/errors.ts';
+import { answer, ask } from './decide-ask.ts';
+import { acquire, release, renew } from './decide-lease.ts';
+import { loadApprovals } from './load.ts';
+import type { HotAnswer, HotOperation } from './operation.ts';
+import { BatchPlan } from './plan.ts';
+import { type KeptAnswer, keptKey, type Snapshot } from './snapshot.ts';
+
+export interface Decided {
+  readonly snapshot: Snapshot;
+  readonly plan: BatchPlan;
+  /** In the order of the operations. */
+  readonly results: Settled<HotAnswer>[];
+}
+
+/**
+ * Decides a batch in order of arrival. Only requests that a policy sends to a human need a second look at the database,
+ * for their approvals; their rows stay locked until the batch ends.
+ */
+export async function decideBatch(
+  client: pg.PoolClient,
+  snapshot: Snapshot,
+  ops: readonly HotOperation[],
+): Promise<Decided> {
+  const digests = new Set<string>();
+  for (const op of ops) {
+    if (op.kind !== 'ask' || snapshot.policyVersion === 0) continue;
+    const asked = attempt(() => ask(snapshot, op));
+    // Whether it rides on an approval may change within the batch; the digest costs nothing to look up.
+    if (asked.ok && asked.answer.judgement.outcome === 'require_approval') digests.add(asked.answer.digest);
+  }
+  if (digests.size > 0) await loadApprovals(client, snapshot, [...digests]);
+  return decideInOrder(snapshot, ops);
+}
+
+/** Pure but for the snapshot's own tables: every operation sees what those before it were given. */
+export function decideInOrder(snapshot: Snapshot, ops: readonly HotOperation[]): Decided {
+  const plan = new BatchPlan(snapshot);
+  const results = ops.map((op) => attempt(() => decideOne(snapshot, plan, op)));
+  return { snapshot, plan, results };
+}
+
+function attempt<T>(work: () => T): Settled<T> {
+  try {
+    return { ok: true, answer: work() };
+  } catch (error) {
+    return { ok: false, error };
+  }
+}
+
+/** @throws Problem 401 for a key revoked since it was verified; 422 `idempotency_mismatch`; those of each operation */
+function decideOne(snapshot: Snapshot, plan: BatchPlan, op: HotOperation): HotAnswer {
+  const { keyId } = op.principal;
+  if (keyId !== null && !snapshot.keys.has(keyId)) throw unauthenticated('The API key is revoked or expired.');
+  const kept = op.idempotent === null ? undefined : snapshot.kept.get(keptKey(keyId, op.idempotent.key));
+  if (kept !== undefined && op.idempotent !== null) {
+    if (kept.operation !== op.idempotent.operation || !op.idempotent.fingerprint.equals(kept.fingerprint))
+      throw idempotencyMismatch();
+    return replay(kept);
+  }
+  const given = dispatch(snapshot, plan, op);
+  if (op.idempotent !== null && keyId !== null && given.body['outcome'] !== 'wait')
+    keep(snapshot, plan, op, keyId, given);
+  return given;
+}
+
+function dispatch(snapshot: Snapshot, plan: BatchPlan, op: HotOperation): HotAnswer {
+  switch (op.kind) {
+    case 'ask':
+      return answer(snapshot, plan, ask(snapshot, op));
+    case 'acquire':
+      return acquire(snapshot, plan, op);
+    case 'renew':
+      return renew(snapshot, plan, op);
+    case 'release':
+      return release(snapshot, plan, op);
+  }
+}
+
+function replay(kept: KeptAnswer): HotAnswer {
+  // The first answer of this very batch: the same object, so that it too gets its fence after the commit.
+  if (kept.answer !== undefined) return kept.answer;
+  const body = JSON.parse(kept.response) as Record<string, unknown>;
+  const lease = body['lease'] as { fence: number } | undefined;
+  if (lease !== undefined && kept.fence !== null) lease.fence = kept.fence;
+  return { status: kept.status, body, replayed: true };
+}
+
+function keep(snapshot: Snapshot, plan: BatchPlan, op: HotOperation, keyId: string, given: HotAnswer): void {
+  const { key, operation, fingerprint } = op.idempotent!;
+  const response = JSON.stringify(given.body);
+  const lease = given.body['lease'] as { id: string } | undefined;
+  plan.keep({
+    key_id: keyId,
+    key,
+    operation,
+    fingerprint: fingerprint.toString('hex'),
+    status: given.status,
+    response,
+    lease_id: lease?.id ?? null,
+  });
+  snapshot.kept.set(keptKey(keyId, key), {
+    operation,
+    fingerprint,
+    status: given.status,
+    response,
+    fence: null,
+    answer: given,
+  });
+}

@@ -1,0 +1,145 @@
+import { compilePattern, matches, parsePath } from '../../../patterns/index.ts';
+import type { Principal } from '../../../platform/principal.ts';
+import { principalId } from '../../../platform/principal.ts';
+import { type Evaluation, evaluate, type MatchedRule } from '../../governance/index.ts';
+import { guardrailSignal, type RunFacts } from '../../loops/index.ts';
+import { haltsOf } from './halts.ts';
+import type { AskOperation } from './operation.ts';
+import type { Snapshot } from './snapshot.ts';
+
+type Outcome = Evaluation['outcome'];
+
+/** A reason, as answers and the log show it: a policy's rule, or what stands above policies (halt, guardrail, approval). */
+export interface ShownRule {
+  readonly id: string;
+  readonly policy: string | null;
+  readonly version: number | null;
+  readonly effect: Outcome;
+  readonly reason: string;
+  readonly paths: readonly string[];
+}
+
+/** What halts, guardrails and policies say to one request, before any approval or lease is looked at. */
+export interface Judgement {
+  readonly outcome: Outcome;
+  readonly ungoverned: boolean;
+  readonly rules: readonly ShownRule[];
+  readonly shadow: { readonly outcome: Outcome; readonly rules: readonly ShownRule[] };
+  readonly requirements: Evaluation['requirements'];
+}
+
+const STRICTNESS: Readonly<Record<Outcome, number>> = { allow: 0, require_approval: 1, deny: 2 };
+
+function strictest(outcomes: readonly Outcome[]): Outcome {
+  return outcomes.reduce((worst, outcome) => (STRICTNESS[outcome] > STRICTNESS[worst] ? outcome : worst), 'allow');
+}
+
+/** Pure. A halt or a guardrail denies whatever policies say; all that matched is told. */
+export function judgeRequest(snapshot: Snapshot, op: AskOperation, run: RunFacts | null): Judgement {
+  const above = [
+    ...haltRules(snapshot, op, run),
+    ...(run === null ? [] : [...guardrailRules(run, snapshot), ...scopeRules(snapshot, op, run)]),
+  ];
+  const evaluations = op.parts.map((part) =>
+    evaluate(snapshot.policies, {
+      action: part.action,
+      subjects: part.subjects,
+      at: snapshot.now,
+      caseSensitive: op.repo === null ? true : (snapshot.repos.get(op.repo.id)?.caseSensitive ?? true),
+      ...askerOf(snapshot, op.principal, run),
+    }),
+  );
+  const outcome = strictest([
+    ...above.map(({ effect }) => effect),
+    ...evaluations.map((evaluation) => evaluation.outcome),
+  ]);
+  return {
+    outcome,
+    ungoverned: above.length === 0 && evaluations.every((evaluation) => evaluation.ungoverned),
+    rules: [...above, ...merged(evaluations.flatMap((evaluation) => evaluation.rules))],
+    shadow: {
+      outcome: strictest([outcome, ...evaluations.map((evaluation) => evaluation.shadow.outcome)]),
+      rules: merged(evaluations.flatMap((evaluation) => evaluation.shadow.rules)),
+    },
+    requirements:
+      outcome === 'require_approval' ? union(evaluations.flatMap((evaluation) => evaluation.requirements)) : [],
+  };
+}
+
+/** Who asks, as the server knows it; never as the request says. */
+export function askerOf(snapshot: Snapshot, principal: Principal, run: RunFacts | null) {
+  const teams = run?.teams ?? (principal.keyId === null ? [] : (snapshot.keys.get(principal.keyId)?.teams ?? []));
+  const actor = { principalId: principalId(principal), role: principal.role, teams: teams.map(({ name }) => name) };
+  if (run === null) return { actor };
+  const labels = Object.entries(run.loop.labels).flatMap(([name, value]) => [name, `${name}=${value}`]);
+  return {
+    actor: { ...actor, owner: run.owner.id, loop: { id: run.loop.id, name: run.loop.name, labels } },
+    run: { id: run.id, iteration: run.iteration, status: run.status },
+  };
+}
+
+function haltRules(snapshot: Snapshot, op: AskOperation, run: RunFacts | null): ShownRule[] {
+  return haltsOf(snapshot, run, op.repo?.id ?? null).map((halt) => ({
+    id: `halt:${halt.id}`,
+    policy: null,
+    version: null,
+    effect: 'deny',
+    reason: `Halted (${halt.scopeKind}): ${halt.reason}`,
+    paths: [],
+  }));
+}
+
+function guardrailRules(run: RunFacts, snapshot: Snapshot): ShownRule[] {
+  const { reasons } = guardrailSignal({
+    guardrails: run.loop.guardrails,
+    iterations: [{ number: run.iteration }],
+    usage: { costUsd: run.usage.costUsd ?? 0, tokens: (run.usage.inputTokens ?? 0) + (run.usage.outputTokens ?? 0) },
+    startedAt: run.startedAt,
+    now: snapshot.now,
+  });
+  return reasons.map(({ code, detail }) => guardrail(code, detail, []));
+}
+
+/** A loop that declares a scope stays in it. Without one, nothing is said here. */
+function scopeRules(snapshot: Snapshot, op: AskOperation, run: RunFacts): ShownRule[] {
+  if (run.loop.scope.length === 0 || op.repo === null) return [];
+  const mode = { caseSensitive: snapshot.repos.get(op.repo.id)?.caseSensitive ?? true };
+  const scope = run.loop.scope.flatMap((text) => {
+    const read = compilePattern(text);
+    return read.ok ? [read.pattern] : [];
+  });
+  const outside = pathsOf(op).filter((text) => {
+    const read = parsePath(text);
+    return !read.ok || !scope.some((pattern) => matches(pattern, read.path, mode));
+  });
+  if (outside.length === 0) return [];
+  return [guardrail('out_of_scope', `The loop's scope is ${run.loop.scope.join(', ')}.`, outside)];
+}
+
+function guardrail(code: string, reason: string, paths: readonly string[]): ShownRule {
+  return { id: `guardrail:${code}`, policy: null, version: null, effect: 'deny', reason, paths };
+}
+
+/** All paths of a request, each once, in order. */
+export function pathsOf(op: AskOperation): string[] {
+  const paths = op.parts.flatMap(({ subjects }) => subjects.map((subject) => subject['path']));
+  return [...new Set(paths.filter((path): path is string => typeof path === 'string'))];
+}
+
+function merged(rules: readonly MatchedRule[]): ShownRule[] {
+  const byId = new Map<string, ShownRule>();
+  for (const { id, policy, version, effect, reason, paths } of rules) {
+    const key = `${policy} ${id}`;
+    const known = byId.get(key);
+    byId.set(key, { id, policy, version, effect, reason, paths: [...new Set([...(known?.paths ?? []), ...paths])] });
+  }
+  return [...byId.values()];
+}
+
+function union(requirements: Evaluation['requirements']): Evaluation['requirements'] {
+  return [
+    ...new Map(
+      requirements.map((requirement) => [`${requirement.policy} ${requirement.ruleId}`, requirement]),
+    ).values(),
+  ];
+}

@@ -1,0 +1,264 @@
+import type pg from 'pg';
+import { flush, type Statement } from '../../../platform/database/pipeline.ts';
+import { RecentMap } from '../../../platform/recent-map.ts';
+import { type ActiveHalt } from '../../budgets/index.ts';
+import type { PolicySet } from '../../governance/index.ts';
+import { compilePolicySet, EMPTY_POLICY_SET, type PublishedPolicy } from '../../governance/index.ts';
+import { settingsOf } from '../../identity/index.ts';
+import {
+  candidatesStatement,
+  HELD_LEASE,
+  type HeldLease,
+  type HeldLeaseRow,
+  LeaseTable,
+  toHeldLease,
+  type WantedIn,
+} from '../../leases/index.ts';
+import { runFactsStatement, toRunFacts } from '../../loops/index.ts';
+import type { HotOperation } from './operation.ts';
+import { type ApprovalRow, type KeptAnswer, keptKey, type Snapshot } from './snapshot.ts';
+
+/** Compiled policies and active halts, each valid for one version of an org and never changing under it. */
+export interface VersionCaches {
+  readonly policies: RecentMap<PolicySet>;
+  readonly halts: RecentMap<readonly ActiveHalt[]>;
+}
+
+export function createVersionCaches(): VersionCaches {
+  return { policies: new RecentMap(500), halts: new RecentMap(2000) };
+}
+
+/**
+ * Opens the batch's transaction and reads what its operations need, in one flush: the repos are locked first; all else
+ * is read by statements of their own after that, so that each sees what was committed before the lock was had.
+ */
+export async function loadSnapshot(
+  client: pg.PoolClient,
+  orgId: string,
+  ops: readonly HotOperation[],
+  caches: VersionCaches,
+): Promise<Loaded> {
+  const named = collect(ops);
+  const [, , repos, head, keys, runs, leases, candidates, kept] = await flush(client, [
+    { text: 'BEGIN' },
+    { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
+    lockRepos(orgId, named),
+    readHead(orgId),
+    readKeys(orgId, named.keyIds),
+    runFactsStatement(orgId, named.runIds),
+    readLeases(orgId, named.leaseIds),
+    candidatesStatement(orgId, named.wanted),
+    readKept(orgId, named.idempotency),
+  ]);
+  const { now, policy_version: policyVersion, halt_epoch: haltEpoch, settings, xid } = head!.rows[0];
+  const versions = { policyVersion: Number(policyVersion), haltEpoch: Number(haltEpoch) };
+  const snapshot: Snapshot = {
+    orgId,
+    now,
+    ...versions,
+    settings: settingsOf(settings),
+    policies: await policiesOf(client, orgId, versions.policyVersion, caches),
+    halts: await haltsOf(client, orgId, versions.haltEpoch, caches),
+    keys: new Map(keys!.rows.map((row) => [row.id, { teams: row.teams ?? [] }])),
+    runs: new Map(runs!.rows.map((row) => [row.id, toRunFacts(row)])),
+    repos: new Map(repos!.rows.map((row) => [row.id, { name: row.name, caseSensitive: row.case_sensitive }])),
+    ...tablesOf(repos!.rows, candidates!.rows, leases!.rows),
+    kept: new Map(kept!.rows.map((row) => [keptKey(row.key_id, row.key), toKept(row)])),
+    approvals: new Map(),
+  };
+  return { snapshot, xid };
+}
+
+export interface Loaded {
+  readonly snapshot: Snapshot;
+  /** The transaction's id, by which a lost COMMIT is looked up. */
+  readonly xid: string;
+}
+
+interface Named {
+  readonly repoIds: string[];
+  readonly leaseIds: string[];
+  readonly keyIds: string[];
+  readonly runIds: string[];
+  readonly wanted: WantedIn[];
+  readonly idempotency: { keyId: string; key: string }[];
+}
+
+function collect(ops: readonly HotOperation[]): Named {
+  const repoIds = new Set<string>();
+  const leaseIds = new Set<string>();
+  const keyIds = new Set<string>();
+  const runIds = new Set<string>();
+  const wanted: WantedIn[] = [];
+  const idempotency: { keyId: string; key: string }[] = [];
+  for (const op of ops) {
+    const { keyId } = op.principal;
+    if (keyId !== null) keyIds.add(keyId);
+    if (keyId !== null && op.idempotent !== null) idempotency.push({ keyId, key: op.idempotent.key });
+    if (op.kind === 'renew' || op.kind === 'release') {
+      leaseIds.add(op.leaseId);
+      continue;
+    }
+    if (op.repo !== null) repoIds.add(op.repo.id);
+    if (op.runId !== null) runIds.add(op.runId);
+    if (op.repo !== null && op.wanted !== null) wanted.push({ repoId: op.repo.id, matchers: op.wanted.matchers });
+  }
+  return {
+    repoIds: [...repoIds],
+    leaseIds: [...leaseIds],
+    keyIds: [...keyIds],
+    runIds: [...runIds],
+    wanted,
+    idempotency,
+  };
+}
+
+/** In id order, so that two servers' batches cannot wait for each other. Those of named leases too. */
+function lockRepos(orgId: string, named: Named): Statement {
+  return {
+    name: 'lock_repos',
+    text: `SELECT p.id, p.name, p.case_sensitive FROM repo p
+      WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[] || ARRAY(SELECT l.repo_id FROM lease l WHERE l.org_id = $1 AND l.id = ANY ($3::uuid[])))
+      ORDER BY p.id FOR NO KEY UPDATE`,
+    values: [orgId, named.repoIds, named.leaseIds],
+  };
+}
+
+/** Time is clock_timestamp(): now() is when the transaction began, before it waited for its locks. */
+function readHead(orgId: string): Statement {
+  return {
+    name: 'read_head',
+    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.policy_version, h.halt_epoch, o.settings, pg_current_xact_id()::text AS xid
+      FROM org_head h JOIN org o ON o.org_id = h.org_id WHERE h.org_id = $1`,
+    values: [orgId],
+  };
+}
+
+function readKeys(orgId: string, keyIds: readonly string[]): Statement {
+  return {
+    name: 'live_keys',
+    text: `SELECT k.id, (SELECT json_agg(json_build_object('id', t.id, 'name', t.name)) FROM team_member tm
+        JOIN team t ON t.org_id = $1 AND t.id = tm.team_id WHERE tm.org_id = $1 AND tm.member_id = k.member_id) AS teams
+      FROM api_key k WHERE k.org_id = $1 AND k.id = ANY ($2::uuid[]) AND k.revoked_at IS NULL
+        AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())`,
+    values: [orgId, keyIds],
+  };
+}
+
+function readLeases(orgId: string, leaseIds: readonly string[]): Statement {
+  return {
+    name: 'leases_by_id',
+    text: `${HELD_LEASE} WHERE l.org_id = $1 AND l.id = ANY ($2::uuid[])`,
+    values: [orgId, leaseIds],
+  };
+}
+
+function readKept(orgId: string, keys: readonly { keyId: string; key: string }[]): Statement {
+  return {
+    name: 'kept_answers',
+    text: `SELECT i.key_id, i.key, i.operation, i.fingerprint, i.status, i.response, l.fence
+      FROM unnest($2::uuid[], $3::text[]) AS q (key_id, key)
+      CROSS JOIN LATERAL (SELECT * FROM idempotency x WHERE x.org_id = $1 AND x.key_id = q.key_id AND x.key = q.key OFFSET 0) i
+      LEFT JOIN lease l ON l.org_id = $1 AND l.id = i.lease_id`,
+    values: [orgId, keys.map(({ keyId }) => keyId), keys.map(({ key }) => key)],
+  };
+}
+
+function toKept(row: {
+  operation: string;
+  fingerprint: Buffer;
+  status: number;
+  response: string;
+  fence: string | null;
+}): KeptAnswer {
+  return { ...row, fence: row.fence === null ? null : Number(row.fence) };
+}
+
+function tablesOf(
+  repos: readonly { id: string; case_sensitive: boolean }[],
+  candidates: readonly HeldLeaseRow[],
+  byId: readonly HeldLeaseRow[],
+): { tables: Map<string, LeaseTable>; leases: Map<string, HeldLease>; endedLeases: Map<string, HeldLease> } {
+  const tables = new Map(repos.map((repo) => [repo.id, new LeaseTable({ caseSensitive: repo.case_sensitive })]));
+  const leases = new Map<string, HeldLease>();
+  const endedLeases = new Map<string, HeldLease>();
+  // A lease that is both a candidate and named is one object: a renewal must be seen by a grant later in the batch.
+  for (const row of [...byId, ...candidates]) {
+    if (leases.has(row.id)) continue;
+    const lease = toHeldLease(row);
+    if (row.ended_at !== null) {
+      endedLeases.set(lease.id, lease);
+      continue;
+    }
+    leases.set(lease.id, lease);
+    tables.get(lease.repoId)?.add(lease);
+  }
+  return { tables, leases, endedLeases };
+}
+
+/** By what was published at or before the version: exact, even if a publish commits while we read. */
+async function policiesOf(
+  client: pg.PoolClient,
+  orgId: string,
+  version: number,
+  caches: VersionCaches,
+): Promise<PolicySet> {
+  if (version === 0) return EMPTY_POLICY_SET;
+  const key = `${orgId} ${version}`;
+  const known = caches.policies.get(key);
+  if (known !== undefined) return known;
+  const { rows } = await client.query<PublishedPolicy>({
+    name: 'published_policies',
+    text: `SELECT DISTINCT ON (v.name) v.name, v.version, v.document FROM policy_version v
+      WHERE v.org_id = $1 AND v.org_version <= $2 ORDER BY v.name, v.org_version DESC`,
+    values: [orgId, version],
+  });
+  const compiled = compilePolicySet(rows);
+  caches.policies.set(key, compiled);
+  return compiled;
+}
+
+async function haltsOf(
+  client: pg.PoolClient,
+  orgId: string,
+  epoch: number,
+  caches: VersionCaches,
+): Promise<readonly ActiveHalt[]> {
+  if (epoch === 0) return [];
+  const key = `${orgId} ${epoch}`;
+  const known = caches.halts.get(key);
+  if (known !== undefined) return known;
+  const { rows } = await client.query({
+    name: 'active_halts',
+    text: `SELECT h.id, h.scope_kind, h.scope_id, h.reason FROM halt h WHERE h.org_id = $1 AND h.lifted_at IS NULL ORDER BY h.id`,
+    values: [orgId],
+  });
+  const halts = rows.map(
+    (row): ActiveHalt => ({ id: row.id, scopeKind: row.scope_kind, scopeId: row.scope_id, reason: row.reason }),
+  );
+  caches.halts.set(key, halts);
+  return halts;
+}
+
+/** Locks and reads the approvals of these digests: what is found cannot be voted on or spent until the batch ends. */
+export async function loadApprovals(
+  client: pg.PoolClient,
+  snapshot: Snapshot,
+  digests: readonly string[],
+): Promise<void> {
+  const { rows } = await client.query({
+    name: 'approvals_by_digest',
+    text: `SELECT a.id, encode(a.digest, 'hex') AS digest, a.status, a.requirements, a.expires_at AS "expiresAt",
+        (SELECT v.comment FROM vote v WHERE v.org_id = $1 AND v.approval_id = a.id AND v.verdict = 'reject' LIMIT 1) AS comment
+      FROM approval a
+      WHERE a.org_id = $1 AND a.digest = ANY ($2::bytea[])
+        AND (a.status IN ('pending', 'approved') OR a.status = 'rejected' AND a.expires_at > $3)
+      ORDER BY a.id FOR NO KEY UPDATE`,
+    values: [snapshot.orgId, digests.map((digest) => Buffer.from(digest, 'hex')), snapshot.now],
+  });
+  for (const row of rows as ApprovalRow[]) {
+    const known = snapshot.approvals.get(row.digest);
+    // An open one decides; of several rejected ones the newest, which comes last.
+    if (known === undefined || known.status === 'rejected') snapshot.approvals.set(row.digest, row);
+  }
+}

@@ -1,0 +1,39 @@
+import type { Idempotent } from '../../../platform/database/idempotency.ts';
+import type { Principal } from '../../../platform/principal.ts';
+import type { ActionName, Subject } from '../../governance/index.ts';
+import type { LeaseOperation, Wanted } from '../../leases/index.ts';
+
+/** One action of a request with what it is done to: for actions on paths a subject for each path. */
+export interface Part {
+  readonly action: ActionName;
+  readonly subjects: readonly Subject[];
+}
+
+/**
+ * "May I?", with the lease that comes with a yes. Several parts are one request: the strictest decides, and the lease
+ * covers the paths of all of them.
+ */
+export interface AskOperation {
+  readonly kind: 'ask';
+  readonly principal: Principal;
+  readonly idempotent: Idempotent | null;
+  readonly runId: string | null;
+  readonly repo: { readonly id: string; readonly name: string } | null;
+  /** What the request is mainly about, as the log names it. */
+  readonly action: ActionName;
+  readonly parts: readonly Part[];
+  /** Hash of what would be written, if the caller binds its approval to that. */
+  readonly contentDigest: string | null;
+  readonly purpose: string | null;
+  /** Null: decide only. */
+  readonly wanted: Wanted | null;
+}
+
+export type HotOperation = AskOperation | LeaseOperation;
+
+/** What an operation answers. `body` is complete but for the fence of a lease granted in this batch. */
+export interface HotAnswer {
+  readonly status: number;
+  readonly body: Record<string, unknown>;
+  readonly replayed?: boolean;
+}

@@ -1,0 +1,166 @@
+import { compilePattern, type Lookup, lookup, type Matcher, parsePath } from '../../patterns/index.ts';
+import type { Statement } from '../../platform/database/pipeline.ts';
+import type { HeldLease, SpentApproval } from './lease.ts';
+import type { LeaseMode } from './request.ts';
+
+/** The columns of a held lease with those who stand behind it. Joins go by primary key, each inside the org. */
+export const HELD_LEASE = `
+  SELECT l.id, l.repo_id, p.name AS repo, l.run_id, l.loop_id, l.fence, l.mode, l.paths, l.patterns, l.purpose, l.ttl_seconds,
+    l.granted_at, l.expires_at, l.ended_at, l.end_reason, r.status = 'finished' AS run_finished, o.name AS loop_name, o.owner_kind, o.owner_id,
+    coalesce(m.name, k.name, '') AS owner_name, a.id AS approval_id, a.action AS approval_action, a.requirements AS approval_requirements
+  FROM lease l
+  JOIN repo p ON p.org_id = l.org_id AND p.id = l.repo_id
+  JOIN run r ON r.org_id = l.org_id AND r.id = l.run_id
+  JOIN loop o ON o.org_id = l.org_id AND o.id = l.loop_id
+  LEFT JOIN member m ON m.org_id = l.org_id AND m.id = o.owner_id
+  LEFT JOIN api_key k ON k.org_id = l.org_id AND k.id = o.owner_id
+  LEFT JOIN approval a ON a.org_id = l.org_id AND a.id = l.approval_id`;
+
+/** A row of `HELD_LEASE`, as `pg` reads it. */
+export interface HeldLeaseRow {
+  id: string;
+  repo_id: string;
+  repo: string;
+  run_id: string;
+  loop_id: string;
+  fence: string;
+  mode: LeaseMode;
+  paths: string[];
+  patterns: string[];
+  purpose: string | null;
+  ttl_seconds: number;
+  granted_at: Date;
+  expires_at: Date;
+  ended_at: Date | null;
+  end_reason: string | null;
+  run_finished: boolean;
+  loop_name: string;
+  owner_kind: string;
+  owner_id: string;
+  owner_name: string;
+  approval_id: string | null;
+  approval_action: string | null;
+  approval_requirements: SpentApproval['requirements'] | null;
+}
+
+export function toHeldLease(row: HeldLeaseRow): HeldLease {
+  return {
+    id: row.id,
+    repoId: row.repo_id,
+    repo: row.repo,
+    runId: row.run_id,
+    loopId: row.loop_id,
+    fence: Number(row.fence),
+    mode: row.mode,
+    matchers: readMatchers(row.paths, row.patterns),
+    purpose: row.purpose,
+    ttlSeconds: row.ttl_seconds,
+    grantedAt: row.granted_at,
+    expiresAt: row.expires_at,
+    runFinished: row.run_finished,
+    approval:
+      row.approval_id === null || row.approval_action === null
+        ? null
+        : { id: row.approval_id, action: row.approval_action, requirements: row.approval_requirements ?? [] },
+    holder: {
+      loop: { id: row.loop_id, name: row.loop_name },
+      run: { id: row.run_id },
+      owner: { kind: row.owner_kind, id: row.owner_id, name: row.owner_name },
+    },
+  };
+}
+
+/** Texts that were accepted when the lease was granted. One that no longer parses must not be taken for absent. */
+function readMatchers(paths: readonly string[], patterns: readonly string[]): Matcher[] {
+  const read = [
+    ...paths.map((text) => ({ text, result: parsePath(text) })),
+    ...patterns.map((text) => ({ text, result: compilePattern(text) })),
+  ];
+  return read.map(({ text, result }) => {
+    if (!result.ok)
+      throw new Error(`a lease holds ${JSON.stringify(text)}, which is refused now: ${result.problem.code}`);
+    return 'path' in result ? result.path : result.pattern;
+  });
+}
+
+/** What is wanted in one repo. */
+export interface WantedIn {
+  readonly repoId: string;
+  readonly matchers: readonly Matcher[];
+}
+
+/**
+ * All leases not ended that might share a path with what is wanted: never fewer, by the keys of the index lease_key.
+ * Run it after the repos are locked, as a statement of its own.
+ */
+export function candidatesStatement(orgId: string, wanted: readonly WantedIn[]): Statement {
+  const points = new Map<string, { repoId: string; kind: string; key: string; tail: string | null }>();
+  const ranges = new Map<string, { repoId: string; from: string; below: string | null; tail: string | null }>();
+  for (const { repoId, matchers } of wanted) {
+    for (const matcher of matchers) addLookup(repoId, lookup(matcher), points, ranges);
+  }
+  const point = [...points.values()];
+  const range = [...ranges.values()];
+  return {
+    name: range.length === 0 ? 'lease_candidates' : 'lease_candidates_range',
+    text: range.length === 0 ? byPoint : byPointAndRange,
+    values: [
+      orgId,
+      point.map(({ repoId }) => repoId),
+      point.map(({ kind }) => kind),
+      point.map(({ key }) => key),
+      point.map(({ tail }) => tail),
+      ...(range.length === 0
+        ? []
+        : [
+            range.map(({ repoId }) => repoId),
+            range.map(({ from }) => from),
+            range.map(({ below }) => below),
+            range.map(({ tail }) => tail),
+          ]),
+    ],
+  };
+}
+
+type Points = Map<string, { repoId: string; kind: string; key: string; tail: string | null }>;
+type Ranges = Map<string, { repoId: string; from: string; below: string | null; tail: string | null }>;
+
+function addLookup(repoId: string, wanted: Lookup, points: Points, ranges: Ranges): void {
+  const add = (kind: string, key: string) => {
+    const known = points.get(`${repoId}${kind}${key}`);
+    // Two requests that want the same key under different tails: look under any.
+    const tail = known === undefined || known.tail === wanted.tail ? wanted.tail : null;
+    points.set(`${repoId}${kind}${key}`, { repoId, kind, key, tail });
+  };
+  for (const key of wanted.literals) add('literal', key);
+  for (const key of wanted.patternPrefixes) add('pattern', key);
+  if (wanted.range === null) return;
+  const { from, below } = wanted.range;
+  ranges.set(`${repoId}${from}\n${wanted.tail}`, { repoId, from, below, tail: wanted.tail });
+}
+
+// OFFSET 0 keeps the planner from turning the lookups into one scan of the whole index.
+const pointHits = `
+  SELECT k.lease_id FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS w (repo_id, kind, key, tail)
+  CROSS JOIN LATERAL (
+    SELECT x.lease_id FROM lease_key x
+    WHERE x.org_id = $1 AND x.repo_id = w.repo_id AND x.key = w.key COLLATE "C" AND x.kind = w.kind
+      AND (x.tail IS NULL OR w.tail IS NULL OR x.tail = w.tail COLLATE "C")
+    OFFSET 0
+  ) k`;
+
+const rangeHits = `
+  SELECT k.lease_id FROM unnest($6::uuid[], $7::text[], $8::text[], $9::text[]) AS w (repo_id, low, below, tail)
+  CROSS JOIN LATERAL (
+    SELECT x.lease_id FROM lease_key x
+    WHERE x.org_id = $1 AND x.repo_id = w.repo_id AND x.key >= w.low COLLATE "C" AND (w.below IS NULL OR x.key < w.below COLLATE "C")
+      AND (x.tail IS NULL OR w.tail IS NULL OR x.tail = w.tail COLLATE "C")
+    OFFSET 0
+  ) k`;
+
+const withHits = (hits: string) => `
+  WITH hit AS MATERIALIZED (SELECT DISTINCT h.lease_id FROM (${hits}) h)
+  SELECT h.* FROM hit CROSS JOIN LATERAL (${HELD_LEASE} WHERE l.org_id = $1 AND l.id = hit.lease_id AND l.ended_at IS NULL OFFSET 0) h`;
+
+const byPoint = withHits(pointHits);
+const byPointAndRange = withHits(`${pointHits} UNION ALL ${rangeHits}`);

@@ -1,0 +1,74 @@
+import { busy } from '../errors.ts';
+
+/** What became of one request of a batch. */
+export type Settled<A> = { readonly ok: true; readonly answer: A } | { readonly ok: false; readonly error: unknown };
+
+interface Waiting<O, A> {
+  readonly op: O;
+  readonly resolve: (answer: A) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const MAX_BATCH = 128;
+const MAX_WAITING = 8192;
+
+/**
+ * One batch in flight per org on this server. While it commits, new requests gather; the next batch takes them all.
+ * Nothing waits for a timer: an idle org's lone request starts at once.
+ */
+export class OrgBatcher<O, A> {
+  readonly #run: (orgId: string, ops: readonly O[]) => Promise<Settled<A>[]>;
+  readonly #orgs = new Map<string, { waiting: Waiting<O, A>[]; running: boolean }>();
+
+  /** `run` settles every op of its batch, in order; when it rejects, all of the batch fail with its error. */
+  constructor(run: (orgId: string, ops: readonly O[]) => Promise<Settled<A>[]>) {
+    this.#run = run;
+  }
+
+  /** @throws Problem 429 when the org has too many requests waiting on this server. */
+  submit(orgId: string, op: O): Promise<A> {
+    const lane = this.#orgs.get(orgId) ?? { waiting: [], running: false };
+    this.#orgs.set(orgId, lane);
+    if (lane.waiting.length >= MAX_WAITING) throw busy('This org has too many requests waiting on this server.');
+    return new Promise<A>((resolve, reject) => {
+      lane.waiting.push({ op, resolve, reject });
+      if (!lane.running) void this.#drain(orgId, lane);
+    });
+  }
+
+  async #drain(orgId: string, lane: { waiting: Waiting<O, A>[]; running: boolean }): Promise<void> {
+    lane.running = true;
+    // Requests that were parsed in the same turn of the event loop belong in the same batch.
+    await Promise.resolve();
+    let settle: (() => void) | null = null;
+    while (lane.waiting.length > 0) {
+      const batch = lane.waiting.splice(0, MAX_BATCH);
+      const running = this.#settled(orgId, batch);
+      // The previous batch is answered after this one is under way: the database works while we write answers.
+      settle?.();
+      settle = await running;
+    }
+    lane.running = false;
+    this.#orgs.delete(orgId);
+    settle?.();
+  }
+
+  async #settled(orgId: string, batch: Waiting<O, A>[]): Promise<() => void> {
+    let results: Settled<A>[];
+    try {
+      results = await this.#run(
+        orgId,
+        batch.map(({ op }) => op),
+      );
+    } catch (error) {
+      results = batch.map(() => ({ ok: false, error }));
+    }
+    return () => {
+      batch.forEach((waiting, index) => {
+        const result = results[index]!;
+        if (result.ok) waiting.resolve(result.answer);
+        else waiting.reject(result.error);
+      });
+    };
+  }
+}
