@@ -127,7 +127,7 @@ const subagentWorktree: Capture = {
 };
 
 const subagentOfWorktree: Capture = {
-  name: 'subagent in a worktree, of a session in a linked worktree: made below the main checkout',
+  name: 'subagent of a linked worktree',
   script: () => withWorker({ isolation: 'worktree' }, inWorktree),
   picks: {
     'pre-bash-subagent-worktree-of-linked': tool('PreToolUse', 'Bash', 1, true),

@@ -29,7 +29,7 @@ import { bash, edit, inOrder, use, write } from './turns.ts';
 const env = { SIGNALBOX_KEY: 'sbx_made_up' };
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
 async function stage(where: 'project' | 'user'): Promise<{ hooks: HookRecorder; shop: Shop; settings: object }> {
