@@ -1,4 +1,5 @@
 import { activityRoutes, EventLog } from './modules/activity/index.ts';
+import { budgetRoutes, HaltService } from './modules/budgets/index.ts';
 import {
   ApiKeyService,
   Authenticator,
@@ -8,10 +9,12 @@ import {
   PeopleService,
   readRoles,
 } from './modules/identity/index.ts';
+import { LoopService, loopsRoutes, RepoService, RunService, SessionRuns, sweepStalled } from './modules/loops/index.ts';
 import type { Clock } from './platform/clock.ts';
 import { CommitSignal } from './platform/database/commit-signal.ts';
 import { Database } from './platform/database/database.ts';
 import type { Pools } from './platform/database/pools.ts';
+import { Housekeeping, purgeIdempotency } from './platform/housekeeping.ts';
 import { healthRoutes } from './platform/http/health.ts';
 import { type App, createHttpServer } from './platform/http/server.ts';
 import type { Logger } from './platform/logger.ts';
@@ -28,7 +31,13 @@ export interface AppDeps {
 
 export interface Signalbox {
   readonly app: App;
-  readonly services: { readonly orgs: OrgService; readonly people: PeopleService; readonly apiKeys: ApiKeyService };
+  readonly services: {
+    readonly orgs: OrgService;
+    readonly people: PeopleService;
+    readonly apiKeys: ApiKeyService;
+    readonly sessions: SessionRuns;
+    readonly housekeeping: Housekeeping;
+  };
   /** Starts what runs beside requests. Until then, nothing has touched the database. */
   start(): Promise<void>;
   /** Refuses new work, lets what is under way finish, wakes whoever waits. The pools stay the caller's to end. */
@@ -48,6 +57,16 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
   controlAccess(app, { authenticator, roles: readRoles(), rootKey: deps.rootKey });
 
   const services = { orgs: new OrgService(db), people: new PeopleService(db), apiKeys: new ApiKeyService(db) };
+  const halts = new HaltService(db);
+  const repos = new RepoService(
+    db,
+    async ({ db, orgId }, repoId) => (await db.lease.count({ where: { orgId, repoId, endedAt: null } })) > 0,
+  );
+  const runs = new RunService(db);
+  const sessions = new SessionRuns(db, repos);
+  const housekeeping = new Housekeeping({ db, clock, log: logger });
+  housekeeping.register('stalled runs', (orgId) => sweepStalled(db, orgId));
+  housekeeping.register('old idempotency keys', (orgId) => purgeIdempotency(db, orgId));
   const log = new EventLog(db);
   healthRoutes(app, { pool: pools.ordinary, telemetry, draining: draining.signal });
   await app.register(
@@ -55,6 +74,8 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
       const scope = api as App;
       identityRoutes(scope, services);
       activityRoutes(scope, { log, signal });
+      budgetRoutes(scope, { halts });
+      loopsRoutes(scope, { repos, loops: new LoopService(db), runs });
     },
     { prefix: '/api/v1' },
   );
@@ -71,11 +92,15 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
   }
   return {
     app,
-    services,
-    start: () => signal.start(),
+    services: { ...services, sessions, housekeeping },
+    start: async () => {
+      await signal.start();
+      housekeeping.start();
+    },
     close: async () => {
       draining.abort(new Error('the server is shutting down'));
       await app.close();
+      await housekeeping.stop();
       for (const stop of unobserve) stop();
       await signal.close();
       await db.close();

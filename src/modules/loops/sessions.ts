@@ -1,0 +1,120 @@
+import { Prisma } from '../../generated/prisma/client.ts';
+import type { Database, OrgTx } from '../../platform/database/database.ts';
+import { forbidden } from '../../platform/errors.ts';
+import { type Principal, principalId } from '../../platform/principal.ts';
+import { BEAT_EVERY_SECONDS, beat } from './liveness.ts';
+import { readDefinition } from './loop-service.ts';
+import { registerLoop } from './registry.ts';
+import type { RepoRef, RepoService } from './repos.ts';
+import { startRun } from './start-run.ts';
+
+/** The loop of agent sessions whose configuration names none. */
+export const SESSION_LOOP = 'sessions';
+
+export interface Session {
+  /** A repo's name; it is registered on first use. */
+  readonly repo: string;
+  /** Null: the loop that the key is bound to, else `SESSION_LOOP`. */
+  readonly loopName: string | null;
+  readonly sessionId: string;
+  readonly trigger: string;
+  readonly worktree?: string | undefined;
+  readonly branch?: string | undefined;
+}
+
+export interface SessionRun {
+  readonly run: { readonly id: string; readonly epoch: number; readonly traceparent: string };
+  readonly loop: { readonly id: string; readonly name: string; readonly ownerId: string };
+  readonly repo: RepoRef;
+  /** Whether this very call started the run. */
+  readonly started: boolean;
+}
+
+interface Found {
+  readonly loop_id: string;
+  readonly loop_name: string;
+  readonly owner_id: string;
+  readonly repo_id: string;
+  readonly run_id: string | null;
+  readonly epoch: number;
+  readonly traceparent: string;
+  readonly beat_due: boolean;
+}
+
+/** Runs of agent sessions, which hooks name by the session's id alone. */
+export class SessionRuns {
+  readonly #db: Database;
+  readonly #repos: RepoService;
+
+  constructor(db: Database, repos: RepoService) {
+    this.#db = db;
+    this.#repos = repos;
+  }
+
+  /**
+   * The live run of a session, started now if there is none, of a loop that is registered now if there is none. A loop
+   * that exists stays as it is. Every call is a beat. Concurrent first calls of one session get one run.
+   * @throws Problem 403 `not_your_loop`; 409 `halted`, `max_parallel_runs` when a run would have to start; 422 `loop_invalid`
+   */
+  async runOfSession(principal: Principal, session: Session): Promise<SessionRun> {
+    const repo = await this.#repos.resolve(principal, session.repo);
+    // Nearly every call ends here: one statement, nothing written.
+    const found = await this.#db.read(principal, (tx) => find(tx, session, repo));
+    if (found !== null && found.run_id !== null && !found.beat_due) return sessionRun(found, found.run_id, repo);
+    return this.#db.write(principal, async (tx) => takeOrStart(tx, session, repo));
+  }
+}
+
+async function takeOrStart(tx: OrgTx, session: Session, repo: RepoRef): Promise<SessionRun> {
+  const known = await find(tx, session, repo);
+  if (known !== null && known.run_id !== null) {
+    await beat(tx, known.run_id);
+    return sessionRun(known, known.run_id, repo);
+  }
+  const loop = known === null ? await registerSessionLoop(tx, session, repo) : loopOf(known);
+  const { run, started } = await startRun(tx, loop.id, {
+    trigger: session.trigger,
+    branch: session.branch ?? null,
+    worktree: session.worktree ?? null,
+    sessionId: session.sessionId,
+  });
+  return { run: { id: run.id, epoch: run.epoch, traceparent: run.traceparent }, loop, repo, started };
+}
+
+type ReadTx = Pick<OrgTx, 'db' | 'orgId' | 'principal'>;
+
+/** @throws Problem 403 `not_your_loop` when the key is bound to another loop than the session names */
+async function find(tx: ReadTx, { loopName, sessionId }: Session, repo: RepoRef): Promise<Found | null> {
+  const { principal } = tx;
+  const isTheLoop =
+    principal.loopId === null
+      ? Prisma.sql`l.owner_id = ${principalId(principal)}::uuid AND l.repo_id = ${repo.id}::uuid AND l.name = ${loopName ?? SESSION_LOOP}`
+      : Prisma.sql`l.id = ${principal.loopId}::uuid`;
+  const [found] = await tx.db.$queryRaw<Found[]>`
+    SELECT l.id AS loop_id, l.name AS loop_name, l.owner_id, l.repo_id, r.id AS run_id, r.epoch, r.traceparent,
+      (r.status = 'stalled' OR r.last_beat_at <= clock_timestamp() - make_interval(secs => ${BEAT_EVERY_SECONDS}::int)) AS beat_due
+    FROM loop l
+    LEFT JOIN run r ON r.org_id = l.org_id AND r.loop_id = l.id AND r.session_id = ${sessionId} AND r.ended_at IS NULL
+    WHERE l.org_id = ${tx.orgId}::uuid AND ${isTheLoop}`;
+  if (found === undefined) return null;
+  const isNamed = loopName === null || loopName === found.loop_name;
+  if (principal.loopId !== null && !(isNamed && found.repo_id === repo.id)) {
+    throw forbidden(`This key is bound to another loop, ${found.loop_name}.`, 'not_your_loop');
+  }
+  return found;
+}
+
+async function registerSessionLoop(tx: OrgTx, { loopName }: Session, repo: RepoRef): Promise<SessionRun['loop']> {
+  const { definition } = readDefinition({ value: { name: loopName ?? SESSION_LOOP } }, repo.name);
+  const { loop } = await registerLoop(tx, definition, 'keep');
+  return { id: loop.id, name: loop.name, ownerId: loop.ownerId };
+}
+
+function loopOf(found: Found): SessionRun['loop'] {
+  return { id: found.loop_id, name: found.loop_name, ownerId: found.owner_id };
+}
+
+function sessionRun(found: Found, runId: string, repo: RepoRef): SessionRun {
+  const run = { id: runId, epoch: found.epoch, traceparent: found.traceparent };
+  return { run, loop: loopOf(found), repo, started: false };
+}

@@ -1,0 +1,87 @@
+import type { Logger } from 'pino';
+import type { Clock } from './clock.ts';
+import type { Database } from './database/database.ts';
+import { systemPrincipal } from './principal.ts';
+
+const EVERY_MS = 10_000;
+/** Servers that were started together do not sweep together. */
+const JITTER = 0.2;
+
+interface Chore {
+  readonly name: string;
+  readonly perOrg: (orgId: string) => Promise<unknown>;
+}
+
+/**
+ * What has to be done every few seconds although nobody asks for it, org by org. Every server does it: a chore must
+ * be right when several do it at once.
+ */
+export class Housekeeping {
+  readonly #db: Database;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #chores: Chore[] = [];
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | null = null;
+
+  constructor(deps: { db: Database; clock: Clock; log: Logger }) {
+    this.#db = deps.db;
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+  }
+
+  register(name: string, perOrg: (orgId: string) => Promise<unknown>): void {
+    this.#chores.push({ name, perOrg });
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Waits for the chore that is under way; starts no other. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('housekeeping stops'));
+    await this.#running;
+  }
+
+  /** One pass over all orgs. What fails for one org is logged, and done for the others all the same. */
+  async pass(): Promise<void> {
+    const orgIds = await this.#db.lookup((db) => db.$queryRaw<{ id: string }[]>`SELECT list_org_ids()::text AS id`);
+    for (const { id } of orgIds) {
+      for (const chore of this.#chores) {
+        if (this.#stopping.signal.aborted) return;
+        await chore.perOrg(id).catch((error: unknown) => {
+          this.#log.warn(
+            { err: error, orgId: id, chore: chore.name },
+            'housekeeping failed for an org; the next pass tries again',
+          );
+        });
+      }
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const waitMs = EVERY_MS * (1 + JITTER * (2 * Math.random() - 1));
+      await this.#clock.sleep(waitMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      await this.pass().catch((error: unknown) => this.#log.warn({ err: error }, 'housekeeping pass failed'));
+    }
+  }
+}
+
+const IDEMPOTENCY_KEPT_HOURS = 48;
+const PURGE_SIZE = 1000;
+
+/** Deletes answers that no client will ask for again. @returns how many */
+export async function purgeIdempotency(db: Database, orgId: string): Promise<number> {
+  return db.write(
+    systemPrincipal(orgId),
+    (tx) => tx.db.$executeRaw`
+      DELETE FROM idempotency WHERE org_id = ${orgId}::uuid AND (key_id, key) IN (
+        SELECT key_id, key FROM idempotency
+        WHERE org_id = ${orgId}::uuid AND created_at < clock_timestamp() - make_interval(hours => ${IDEMPOTENCY_KEPT_HOURS}::int)
+        ORDER BY created_at LIMIT ${PURGE_SIZE}::int FOR UPDATE SKIP LOCKED)`,
+  );
+}

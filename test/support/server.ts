@@ -1,0 +1,165 @@
+import type { AddressInfo } from 'node:net';
+import type pg from 'pg';
+import { buildApp, type Signalbox } from '../../src/app.ts';
+import { type Clock, systemClock } from '../../src/platform/clock.ts';
+import { createPools, type Pools } from '../../src/platform/database/pools.ts';
+import { createLogger } from '../../src/platform/logger.ts';
+import type { Role } from '../../src/platform/principal.ts';
+import { disabledTelemetry } from '../../src/platform/telemetry/index.ts';
+import { createTestDatabase, type TestDatabase, withClient } from './database.ts';
+
+export const ROOT_KEY = 'root-key-of-the-tests-0123456789abcdef';
+
+export interface Reply {
+  readonly status: number;
+  // oxlint-disable-next-line typescript/no-explicit-any -- what a server answers is for the test to look into
+  readonly body: any;
+  readonly headers: Headers;
+}
+
+/** What one caller sends; `path` is below /api/v1 unless it starts with `//`. */
+export interface Caller {
+  readonly secret: string;
+  readonly keyId: string;
+  readonly memberId: string | null;
+  get(path: string): Promise<Reply>;
+  post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
+  put(path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
+  patch(path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
+  delete(path: string): Promise<Reply>;
+}
+
+export interface TestOrg {
+  readonly id: string;
+  readonly slug: string;
+  /** The first admin key, bound to no member. */
+  readonly admin: Caller;
+  /** A new member with a key of the role; put into the teams given. */
+  member(input?: { role?: Role; teams?: string[] }): Promise<Caller & { readonly memberId: string }>;
+  /** A new key bound to no member, and to a loop if one is given. */
+  key(role: Role, bindings?: { loopId?: string; memberId?: string }): Promise<Caller>;
+  /** A new team's id. */
+  team(name?: string): Promise<string>;
+  /** Every event of the org so far, in order. */
+  events(): Promise<
+    { seq: number; kind: string; subject: { kind: string; id: string }; data: Record<string, unknown> }[]
+  >;
+}
+
+export interface TestServer {
+  /** `http://127.0.0.1:port` */
+  readonly url: string;
+  readonly signalbox: Signalbox;
+  readonly pools: Pools;
+  readonly database: TestDatabase;
+  newOrg(slug?: string): Promise<TestOrg>;
+  caller(secret: string): Caller;
+  /** As the database's superuser: to look at rows, or to move their times, past row-level security. */
+  sql<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<R[]>;
+  close(): Promise<void>;
+}
+
+export interface TestServerOptions {
+  /** One more server on the database of another one, which then also drops it. */
+  readonly database?: TestDatabase;
+  readonly clock?: Clock;
+  /** Starts housekeeping and notifications, too. Default true. */
+  readonly start?: boolean;
+}
+
+/** The real server on a real socket with a migrated database of its own. One for a test file, in its `beforeAll`. */
+export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const database = options.database ?? (await createTestDatabase());
+  const logger = createLogger({ level: 'fatal' });
+  const pools = createPools(database.url, () => undefined);
+  const clock = options.clock ?? systemClock;
+  const signalbox = await buildApp({
+    pools,
+    logger,
+    clock,
+    telemetry: disabledTelemetry(),
+    version: '0.0.0-test',
+    rootKey: ROOT_KEY,
+  });
+  if (options.start !== false) await signalbox.start();
+  await signalbox.app.listen({ port: 0, host: '127.0.0.1' });
+  const url = `http://127.0.0.1:${(signalbox.app.server.address() as AddressInfo).port}`;
+  return {
+    url,
+    signalbox,
+    pools,
+    database,
+    newOrg: (slug = `org-${(orgs += 1)}-${process.pid}`) => newOrg(url, slug),
+    caller: (secret) => callerOf(url, { secret, keyId: '', memberId: null }),
+    sql: (text, values = []) => withClient(database.url, async (client) => (await client.query(text, values)).rows),
+    close: async () => {
+      await signalbox.close();
+      await pools.end();
+      if (options.database === undefined) await database.drop();
+    },
+  };
+}
+
+let orgs = 0;
+let names = 0;
+
+type Identity = Pick<Caller, 'secret' | 'keyId' | 'memberId'>;
+
+function callerOf<I extends Identity>(url: string, identity: I): Caller & I {
+  const send =
+    (method: string) =>
+    (path: string, body?: unknown, headers: Record<string, string> = {}) =>
+      request(url, { method, path, body, headers: { authorization: `Bearer ${identity.secret}`, ...headers } });
+  return {
+    ...identity,
+    get: (path) => send('GET')(path),
+    post: send('POST'),
+    put: send('PUT'),
+    patch: send('PATCH'),
+    delete: (path) => send('DELETE')(path),
+  };
+}
+
+/** Sends text as it is (its type is the caller's to name) and anything else as JSON. */
+async function request(
+  url: string,
+  { method, path, body, headers }: { method: string; path: string; body: unknown; headers: Record<string, string> },
+): Promise<Reply> {
+  const response = await fetch(`${url}${path.startsWith('//') ? path.slice(1) : `/api/v1${path}`}`, {
+    method,
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '');
+  return { status: response.status, body: isJson ? JSON.parse(text) : text, headers: response.headers };
+}
+
+async function newOrg(url: string, slug: string): Promise<TestOrg> {
+  const root = callerOf(url, { secret: ROOT_KEY, keyId: '', memberId: null });
+  const { org, apiKey } = created(await root.post('/orgs', { slug, name: slug }));
+  const admin = callerOf(url, { secret: apiKey.secret, keyId: apiKey.id, memberId: null });
+  const key = async (role: Role, bindings: { loopId?: string; memberId?: string } = {}) => {
+    const made = created(await admin.post('/api-keys', { name: `key ${(names += 1)}`, role, ...bindings }));
+    return callerOf(url, { secret: made.secret, keyId: made.id, memberId: made.memberId });
+  };
+  return {
+    id: org.id,
+    slug,
+    admin,
+    key,
+    member: async ({ role = 'member', teams = [] } = {}) => {
+      const number = (names += 1);
+      const body = { name: `Member ${number}`, email: `member${number}@example.com`, teams };
+      const { id: memberId } = created(await admin.post('/members', body));
+      return { ...(await key(role, { memberId })), memberId };
+    },
+    team: async (name = `team ${(names += 1)}`) => created(await admin.post('/teams', { name })).id,
+    events: async () => (await admin.get('/events?limit=500')).body.items,
+  };
+}
+
+function created(reply: Reply): any {
+  if (reply.status !== 201) throw new Error(`expected 201, got ${reply.status}: ${JSON.stringify(reply.body)}`);
+  return reply.body;
+}
