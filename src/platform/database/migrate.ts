@@ -59,17 +59,8 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   try {
     await checkServer(lock, variable);
     await takeTurn(lock, TURN, log, waitSeconds);
-    const pool = new pg.Pool({
-      connectionString: url,
-      max: 1,
-      // The session keeps the engine's lock; and an idle timer would outlive the pool, and hold up an exit.
-      idleTimeoutMillis: 0,
-      application_name: 'signalbox-migrate',
-      options: SESSION_SETTINGS,
-    });
-    pool.on('error', () => {});
+    const pool = createPool(url, (session) => takeTurn(session, EXECUTING, log, waitSeconds));
     try {
-      await takeTurn(pool, EXECUTING, log, waitSeconds);
       await bringUpToDate(pool, migrations, log, () => checkRights(lock, variable));
     } finally {
       await pool.end();
@@ -79,12 +70,24 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   }
 }
 
-interface Queryable {
-  query<R extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<pg.QueryResult<R>>;
+/** The engine's connection. `pg` replaces one on which a query failed: each has to take its turn. */
+function createPool(url: string, onConnect: (session: pg.ClientBase) => Promise<void>): pg.Pool {
+  const options: pg.PoolConfig & { onConnect: typeof onConnect } = {
+    connectionString: url,
+    max: 1,
+    // The session keeps locks; and an idle timer would outlive the pool, and hold up an exit.
+    idleTimeoutMillis: 0,
+    application_name: 'signalbox-migrate',
+    options: SESSION_SETTINGS,
+    onConnect,
+  };
+  const pool = new pg.Pool(options);
+  pool.on('error', () => {});
+  return pool;
 }
 
 /** Taken before anything is looked at: who looked first and waited then would apply what has been applied meanwhile. */
-async function takeTurn(session: Queryable, key: number[], log: MigrateLog, waitSeconds: number): Promise<void> {
+async function takeTurn(session: pg.ClientBase, key: number[], log: MigrateLog, waitSeconds: number): Promise<void> {
   const { rows } = await session.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS taken', key);
   if (rows[0]!.taken) return;
   log.info({ waitSeconds }, 'another server is migrating this database, waiting for it');
@@ -108,6 +111,8 @@ async function bringUpToDate(
   beforeApplying: () => Promise<void>,
 ): Promise<void> {
   const scripts = new MigrationScripts(pool, migrationNames(migrations));
+  // Connects, so that not getting a turn is an error of ours and not the engine's.
+  await pool.query('SELECT');
   const engine = await createSchemaEngine(pool, scripts.execute);
   try {
     await settleInterrupted(engine, pool, migrations, log);
