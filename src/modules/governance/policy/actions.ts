@@ -49,7 +49,7 @@ export interface FieldDefinition {
 }
 
 /** What the server adds to every request; a caller's subject never sets one of these. */
-export const SERVER_FIELDS = {
+const SERVER_FIELDS = {
   principal: { type: 'text', absent: false },
   role: { type: 'text', absent: false, values: ['admin', 'member', 'loop', 'sre', 'viewer'] },
   team: { type: 'list', absent: false },
@@ -77,7 +77,7 @@ const FIELDS_BY_ACTION: ReadonlyMap<ActionName, ReadonlyMap<string, FieldDefinit
 );
 
 /** Every field that a rule about `action` may look at: the subject's own and the server's. */
-export function fieldsOf(action: ActionName): ReadonlyMap<string, FieldDefinition> {
+function fieldsOf(action: ActionName): ReadonlyMap<string, FieldDefinition> {
   return FIELDS_BY_ACTION.get(action) ?? new Map();
 }
 

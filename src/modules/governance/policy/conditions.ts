@@ -21,7 +21,7 @@ export interface ConditionIssue {
 }
 
 /** Keys and list positions from `where` down to an operator. */
-export const MAX_CONDITION_DEPTH = 64;
+const MAX_CONDITION_DEPTH = 64;
 
 const LOGICAL = ['$and', '$or', '$not'];
 const NEGATED: Readonly<Record<string, string>> = { $ne: '$eq', $nin: '$in', $outside: '$within' };
@@ -39,7 +39,7 @@ function isMap(value: unknown): value is Record<string, unknown> {
 
 /** All or nothing: a part that did not parse was reported, and half a condition means something else. */
 function complete(parts: (Condition | null)[]): Condition[] | null {
-  return parts.every((part) => part !== null) ? (parts as Condition[]) : null;
+  return parts.every((part) => part !== null) ? parts : null;
 }
 
 class ConditionParser {
@@ -170,5 +170,5 @@ export function isLeaf(condition: Condition): condition is LeafCondition {
 
 /** The parts of an `and`, `or` or `not`. */
 export function partsOf(condition: Condition): readonly Condition[] {
-  return condition instanceof CompoundCondition ? condition.value : [];
+  return condition instanceof CompoundCondition ? (condition.value as Condition[]) : [];
 }

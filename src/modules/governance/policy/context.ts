@@ -58,7 +58,7 @@ export interface SubjectContext {
 }
 
 /** Longest text of a field, in UTF-16 units: globs are linear in it, times their own length at worst. */
-export const MAX_TEXT_LENGTH = 131_072;
+const MAX_TEXT_LENGTH = 131_072;
 
 type Read = { readonly value: unknown } | { readonly problem: string };
 
@@ -144,16 +144,16 @@ function readField(action: ActionName, field: SubjectField, subject: Subject, va
 }
 
 function contextOf(request: EvaluationRequest, subject: Subject, values: unknown[]): SubjectContext {
-  let missing = NOTHING_MISSING;
+  let missing: MissingField[] | null = null;
   for (const field of SUBJECT_FIELDS.get(request.action) ?? []) {
     const problem = readField(request.action, field, subject, values);
-    if (problem !== null) missing = [...missing, problem];
+    if (problem !== null) (missing ??= []).push(problem);
   }
   return {
     context: { values, caseSensitive: request.caseSensitive },
     repo: (values[REPO_SLOT] as string | undefined) ?? null,
     path: (values[PATH_SLOT] as Path | undefined) ?? null,
-    missing,
+    missing: missing ?? NOTHING_MISSING,
   };
 }
 

@@ -46,8 +46,8 @@ export interface DocumentIssue {
 
 /** Largest document, in bytes of UTF-8. */
 export const MAX_DOCUMENT_BYTES = 262_144;
-export const MAX_RULES = 1_000;
-export const MAX_APPROVERS = 20;
+const MAX_RULES = 1_000;
+const MAX_APPROVERS = 20;
 
 const name = z
   .string()

@@ -94,7 +94,7 @@ class Matches {
   }
 
   requirements(): ApprovalRequirement[] {
-    const rules = [...this.byRule.keys()].sort((a, b) => a.position - b.position);
+    const rules = [...this.byRule.keys()].toSorted((a, b) => a.position - b.position);
     return rules.flatMap((rule) => rule.requirement ?? []);
   }
 }

@@ -22,7 +22,7 @@ function editDistance(a: string, b: string): number {
 }
 
 /** The candidate that `text` was most likely meant to be, or null when none is close. Ties go to the earlier one. */
-export function nearest(text: string, candidates: Iterable<string>): string | null {
+function nearest(text: string, candidates: Iterable<string>): string | null {
   if (text.length > 64) return null;
   let best: string | null = null;
   let least = Math.max(2, Math.floor(text.length / 3)) + 1;

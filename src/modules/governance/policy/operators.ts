@@ -1,4 +1,4 @@
-import { compilePattern, type Matcher, matches, type Path, parsePath } from '../../../patterns/index.ts';
+import { compilePattern, indexKey, type Matcher, matches, type Path, parsePath } from '../../../patterns/index.ts';
 import type { FieldDefinition, FieldType } from './actions.ts';
 import { didYouMean } from './nearest.ts';
 import { parseTextGlob } from './text-glob.ts';
@@ -118,10 +118,20 @@ function parseList(field: FieldDefinition, value: unknown): OperandResult {
   return { ok: true, test: oneOf(field, operands), operand: operands };
 }
 
+/** A longer tail may be cut, and is then not what a path ends in. */
+const CERTAIN_TAIL_LENGTH = 16;
+
 function parsePathGlob(text: string): OperandResult {
   const parsed = compilePattern(text);
   if (!parsed.ok) return failed(parsed.problem.detail);
-  return { ok: true, operand: parsed.pattern, test: pathTest(parsed.pattern) };
+  const { pattern } = parsed;
+  const test = pathTest(pattern);
+  const { tail } = indexKey(pattern);
+  if (tail === null || tail === '' || tail.length > CERTAIN_TAIL_LENGTH) return { ok: true, operand: pattern, test };
+  // For `**/*.sql` and its like no bucket helps: most paths are told by their end, without a walk.
+  const tailTest: LeafTest = (path: Path, caseSensitive) =>
+    path.folded.endsWith(tail) && test(path as never, caseSensitive);
+  return { ok: true, operand: pattern, test: tailTest };
 }
 
 function parseGlob(field: FieldDefinition, value: unknown): OperandResult {
@@ -151,5 +161,5 @@ export function parseOperand(operator: string, field: FieldDefinition, value: un
   const compare = COMPARE[operator];
   if (!compare) throw new Error(`no operator ${operator}`);
   const operand = literal.value as number;
-  return { ok: true, operand, test: (value: number) => compare(value, operand) };
+  return { ok: true, operand, test: (asked: number) => compare(asked, operand) };
 }

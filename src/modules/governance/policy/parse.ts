@@ -138,7 +138,7 @@ function collector(source: DocumentSource): { issues: DocumentIssue[]; report: R
 }
 
 function inOrder(issues: DocumentIssue[]): DocumentIssue[] {
-  return issues.sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+  return issues.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
 }
 
 /**

@@ -1,4 +1,4 @@
-export const MAX_GLOB_LENGTH = 512;
+const MAX_GLOB_LENGTH = 512;
 
 export type TextGlobResult =
   | { readonly ok: true; readonly test: (text: string) => boolean }

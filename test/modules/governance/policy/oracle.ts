@@ -56,7 +56,7 @@ const DAY_NAMES = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
 function inWindow(window: Json, at: Date): boolean {
   const local = new Date(`${at.toLocaleString('sv-SE', { timeZone: String(window['timeZone']) }).replace(' ', 'T')}Z`);
   const time = local.toISOString().slice(11, 16);
-  const [from = '', to = ''] = String(window['hours'] ?? '00:00-24:00').split('-');
+  const [from = '', to = ''] = ((window['hours'] as string | undefined) ?? '00:00-24:00').split('-');
   const days = (window['days'] as string[] | undefined) ?? DAY_NAMES;
   const today = days.includes(DAY_NAMES[local.getUTCDay()] ?? '');
   const yesterday = days.includes(DAY_NAMES[(local.getUTCDay() + 6) % 7] ?? '');
@@ -100,10 +100,11 @@ function operatorHolds(operator: string, field: string, operand: unknown, asked:
   if (operator === '$lte') return number <= limit;
   if (operator === '$gt') return number > limit;
   if (operator === '$gte') return number >= limit;
-  if (operator === '$glob' && field === 'path') return pathMatches(String(operand), String(value), asked.caseSensitive);
+  if (operator === '$glob' && field === 'path')
+    return pathMatches(operand as string, value as string, asked.caseSensitive);
   if (operator === '$glob') {
     const expression = new RegExp(`^${wild(String(operand), '[^]')}$`, 'u');
-    return [value].flat().some((text) => expression.test(String(text)));
+    return [value].flat().some((text) => expression.test(text as string));
   }
   throw new Error(operator);
 }
@@ -119,7 +120,7 @@ function fieldHolds(field: string, condition: unknown, asked: Asked, sense: Sens
   });
 }
 
-export function whereHolds(where: Json, asked: Asked, sense: Sense): boolean {
+function whereHolds(where: Json, asked: Asked, sense: Sense): boolean {
   return Object.entries(where).every(([key, value]) => {
     if (key === '$and') return (value as Json[]).every((part) => whereHolds(part, asked, sense));
     if (key === '$or') return (value as Json[]).some((part) => whereHolds(part, asked, sense));

@@ -113,14 +113,14 @@ it('explains every rule that matched and no other, and asks for the union', () =
         rules
           .filter(({ id }) => !id.includes(':'))
           .map(({ policy, id, effect, paths }) => ({ key: `${policy}/${id}`, effect, paths }))
-          .sort((a, b) => a.key.localeCompare(b.key));
+          .toSorted((a, b) => a.key.localeCompare(b.key));
       const enforced = matched('enforce');
       expect(explained(evaluation.rules)).toEqual(enforced);
       expect(explained(evaluation.shadow.rules)).toEqual(matched('shadow'));
       const asking = enforced.filter(({ effect }) => effect === 'require_approval').map(({ key }) => key);
       const required = evaluation.requirements.map(({ policy, ruleId }) => `${policy}/${ruleId}`);
       const expected = evaluation.outcome === 'require_approval' ? asking : [];
-      expect(required.filter((key) => !key.includes(':')).sort()).toEqual(expected.sort());
+      expect(required.filter((key) => !key.includes(':')).toSorted()).toEqual(expected.toSorted());
       expect(evaluation.missing.length > 0).toBe(answerable.length < drawn.subjects.length);
     }),
     runs,

@@ -9,7 +9,7 @@ import {
   parsePolicyDocument,
 } from '../../../../src/modules/governance/policy/index.ts';
 
-export const NOON = new Date('2026-11-20T12:00:00Z');
+const NOON = new Date('2026-11-20T12:00:00Z');
 
 export const ACTOR: Actor = { principalId: 'principal-1', role: 'member', teams: [] };
 

@@ -73,7 +73,7 @@ it('of several paths one denied is enough, wherever it stands', () => {
     const subjects = order.map((path) => ({ repo: 'acme/shop', path }));
     const evaluation = decide(rule, 'allow', { action: 'path.edit', subjects });
     expect(evaluation.outcome).toBe('deny');
-    expect(evaluation.rules.map(({ id, paths: matched }) => [id, [...matched].sort()])).toEqual([
+    expect(evaluation.rules.map(({ id, paths: matched }) => [id, matched.toSorted()])).toEqual([
       ['rule', ['secrets/key']],
       ['default:path.edit', ['a.ts', 'b.ts']],
     ]);
