@@ -119,7 +119,8 @@ class Reader {
   private take(name: string, given: Field | undefined): void {
     const value = given ?? this.call.args[this.index++];
     if (value === undefined) return;
-    if (value.loose) this.problems.push(flag(value.unknown!, `${this.call.name} ${value.text}`));
+    const several = value.loose === true || value.pattern !== undefined;
+    if (several) this.problems.push(flag(value.unknown ?? 'glob', `${this.call.name} ${value.text}`));
     this.options.push({ name, value });
   }
 
@@ -139,4 +140,14 @@ export function parseArgs(call: Call, spec: OptionSpec): ParsedArgs {
     has: (...names) => options.some((option) => names.includes(option.name)),
     values: (...names) => options.filter((option) => names.includes(option.name)).map((option) => option.value),
   };
+}
+
+/**
+ * Flags for operands of which nobody knows how many words they are. A program that gives meaning to an operand's
+ * place raises them.
+ */
+export function uncounted(call: Call, operands: readonly Field[]): Outcome[] {
+  return operands
+    .filter((field) => field.loose === true || field.pattern !== undefined)
+    .map((field) => flag(field.unknown ?? 'glob', `${call.name} ${field.text} may be several words`));
 }

@@ -3,7 +3,7 @@ import type { Runner, Words } from './dispatch.ts';
 import { dispatch, runText } from './dispatch.ts';
 import { governs } from './environment.ts';
 import type { Field } from './field.ts';
-import { literal, textOf } from './field.ts';
+import { literal, mayBeOption, textOf } from './field.ts';
 import { LIMITS } from './model.ts';
 import type { Scope } from './scope.ts';
 import { UNKNOWN } from './scope.ts';
@@ -72,31 +72,32 @@ function jump(call: BuiltinCall): Exit {
 
 /** `declare`, `export`, `local`: plain values are kept, every attribute that changes values hides the name. */
 function declare(call: BuiltinCall): Exit {
-  const { session, scope, name: builtin } = call;
+  const { session, name: builtin } = call;
   const letters = call.args.map((arg) => /^[-+]([A-Za-z]+)$/.exec(textOf(arg) ?? '')?.[1] ?? '').join('');
-  if (/f/.test(letters) && builtin === 'export') session.flag('eval', 'export -f');
-  if (/[fF]/.test(letters) && /x/.test(letters)) session.flag('eval', `${builtin} -fx`);
-  if (/n/.test(letters) && builtin !== 'export') session.flag('eval', `${builtin} -n`);
-  const hidden = builtin === 'readonly' || /[ilucaAnrt]/.test(letters.replaceAll('n', builtin === 'export' ? '' : 'n'));
+  const exports = builtin === 'export';
+  if (/[fF]/.test(letters) && (exports || letters.includes('x'))) session.flag('eval', `${builtin} -f`);
+  if (letters.includes('n') && !exports) session.flag('eval', `${builtin} -n`);
+  const hidden = builtin === 'readonly' || /[ilucaAnrt]/.test(exports ? letters.replaceAll('n', '') : letters);
   for (const arg of call.args) {
     const start = arg.unknown === undefined ? arg.text : (arg.prefix ?? '');
-    const name = /^[A-Za-z_]\w*(?==|$)/.exec(start)?.[0];
     if (/^[-+]/.test(start)) continue;
-    if (name === undefined || (arg.unknown !== undefined && !start.includes('='))) {
-      session.flag(arg.unknown ?? 'eval', `${builtin} ${arg.text}`);
-      continue;
-    }
-    if (builtin === 'local' || builtin === 'declare' || builtin === 'typeset') {
-      session.note((trace) => trace.locals.add(name));
-    }
+    const name = /^[A-Za-z_]\w*(?==|$)/.exec(start)?.[0];
     const given = start.includes('=');
-    const text = given && arg.unknown === undefined ? arg.text.slice(name.length + 1) : undefined;
-    const value = text === undefined ? UNKNOWN : ({ kind: 'text', text } as const);
-    if (given && governs(name, value)) session.flag('environment', arg.text);
-    if (hidden) session.hide(scope, name);
-    else if (given || builtin !== 'export') session.assign(scope, name, value);
+    if (name === undefined || (arg.unknown !== undefined && !given)) {
+      session.flag(arg.unknown ?? 'eval', `${builtin} ${arg.text}`);
+    } else declareName(call, arg, name, given, hidden);
   }
   return stay(call);
+}
+
+function declareName(call: BuiltinCall, arg: Field, name: string, given: boolean, hidden: boolean): void {
+  const { session, scope, name: builtin } = call;
+  if (/^(local|declare|typeset)$/.test(builtin)) session.note((trace) => trace.locals.add(name));
+  const text = given && arg.unknown === undefined ? arg.text.slice(name.length + 1) : undefined;
+  const value = text === undefined ? UNKNOWN : ({ kind: 'text', text } as const);
+  if (given && governs(name, value)) session.flag('environment', arg.text);
+  if (hidden) session.hide(scope, name);
+  else if (given || builtin !== 'export') session.assign(scope, name, value);
 }
 
 function assignNames(call: BuiltinCall, names: readonly Field[]): void {
@@ -164,7 +165,8 @@ function printFormatted(call: BuiltinCall): undefined {
 /** `test -v` evaluates a subscript; unquoted text of unknown content could bring one in. */
 function test(call: BuiltinCall): undefined {
   for (const [at, arg] of call.args.entries()) {
-    if (arg.loose) call.session.flag('arithmetic', `${call.name} ${arg.text}`);
+    const open = arg.loose === true || (arg.pattern !== undefined && mayBeOption(arg));
+    if (open) call.session.flag('arithmetic', `${call.name} ${arg.text}`);
     if (!/^-[vR]$/.test(textOf(arg) ?? '')) continue;
     const operand = call.args[at + 1];
     if (operand !== undefined && !NAME.test(textOf(operand) ?? ''))
@@ -228,7 +230,8 @@ function shift(call: BuiltinCall): Exit {
   const count = Number(call.args[0] === undefined ? '1' : (textOf(call.args[0]) ?? 'x'));
   const { positional } = call.scope;
   const exact = Number.isInteger(count) && count >= 0 && positional !== undefined && count <= positional.length;
-  call.scope.positional = exact ? positional.slice(count) : undefined;
+  const counted = exact && positional.every((field) => field.pattern === undefined);
+  call.scope.positional = counted ? positional.slice(count) : undefined;
   return stay(call);
 }
 

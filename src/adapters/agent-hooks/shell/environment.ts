@@ -11,7 +11,7 @@ const INERT = /^(|cat|true|:|\/bin\/true|\/bin\/cat)$/;
 export function governs(name: string, value: Value): boolean {
   if (!GOVERNING.test(name)) return false;
   const text = value.kind === 'text' ? value.text : undefined;
-  if (/^GIT_TRACE/.test(name)) return text === undefined || !/^([012]|true|false|)$/.test(text);
+  if (name.startsWith('GIT_TRACE')) return text === undefined || !/^([012]|true|false|)$/.test(text);
   if (/(PAGER|EDITOR)$|^VISUAL$/.test(name)) return text === undefined || !INERT.test(text);
   return !HARMLESS.test(name);
 }

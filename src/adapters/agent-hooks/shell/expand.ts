@@ -238,7 +238,9 @@ function parameterValue(scope: Scope, part: ParameterPart, name: string): Value 
 
 function positionalValue(scope: Scope, index: number): Value {
   const field = index === 0 ? undefined : scope.positional?.[index - 1];
-  if (field === undefined) return UNKNOWN;
+  // After a wildcard nobody knows which parameter is which.
+  const counted = scope.positional?.slice(0, index - 1).every((other) => other.pattern === undefined);
+  if (field === undefined || counted !== true) return UNKNOWN;
   if (field.unknown !== undefined) return { kind: 'unknown', code: field.unknown };
   if (field.pattern !== undefined) return { kind: 'pattern', text: field.text, pattern: field.pattern };
   return { kind: 'text', text: field.text };
@@ -310,14 +312,26 @@ function fieldOf(pieces: readonly Piece[], source: string): Field {
       pattern += next;
     }
   }
-  return globbed ? { text, pattern } : { text };
+  return globbed ? { text, pattern: hideDots(pattern) } : { text };
 }
 
-/** A wildcard of bash as one of Signalbox; at the start of a name bash's matches no dot. */
+/** Stands for a `*` at the start of a name until what follows it is known. */
+const LEADING_STAR = '\u0000';
+
+/** At the start of a name a wildcard of bash matches no dot; before another wildcard this is left open. */
+function hideDots(pattern: string): string {
+  return pattern
+    .replace(/\u0000(?=$|[/.])/g, '[!.]*')
+    .replace(/\u0000(?=[[?*])/g, '*')
+    .replaceAll(LEADING_STAR, '{,[!.]*}');
+}
+
+/** A wildcard of bash as one of Signalbox. */
 function globPattern(before: string, glob: string): string | undefined {
-  if (glob === '*' && before.endsWith('*') && !before.endsWith('\\*')) return undefined;
+  if (glob === '*' && (before.endsWith(LEADING_STAR) || (before.endsWith('*') && !before.endsWith('\\*'))))
+    return undefined;
   const starts = before === '' || before.endsWith('/');
-  if (glob === '*') return starts ? '[!.]*' : '*';
+  if (glob === '*') return starts ? LEADING_STAR : '*';
   if (glob === '?') return starts ? '[!.]' : '?';
   return /^\[[!^]?[\w.@ -]+\]$/.test(glob) ? glob : undefined;
 }

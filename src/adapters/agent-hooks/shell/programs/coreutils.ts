@@ -1,8 +1,8 @@
 import type { OptionSpec, ParsedArgs } from '../args.ts';
-import { parseArgs } from '../args.ts';
+import { parseArgs, uncounted } from '../args.ts';
 import type { Field } from '../field.ts';
 import { baseName, literal, textOf, under } from '../field.ts';
-import type { Handler, Outcome } from '../outcome.ts';
+import type { Call, Handler, Outcome } from '../outcome.ts';
 import { deletes, edits, flag } from '../outcome.ts';
 
 const RM: OptionSpec = {
@@ -27,6 +27,7 @@ const rmdir: Handler = (call) => {
 
 /** Where the files of a copy or move land. */
 interface Landing {
+  readonly problems: readonly Outcome[];
   readonly sources: readonly Field[];
   readonly targets: readonly Field[];
 }
@@ -35,12 +36,14 @@ interface Landing {
  * `cp a b` writes `b`, or `b/a` if `b` is a directory, and both are claimed; with `-t`, three operands or a trailing
  * slash only the latter is possible. What has no name of its own (`.`, `..`) lands in the target itself.
  */
-function landing(args: ParsedArgs, recursive: boolean): Landing {
+function landing(call: Call, args: ParsedArgs, recursive: boolean): Landing {
   const [given] = args.values('t', 'target-directory');
   const exact = args.has('T', 'no-target-directory');
   const sources = given === undefined ? args.operands.slice(0, -1) : args.operands;
   const target = given ?? args.operands.at(-1);
-  if (target === undefined || sources.length === 0) return { sources: [], targets: [] };
+  // Which word is the target is only known if that one is a single word.
+  const problems = given === undefined ? uncounted(call, args.operands.slice(-1)) : [];
+  if (target === undefined || sources.length === 0) return { problems, sources: [], targets: [] };
   const counted = sources.length > 1 && sources.every((source) => source.pattern === undefined && !source.loose);
   const slashed = /\/$|(^|\/)\.\.?$/.test(textOf(target) ?? '') && !recursive;
   const within = given !== undefined || counted || slashed;
@@ -50,8 +53,8 @@ function landing(args: ParsedArgs, recursive: boolean): Landing {
     const contents = name === undefined || (recursive && source.text.endsWith('/'));
     return contents ? target : under(target, name);
   });
-  if (exact) return { sources, targets: [target] };
-  return { sources, targets: within ? inside : [target, ...inside] };
+  if (exact) return { problems, sources, targets: [target] };
+  return { problems, sources, targets: within ? inside : [target, ...inside] };
 }
 
 const CP: OptionSpec = {
@@ -67,7 +70,8 @@ const CP: OptionSpec = {
 const cp: Handler = (call) => {
   const args = parseArgs(call, CP);
   const recursive = args.has('r', 'R', 'a', 'recursive', 'archive');
-  return [...args.problems, ...edits(landing(args, recursive).targets, 'cp', recursive)];
+  const { problems, targets } = landing(call, args, recursive);
+  return [...args.problems, ...problems, ...edits(targets, 'cp', recursive)];
 };
 
 const MV: OptionSpec = {
@@ -81,8 +85,8 @@ const MV: OptionSpec = {
 /** What is moved may be a directory, so that everything below it goes with it. */
 const mv: Handler = (call) => {
   const args = parseArgs(call, MV);
-  const { sources, targets } = landing(args, true);
-  return [...args.problems, ...deletes(sources, 'mv', true), ...edits(targets, 'mv', true)];
+  const { problems, sources, targets } = landing(call, args, true);
+  return [...args.problems, ...problems, ...deletes(sources, 'mv', true), ...edits(targets, 'mv', true)];
 };
 
 const INSTALL: OptionSpec = {
@@ -95,7 +99,8 @@ const INSTALL: OptionSpec = {
 const install: Handler = (call) => {
   const args = parseArgs(call, INSTALL);
   if (args.has('d', 'directory')) return args.problems;
-  return [...args.problems, ...edits(landing(args, false).targets, 'install')];
+  const { problems, targets } = landing(call, args, false);
+  return [...args.problems, ...problems, ...edits(targets, 'install')];
 };
 
 const LN: OptionSpec = {
@@ -110,7 +115,7 @@ const ln: Handler = (call) => {
   const args = parseArgs(call, LN);
   const { operands } = args;
   const alone = operands.length === 1 && !args.has('t', 'target-directory') ? baseName(operands[0]!) : undefined;
-  const targets = alone === undefined ? landing(args, false).targets : [alone];
+  const targets = alone === undefined ? landing(call, args, false).targets : [alone];
   return [
     ...args.problems,
     flag('link', `ln ${operands.map((field) => field.text).join(' ')}`),
@@ -142,7 +147,7 @@ const chown: Handler = (call) => {
 const chmod: Handler = (call) => {
   const spec: OptionSpec = { ...CHOWN, flags: `${CHOWN.flags}rwxXstugo` };
   const { operands, problems, has } = parseArgs(call, spec);
-  const modeGiven = has('reference', ...'rwxXstugo');
+  const modeGiven = has('reference', 'r', 'w', 'x', 'X', 's', 't', 'u', 'g', 'o');
   return [...problems, ...edits(modeGiven ? operands : operands.slice(1), 'chmod', has('R', 'recursive'))];
 };
 

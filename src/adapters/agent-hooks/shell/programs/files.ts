@@ -1,5 +1,5 @@
 import type { OptionSpec } from '../args.ts';
-import { parseArgs } from '../args.ts';
+import { parseArgs, uncounted } from '../args.ts';
 import type { Field } from '../field.ts';
 import { baseName, concat, literal, textOf, under } from '../field.ts';
 import type { Call, Handler, Outcome } from '../outcome.ts';
@@ -110,8 +110,10 @@ const RSYNC: OptionSpec = {
 };
 
 const rsync: Handler = (call) => {
-  const { problems, operands, has } = parseArgs(call, RSYNC);
+  const { problems: unread, operands, has } = parseArgs(call, RSYNC);
+  const problems = [...unread];
   const target = operands.at(-1);
+  problems.push(...uncounted(call, operands.slice(-1)));
   if (target === undefined || operands.length < 2 || has('n', 'dry-run')) return problems;
   if (/^[^/]*:/.test(target.text) && target.unknown === undefined) return problems;
   const gone = has('delete', 'delete-after', 'delete-before', 'delete-excluded');

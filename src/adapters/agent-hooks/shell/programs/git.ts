@@ -1,5 +1,5 @@
 import type { OptionSpec, ParsedArgs } from '../args.ts';
-import { parseArgs } from '../args.ts';
+import { parseArgs, uncounted } from '../args.ts';
 import type { Field } from '../field.ts';
 import { baseName, literal, textOf, under } from '../field.ts';
 import type { GitAction } from '../model.ts';
@@ -28,7 +28,7 @@ const GLOBAL: OptionSpec = {
 const HARMLESS_SETTING =
   /^(user|color|advice|column|log|init|i18n|status|author|committer)\.|^core\.(quotepath|autocrlf|abbrev)=|^(commit|tag)\.gpgsign=(false|0)$|^diff\.(noprefix|renames|context|algorithm)|^core\.(pager|editor)=(cat|true|:)?$|^(merge|pull|push)\.(ff|rebase|default|autosetupremote)=/i;
 
-const git: Handler = (call) => {
+const runGit: Handler = (call) => {
   const { operands, problems, values } = parseArgs(call, GLOBAL);
   const settings = values('c').flatMap((field) => {
     const text = textOf(field);
@@ -180,11 +180,13 @@ const mv: Subcommand = (git) => {
   if (git.args.has('n', 'dry-run')) return [];
   const target = operands.at(-1);
   const sources = operands.slice(0, -1);
+  const problems = uncounted({ name: 'git mv', args: [], stdin: undefined }, operands.slice(-1));
   if (target === undefined) return [action(git)];
   const inside = sources.map((source) => under(target, baseName(source) ?? literal('.')));
   const landing = [target, ...inside].map((field) => under(git.directory, field));
   return [
     action(git, { paths: texts(operands) }),
+    ...problems,
     ...deletes(
       sources.map((field) => under(git.directory, field)),
       'git mv',
@@ -215,12 +217,13 @@ const config: Subcommand = (git) => {
 const worktrees: Subcommand = (git) => {
   const [verb, place] = git.args.operands;
   if (textOf(verb) === 'list') return [];
-  const known = textOf(verb) === 'add' && place !== undefined;
+  const known = textOf(verb) === 'add' && place !== undefined && textOf(place) !== undefined;
   return [action(git), ...(known ? edits([under(git.directory, place)], 'git worktree add', true) : [worktree(git)])];
 };
 
 const clone: Subcommand = (git) => {
   const [url, place] = git.args.operands;
+  const problems = uncounted({ name: 'git clone', args: [], stdin: undefined }, git.args.operands);
   const name =
     url === undefined
       ? undefined
@@ -228,8 +231,8 @@ const clone: Subcommand = (git) => {
           ?.replace(/\/+$/, '')
           .replace(/\.git$/, '');
   const target = place ?? (name === undefined ? undefined : baseName(literal(name.replaceAll(':', '/'))));
-  if (target === undefined) return [action(git), flag('variable', 'git clone')];
-  return [action(git), ...edits([under(git.directory, target)], 'git clone', true)];
+  if (target === undefined) return [action(git), ...problems, flag('variable', 'git clone')];
+  return [action(git), ...problems, ...edits([under(git.directory, target)], 'git clone', true)];
 };
 
 const archive: Subcommand = (git) =>
@@ -272,4 +275,4 @@ const SUBCOMMANDS: ReadonlyMap<string, Subcommand> = new Map<string, Subcommand>
   ['archive', archive],
 ]);
 
-export const GIT: ReadonlyArray<readonly [string, Handler]> = [['git', git]];
+export const GIT: ReadonlyArray<readonly [string, Handler]> = [['git', runGit]];

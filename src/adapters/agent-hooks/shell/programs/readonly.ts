@@ -1,5 +1,5 @@
 import type { OptionSpec } from '../args.ts';
-import { parseArgs } from '../args.ts';
+import { parseArgs, uncounted } from '../args.ts';
 import { mayBeOption, textOf } from '../field.ts';
 import type { Call, Handler, Outcome } from '../outcome.ts';
 import { edits, flag } from '../outcome.ts';
@@ -81,7 +81,7 @@ const UNIQ: OptionSpec = {
 /** `uniq in out` writes its second operand. */
 const uniq: Handler = (call) => {
   const { problems, operands } = parseArgs(call, UNIQ);
-  return [...problems, ...edits(operands.slice(1), 'uniq')];
+  return [...problems, ...uncounted(call, operands), ...edits(operands.slice(1), 'uniq')];
 };
 
 const XXD: OptionSpec = { flags: 'abCeEhiprudv', valued: 'cglnosR' };

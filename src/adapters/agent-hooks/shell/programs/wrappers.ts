@@ -1,5 +1,5 @@
 import type { OptionSpec } from '../args.ts';
-import { parseArgs } from '../args.ts';
+import { parseArgs, uncounted } from '../args.ts';
 import { governs } from '../environment.ts';
 import type { Field } from '../field.ts';
 import { literal, textOf, unknownField } from '../field.ts';
@@ -11,7 +11,8 @@ function wrapper(spec: OptionSpec, skipped = 0): Handler {
   return (call) => {
     const { operands, problems } = parseArgs(call, { ...spec, stopAtOperand: true });
     const words = operands.slice(skipped);
-    return words.length === 0 ? problems : [...problems, { do: 'run', words }];
+    const counted = [...problems, ...uncounted(call, operands.slice(0, skipped))];
+    return words.length === 0 ? counted : [...counted, { do: 'run', words }];
   };
 }
 
@@ -117,7 +118,7 @@ const flock: Handler = (call) => {
   const [lock, ...words] = operands;
   if (lock === undefined) return problems;
   if (textOf(words[0]) === '-c') return [...problems, ...edits([lock], 'flock'), shellText(words.slice(1), call)];
-  return [...problems, ...edits([lock], 'flock'), { do: 'run', words }];
+  return [...problems, ...uncounted(call, [lock]), ...edits([lock], 'flock'), { do: 'run', words }];
 };
 
 function shellText(words: readonly Field[], call: Call): Outcome {
