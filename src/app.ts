@@ -1,4 +1,5 @@
 import { activityRoutes, EventLog } from './modules/activity/index.ts';
+import { AdmissionService, admissionRoutes, HotPath, NearbyLeases } from './modules/admission/index.ts';
 import { budgetRoutes, HaltService } from './modules/budgets/index.ts';
 import {
   ApiKeyService,
@@ -9,6 +10,7 @@ import {
   PeopleService,
   readRoles,
 } from './modules/identity/index.ts';
+import { hasOpenLeases, LeaseService, leaseObserver, leaseRoutes, sweepLeases } from './modules/leases/index.ts';
 import { LoopService, loopsRoutes, RepoService, RunService, SessionRuns, sweepStalled } from './modules/loops/index.ts';
 import type { Clock } from './platform/clock.ts';
 import { CommitSignal } from './platform/database/commit-signal.ts';
@@ -58,16 +60,19 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
 
   const services = { orgs: new OrgService(db), people: new PeopleService(db), apiKeys: new ApiKeyService(db) };
   const halts = new HaltService(db);
-  const repos = new RepoService(
-    db,
-    async ({ db, orgId }, repoId) => (await db.lease.count({ where: { orgId, repoId, endedAt: null } })) > 0,
-  );
-  const runs = new RunService(db);
+  const repos = new RepoService(db, async (tx, repoId) => {
+    return (await tx.db.lease.count({ where: { orgId: tx.orgId, repoId, endedAt: null } })) > 0;
+  });
+  const runs = new RunService(db, leaseObserver);
   const sessions = new SessionRuns(db, repos);
   const housekeeping = new Housekeeping({ db, clock, log: logger });
   housekeeping.register('stalled runs', (orgId) => sweepStalled(db, orgId));
   housekeeping.register('old idempotency keys', (orgId) => purgeIdempotency(db, orgId));
+  housekeeping.register('leases that are over', (orgId) => sweepLeases(db, orgId));
   const log = new EventLog(db);
+  const hot = new HotPath({ pool: pools.hot, signal, instruments, logger, clock });
+  const leases = new LeaseService(db);
+  const admissions = new AdmissionService(hot, repos, new NearbyLeases(leases, clock));
   healthRoutes(app, { pool: pools.ordinary, telemetry, draining: draining.signal });
   await app.register(
     async (api) => {
@@ -75,6 +80,8 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
       identityRoutes(scope, services);
       activityRoutes(scope, { log, signal });
       budgetRoutes(scope, { halts });
+      leaseRoutes(scope, { queue: hot, leases, repos });
+      admissionRoutes(scope, admissions);
       loopsRoutes(scope, { repos, loops: new LoopService(db), runs });
     },
     { prefix: '/api/v1' },

@@ -4,10 +4,10 @@ import { newId } from '../../../platform/ids.ts';
 import { principalId } from '../../../platform/principal.ts';
 import type { HeldLease, SpentApproval, Verdict, Wanted } from '../../leases/index.ts';
 import type { RunFacts } from '../../loops/index.ts';
-import { actingRun, judge, settle } from './decide-lease.ts';
+import { actingRun, judge, settle, show } from './decide-lease.ts';
 import { askerOf, type Judgement, judgeRequest, pathsOf, type ShownRule } from './judgement.ts';
 import type { AskOperation, HotAnswer } from './operation.ts';
-import { type BatchPlan, viewLease } from './plan.ts';
+import type { BatchPlan } from './plan.ts';
 import type { ApprovalRow, Snapshot } from './snapshot.ts';
 
 /** How long a checkpoint stays open, and how long a no stands: people are away for days. */
@@ -171,7 +171,7 @@ function proceed(
     verdict,
     approval,
   });
-  return { ...recorded, body: { ...recorded.body, lease: viewLease(lease, snapshot) } };
+  return { ...recorded, body: { ...recorded.body, lease: show(snapshot, lease) } };
 }
 
 function judgeLease(snapshot: Snapshot, { op, run }: Asked): Verdict | null {

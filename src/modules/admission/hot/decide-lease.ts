@@ -5,17 +5,19 @@ import {
   type AcquireOperation,
   decideLease,
   type HeldLease,
+  type LeaseView,
   type ReleaseOperation,
   type RenewOperation,
   type SpentApproval,
   standing,
   type Verdict,
+  viewLease,
   type Wanted,
 } from '../../leases/index.ts';
 import { mayActFor, type RunFacts } from '../../loops/index.ts';
 import { haltsOf } from './halts.ts';
 import type { HotAnswer } from './operation.ts';
-import { type BatchPlan, viewLease } from './plan.ts';
+import type { BatchPlan } from './plan.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /**
@@ -50,7 +52,7 @@ export function acquire(snapshot: Snapshot, plan: BatchPlan, op: AcquireOperatio
     verdict,
     approval: null,
   });
-  return { status: 201, body: { lease: viewLease(lease, snapshot) } };
+  return { status: 201, body: { lease: show(snapshot, lease) } };
 }
 
 export function judge(snapshot: Snapshot, run: RunFacts, repoId: string, wanted: Wanted): Verdict {
@@ -124,14 +126,14 @@ export function leaseConflict(verdict: Extract<Verdict, { kind: 'conflict' }>, s
 export function renew(snapshot: Snapshot, plan: BatchPlan, op: RenewOperation): HotAnswer {
   const lease = currentLease(snapshot, op);
   plan.renew(op.principal, lease, op.ttlSeconds ?? lease.ttlSeconds);
-  return { status: 200, body: { lease: viewLease(lease, snapshot) } };
+  return { status: 200, body: { lease: show(snapshot, lease) } };
 }
 
 /** @throws Problem as `renew` */
 export function release(snapshot: Snapshot, plan: BatchPlan, op: ReleaseOperation): HotAnswer {
   const lease = currentLease(snapshot, op);
   plan.end(op.principal, lease, 'released');
-  return { status: 200, body: { lease: { ...viewLease(lease, snapshot), state: 'over' } } };
+  return { status: 200, body: { lease: { ...show(snapshot, lease), state: 'over' } } };
 }
 
 /** Compares lease, fence and holder, never "whoever holds this path". */
@@ -148,4 +150,9 @@ function currentLease(snapshot: Snapshot, op: RenewOperation | ReleaseOperation)
   if (lease.fence !== op.fence)
     throw conflict('fence_stale', 'The fence is not that of this lease.', { leaseId: op.leaseId });
   return lease;
+}
+
+/** As answers show it; a fence that is not known yet is filled in after the commit. */
+export function show(snapshot: Snapshot, lease: HeldLease): LeaseView {
+  return viewLease(lease, snapshot.now, snapshot.settings.lockDelaySeconds);
 }

@@ -1,7 +1,7 @@
 import { indexKey } from '../../../patterns/index.ts';
 import { type NewEvent, type SealedEvent, sealEvent } from '../../../platform/database/journal.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
-import { closedUntil, type HeldLease, type LeaseMode, standing } from '../../leases/index.ts';
+import { type HeldLease, textsOf } from '../../leases/index.ts';
 import type { Snapshot } from './snapshot.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -52,8 +52,8 @@ export class BatchPlan {
   }
 
   grant(principal: Principal, lease: HeldLease): void {
-    const paths = textsOf(lease, 'path');
-    const patterns = textsOf(lease, 'pattern');
+    const paths = textsOf(lease.matchers, 'path');
+    const patterns = textsOf(lease.matchers, 'pattern');
     const expiresAt = lease.expiresAt.toISOString();
     const event = this.emit(principal, {
       kind: 'lease.granted',
@@ -161,29 +161,4 @@ export class BatchPlan {
     const needed = Object.entries(lists).filter(([name, list]) => list.length > 0 || name === 'events');
     return JSON.stringify(Object.fromEntries(needed));
   }
-}
-
-function textsOf(lease: HeldLease, kind: 'path' | 'pattern'): string[] {
-  return lease.matchers.filter((matcher) => matcher.kind === kind).map(({ text }) => text);
-}
-
-/** A lease as answers show it. The fence of one granted in this batch is filled in after the commit. */
-export function viewLease(lease: HeldLease, at: Snapshot): Record<string, unknown> {
-  const state = standing(lease, at.now, at.settings.lockDelaySeconds);
-  return {
-    id: lease.id,
-    fence: lease.fence ?? 0,
-    repo: lease.repo,
-    runId: lease.runId,
-    mode: lease.mode as LeaseMode,
-    paths: textsOf(lease, 'path'),
-    patterns: textsOf(lease, 'pattern'),
-    purpose: lease.purpose,
-    ttlSeconds: lease.ttlSeconds,
-    grantedAt: lease.grantedAt.toISOString(),
-    expiresAt: lease.expiresAt.toISOString(),
-    closedUntil: closedUntil(lease, at.settings.lockDelaySeconds).toISOString(),
-    state,
-    holder: lease.holder,
-  };
 }

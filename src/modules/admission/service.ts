@@ -1,0 +1,153 @@
+import type { Idempotent } from '../../platform/database/idempotency.ts';
+import { invalid } from '../../platform/errors.ts';
+import type { Principal } from '../../platform/principal.ts';
+import { type ActionName, type Subject } from '../governance/index.ts';
+import { type Conflict, DEFAULT_TTL_SECONDS, type LeaseView, parseMatchers } from '../leases/index.ts';
+import type { RepoService } from '../loops/index.ts';
+import type { HotPath } from './hot/hot-path.ts';
+import type { ShownRule } from './hot/judgement.ts';
+import type { AskOperation, HotAnswer, Part } from './hot/operation.ts';
+import type { NearbyLease, NearbyLeases } from './nearby.ts';
+
+/** What a lease that comes with an admission should be; null: none. */
+export interface LeaseWish {
+  readonly mode: 'exclusive' | 'shared';
+  readonly ttlSeconds: number;
+}
+
+export const DEFAULT_WISH: LeaseWish = { mode: 'exclusive', ttlSeconds: DEFAULT_TTL_SECONDS };
+
+/** "May I do this, now?" Several parts are one request: the strictest decides, and one lease covers the paths of all. */
+export interface AdmissionRequest {
+  readonly runId: string;
+  readonly repo: string;
+  /** What it is mainly about, as the log names it. */
+  readonly action: ActionName;
+  readonly parts: readonly Part[];
+  readonly purpose: string | null;
+  readonly contentDigest: string | null;
+  readonly lease: LeaseWish | null;
+}
+
+export interface Context {
+  readonly active: NearbyLease[];
+  readonly recent: never[];
+  readonly upcoming: never[];
+  readonly protected: never[];
+}
+
+export interface Admission {
+  readonly outcome: 'allow' | 'deny' | 'require_approval' | 'wait';
+  readonly decision: {
+    id: string | null;
+    outcome: string;
+    rules: ShownRule[];
+    policyVersion: number | null;
+    ungoverned?: boolean;
+    approvalId?: string;
+  };
+  readonly lease?: LeaseView;
+  readonly conflicts?: Conflict[];
+  readonly free?: string[];
+  readonly context: Context;
+}
+
+export interface DecisionRequest {
+  readonly action: ActionName;
+  readonly subjects: readonly Subject[];
+  readonly repo: string | null;
+  readonly runId: string | null;
+}
+
+/** Paths are looked at one by one; a request names each once. */
+const PATH_ACTIONS = new Set<ActionName>(['path.edit', 'path.delete']);
+
+/** The one call before an action, and the bare decision: both are decided in the org's batch. */
+export class AdmissionService {
+  readonly #hot: HotPath;
+  readonly #repos: RepoService;
+  readonly #nearby: NearbyLeases;
+
+  constructor(hot: HotPath, repos: RepoService, nearby: NearbyLeases) {
+    this.#hot = hot;
+    this.#repos = repos;
+    this.#nearby = nearby;
+    hot.onLeases((changes) => nearby.apply(changes));
+  }
+
+  /**
+   * Guardrails, decision and lease, all or nothing, in one durable commit. `wait`: the policies allow it, another run
+   * holds a path; nothing was kept, ask again.
+   * @throws Problem 404, 403 `not_your_run`, 409 `run_finished`, 422 for a path
+   */
+  async admit(principal: Principal, request: AdmissionRequest, idempotent: Idempotent | null): Promise<Admission> {
+    const paths = pathsOf(request.parts);
+    const matchers = paths.length === 0 ? [] : parseMatchers(paths, []);
+    const repo = await this.#repos.resolve(principal, request.repo);
+    const wanted =
+      request.lease === null || matchers.length === 0 ? null : { ...request.lease, matchers, purpose: request.purpose };
+    const answer = await this.#hot.submit({
+      kind: 'ask',
+      principal,
+      idempotent,
+      runId: request.runId,
+      repo,
+      action: request.action,
+      parts: request.parts.map((part) => inRepo(part, repo.name)),
+      contentDigest: request.contentDigest,
+      purpose: request.purpose,
+      wanted,
+    });
+    const active = paths.length === 0 ? [] : await this.#nearby.near(principal, repo, request.runId, paths);
+    return {
+      ...(answer.body as unknown as Omit<Admission, 'context'>),
+      context: { active, recent: [], upcoming: [], protected: [] },
+    };
+  }
+
+  /** A recorded answer without a lease. @throws Problem as `admit` */
+  async decide(
+    principal: Principal,
+    request: DecisionRequest,
+    idempotent: Idempotent | null,
+  ): Promise<HotAnswer['body']> {
+    const repo = request.repo === null ? null : await this.#repos.resolve(principal, request.repo);
+    const operation: AskOperation = {
+      kind: 'ask',
+      principal,
+      idempotent,
+      runId: request.runId,
+      repo,
+      action: request.action,
+      parts: [{ action: request.action, subjects: request.subjects }],
+      contentDigest: null,
+      purpose: null,
+      wanted: null,
+    };
+    const { body } = await this.#hot.submit(operation);
+    return body['decision'] as HotAnswer['body'];
+  }
+}
+
+/** The parts of a plain admission: one subject a path for actions on paths, else one subject with all there is. */
+export function partsOf(
+  action: ActionName,
+  fields: Readonly<Record<string, unknown>>,
+  paths: readonly string[],
+): Part[] {
+  if (!PATH_ACTIONS.has(action)) return [{ action, subjects: [fields] }];
+  if (paths.length === 0) throw invalid('paths_required', `${action} needs at least one path.`);
+  return [{ action, subjects: [...new Set(paths)].map((path) => ({ path })) }];
+}
+
+/** The repo is the one that is admitted to, whatever a subject says. */
+function inRepo({ action, subjects }: Part, repo: string): Part {
+  return { action, subjects: subjects.map((subject) => ({ ...subject, repo })) };
+}
+
+function pathsOf(parts: readonly Part[]): string[] {
+  const paths = parts.flatMap(({ action, subjects }) =>
+    PATH_ACTIONS.has(action) ? subjects.map((subject) => subject['path']) : [],
+  );
+  return [...new Set(paths.filter((path): path is string => typeof path === 'string'))];
+}

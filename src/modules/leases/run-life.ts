@@ -1,0 +1,98 @@
+import type { Database, OrgTx } from '../../platform/database/database.ts';
+import { systemPrincipal } from '../../platform/principal.ts';
+import type { RunObserver } from '../loops/index.ts';
+import { lockDelayOf } from './service.ts';
+
+/** Leases one pass of housekeeping ends at most; the next pass takes the rest. */
+const SWEEP_LIMIT = 500;
+
+/**
+ * What a run's life means for its leases: a heartbeat renews those that are live, the end of the run ends them. Both lock
+ * the leases' repos first, as every grant does, so that none of them races with a grant of the same path.
+ */
+export const leaseObserver: RunObserver = {
+  beforeHeartbeat: lockReposOfRun,
+  beforeFinish: lockReposOfRun,
+  onHeartbeat: renewOfRun,
+  onFinish: endOfRun,
+};
+
+async function lockReposOfRun(tx: OrgTx, runId: string): Promise<void> {
+  await tx.db.$queryRaw`
+    SELECT p.id FROM repo p WHERE p.org_id = ${tx.orgId}::uuid AND p.id IN (
+      SELECT l.repo_id FROM lease l WHERE l.org_id = ${tx.orgId}::uuid AND l.run_id = ${runId}::uuid AND l.ended_at IS NULL)
+    ORDER BY p.id FOR NO KEY UPDATE`;
+}
+
+/** An expired lease stays expired: its path may be somebody else's by now. */
+async function renewOfRun(tx: OrgTx, runId: string, now: Date): Promise<void> {
+  const rows = await tx.db.$queryRaw<{ id: string; fence: bigint; expires_at: Date }[]>`
+    UPDATE lease SET expires_at = greatest(expires_at, ${now}::timestamptz + make_interval(secs => ttl_seconds))
+    WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND ended_at IS NULL AND expires_at > ${now}
+    RETURNING id, fence, expires_at`;
+  for (const { id, fence, expires_at: expiresAt } of rows) {
+    tx.emit(
+      {
+        kind: 'lease.renewed',
+        subject: { kind: 'lease', id },
+        data: { fence: Number(fence), expiresAt: expiresAt.toISOString() },
+      },
+      now,
+    );
+  }
+}
+
+async function endOfRun(tx: OrgTx, runId: string, now: Date): Promise<void> {
+  const rows = await tx.db.$queryRaw<{ id: string }[]>`
+    SELECT id FROM lease WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND ended_at IS NULL`;
+  await endLeases(
+    tx,
+    rows.map(({ id }) => id),
+    'run_ended',
+    now,
+  );
+}
+
+/** The caller has locked their repos. */
+async function endLeases(tx: OrgTx, ids: readonly string[], reason: 'run_ended' | 'expired', now: Date): Promise<void> {
+  if (ids.length === 0) return;
+  const ended = await tx.db.$queryRaw<{ id: string; fence: bigint; run_id: string; repo: string }[]>`
+    UPDATE lease l SET ended_at = ${now}, end_reason = ${reason} FROM repo p
+    WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${ids}::uuid[]) AND l.ended_at IS NULL AND p.org_id = l.org_id AND p.id = l.repo_id
+    RETURNING l.id, l.fence, l.run_id, p.name AS repo`;
+  await tx.db.leaseKey.deleteMany({ where: { orgId: tx.orgId, leaseId: { in: [...ids] } } });
+  for (const { id, fence, run_id: runId, repo } of ended) {
+    tx.emit(
+      { kind: 'lease.ended', subject: { kind: 'lease', id }, data: { fence: Number(fence), reason, repo, runId } },
+      now,
+    );
+  }
+}
+
+/**
+ * Ends the rows of leases that are over: expired with their lock delay past. Nothing depends on it but the size of the
+ * index; a grant that comes first ends them itself.
+ */
+export async function sweepLeases(db: Database, orgId: string): Promise<void> {
+  await db.write(systemPrincipal(orgId), async (tx) => {
+    const lockDelay = await lockDelayOf(tx);
+    const due = await tx.db.$queryRaw<{ id: string; repo_id: string }[]>`
+      SELECT id, repo_id FROM lease WHERE org_id = ${orgId}::uuid AND ended_at IS NULL
+        AND expires_at < clock_timestamp() - make_interval(secs => ${lockDelay}::int) ORDER BY expires_at LIMIT ${SWEEP_LIMIT}`;
+    if (due.length === 0) return;
+    const repoIds = [...new Set(due.map((row) => row.repo_id))];
+    await tx.db
+      .$queryRaw`SELECT id FROM repo WHERE org_id = ${orgId}::uuid AND id = ANY (${repoIds}::uuid[]) ORDER BY id FOR NO KEY UPDATE`;
+    // Looked at again under the lock: a renewal may have come first.
+    const now = await tx.clock();
+    const over = await tx.db.$queryRaw<{ id: string }[]>`
+      SELECT id FROM lease WHERE org_id = ${orgId}::uuid AND id = ANY (${due.map(({ id }) => id)}::uuid[]) AND ended_at IS NULL
+        AND expires_at < ${now}::timestamptz - make_interval(secs => ${lockDelay}::int)`;
+    await endLeases(
+      tx,
+      over.map(({ id }) => id),
+      'expired',
+      now,
+    );
+  });
+}

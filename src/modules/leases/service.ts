@@ -1,0 +1,186 @@
+import { Prisma } from '../../generated/prisma/client.ts';
+import { matches, overlap, type Path, parsePath } from '../../patterns/index.ts';
+import type { Database, OrgTx } from '../../platform/database/database.ts';
+import { invalid, notFound } from '../../platform/errors.ts';
+import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
+import type { Principal } from '../../platform/principal.ts';
+import { settingsOf } from '../identity/index.ts';
+import { candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
+import { type HeldLease, standing } from './lease.ts';
+import { parseMatchers } from './request.ts';
+import { type LeaseView, viewLease } from './views.ts';
+
+type ReadTx = Pick<OrgTx, 'db' | 'orgId' | 'now'>;
+
+export interface Verification {
+  readonly ok: boolean;
+  /** Paths that none of the presented live leases covers. */
+  readonly uncovered: string[];
+  readonly stale: { id: string; fence: number; reason: 'unknown' | 'fence' | 'ended' | 'expired' | 'other_repo' }[];
+}
+
+/** Reading leases: what is held, and whether what a push or merge brings was held. Changing them is the hot path's. */
+export class LeaseService {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Leases that are live or closing, newest first; with `path`, those that cover it. @throws Problem 422 for a bad path */
+  async list(
+    principal: Principal,
+    query: {
+      repo?: string | undefined;
+      path?: string | undefined;
+      runId?: string | undefined;
+      limit: number;
+      cursor?: string | undefined;
+    },
+  ): Promise<Page<LeaseView>> {
+    const after = decodeCursor(query.cursor, 1);
+    const path = query.path === undefined ? null : readPath(query.path);
+    if (path !== null && query.repo === undefined)
+      throw invalid('repo_required', 'A path is looked up in one repo: send repo too.');
+    return this.#db.read(principal, async (tx) => {
+      const lockDelay = await lockDelayOf(tx);
+      const repo =
+        query.repo === undefined
+          ? null
+          : await tx.db.repo.findUnique({ where: { orgId_name: { orgId: tx.orgId, name: query.repo } } });
+      if (query.repo !== undefined && repo === null) return { items: [], nextCursor: null };
+      const rows =
+        path === null || repo === null
+          ? await newest(tx, {
+              repoId: repo?.id,
+              runId: query.runId,
+              below: after === null ? null : Number(after[0]),
+              limit: query.limit + 1,
+            })
+          : await covering(tx, repo, path, query.runId);
+      const held = rows.filter((lease) => standing(lease, tx.now, lockDelay) !== 'over');
+      return pageFrom(
+        held,
+        query.limit,
+        (lease) => viewLease(lease, tx.now, lockDelay),
+        (lease) => [lease.fence ?? 0],
+      );
+    });
+  }
+
+  /** @throws Problem 404 */
+  async get(principal: Principal, id: string): Promise<LeaseView> {
+    return this.#db.read(principal, async (tx) => {
+      const [lease] = await byIds(tx, [id]);
+      if (lease === undefined) throw notFound('lease');
+      const view = viewLease(lease, tx.now, await lockDelayOf(tx));
+      return lease.ended ? { ...view, state: 'over' as const } : view;
+    });
+  }
+
+  /**
+   * For push and merge gates: are all paths covered by these leases, each live and with its own fence? Whoever holds a
+   * lease that has expired cannot know whether another run has taken over: it counts as stale.
+   */
+  async verify(
+    principal: Principal,
+    input: { repo: string; paths: string[]; leases: { id: string; fence: number }[] },
+  ): Promise<Verification> {
+    const paths = parseMatchers(input.paths, []) as Path[];
+    return this.#db.read(principal, async (tx) => {
+      const repo = await tx.db.repo.findUnique({ where: { orgId_name: { orgId: tx.orgId, name: input.repo } } });
+      const found = new Map(
+        (
+          await byIds(
+            tx,
+            input.leases.map(({ id }) => id),
+          )
+        ).map((lease) => [lease.id, lease]),
+      );
+      const live: HeldLease[] = [];
+      const stale: Verification['stale'] = [];
+      for (const claimed of input.leases) {
+        const lease = found.get(claimed.id);
+        const reason = staleness(lease, claimed.fence, repo?.id, tx.now);
+        if (reason === null && lease !== undefined) live.push(lease);
+        else stale.push({ ...claimed, reason: reason ?? 'unknown' });
+      }
+      const mode = { caseSensitive: repo?.caseSensitive ?? true };
+      const uncovered = paths
+        .filter((path) => !live.some((lease) => lease.matchers.some((held) => matches(held, path, mode))))
+        .map(({ text }) => text);
+      return { ok: uncovered.length === 0 && stale.length === 0, uncovered, stale };
+    });
+  }
+}
+
+function staleness(
+  lease: (HeldLease & { ended: boolean }) | undefined,
+  fence: number,
+  repoId: string | undefined,
+  now: Date,
+): Verification['stale'][number]['reason'] | null {
+  if (lease === undefined) return 'unknown';
+  if (lease.repoId !== repoId) return 'other_repo';
+  if (lease.fence !== fence) return 'fence';
+  if (lease.ended || lease.runFinished) return 'ended';
+  return lease.expiresAt <= now ? 'expired' : null;
+}
+
+function readPath(text: string): Path {
+  const read = parsePath(text);
+  if (!read.ok) throw invalid(read.problem.code, `query.path: ${read.problem.detail}`);
+  return read.path;
+}
+
+export async function lockDelayOf(tx: ReadTx): Promise<number> {
+  const org = await tx.db.org.findUniqueOrThrow({ where: { id: tx.orgId }, select: { settings: true } });
+  return settingsOf(org.settings).lockDelaySeconds;
+}
+
+const heldLease = Prisma.raw(HELD_LEASE);
+
+async function newest(
+  tx: ReadTx,
+  filter: { repoId: string | undefined; runId: string | undefined; below: number | null; limit: number },
+): Promise<HeldLease[]> {
+  const { repoId, runId, below, limit } = filter;
+  const rows = await tx.db.$queryRaw<HeldLeaseRow[]>`${heldLease}
+    WHERE l.org_id = ${tx.orgId}::uuid AND l.ended_at IS NULL AND r.status <> 'finished'
+      AND (${repoId ?? null}::uuid IS NULL OR l.repo_id = ${repoId ?? null}::uuid)
+      AND (${runId ?? null}::uuid IS NULL OR l.run_id = ${runId ?? null}::uuid)
+      AND (${below}::bigint IS NULL OR l.fence < ${below}::bigint)
+    ORDER BY l.fence DESC LIMIT ${limit}`;
+  return rows.map(toHeldLease);
+}
+
+async function covering(
+  tx: ReadTx,
+  repo: { id: string; caseSensitive: boolean },
+  path: Path,
+  runId: string | undefined,
+): Promise<HeldLease[]> {
+  const { text, values = [] } = candidatesStatement(tx.orgId, [{ repoId: repo.id, matchers: [path] }]);
+  const rows = await tx.db.$queryRawUnsafe<HeldLeaseRow[]>(text, ...values);
+  return rows
+    .map(toHeldLease)
+    .filter((lease) => runId === undefined || lease.runId === runId)
+    .filter((lease) =>
+      lease.matchers.some((held) => overlap(held, path, { caseSensitive: repo.caseSensitive }) !== null),
+    )
+    .sort((a, b) => (b.fence ?? 0) - (a.fence ?? 0));
+}
+
+async function byIds(tx: ReadTx, ids: readonly string[]): Promise<(HeldLease & { ended: boolean })[]> {
+  const rows = await tx.db.$queryRaw<
+    HeldLeaseRow[]
+  >`${heldLease} WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${ids}::uuid[])`;
+  return rows.map((row) => ({ ...toHeldLease(row), ended: row.ended_at !== null }));
+}
+
+/** Whether leases lie in a repo whose end no row says yet. */
+export async function hasOpenLeases(tx: OrgTx, repoId: string): Promise<boolean> {
+  const rows = await tx.db.$queryRaw<{ found: boolean }[]>`
+    SELECT EXISTS (SELECT FROM lease_key k WHERE k.org_id = ${tx.orgId}::uuid AND k.repo_id = ${repoId}::uuid) AS found`;
+  return rows[0]?.found ?? false;
+}
