@@ -1,17 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { PrismaPg } from '@prisma/adapter-pg';
-import {
-  bindMigrationAwareSqlAdapterFactory,
-  type SqlDriverAdapter,
-  type SqlMigrationAwareDriverAdapterFactory,
-} from '@prisma/driver-adapter-utils';
+import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
 import type { SchemaEngine } from '@prisma/schema-engine-wasm';
 import type { Pool } from 'pg';
-
-/** Executes an SQL script that the engine hands over, all of it or nothing. */
-export type ExecuteScript = (script: string) => Promise<unknown>;
+import { type ExecuteScript, schemaAdapter } from './adapter.ts';
 
 /**
  * Prisma's schema engine as WebAssembly, on connections of `pool`, which stays the caller's to end. The `prisma`
@@ -25,7 +18,7 @@ export async function createSchemaEngine(
   return bindings.SchemaEngine.new(
     { datamodels: undefined },
     () => {},
-    bindMigrationAwareSqlAdapterFactory(wholeScripts(pool, execute)),
+    bindMigrationAwareSqlAdapterFactory(schemaAdapter(pool, execute)),
   );
 }
 
@@ -58,6 +51,8 @@ function loadBindings(): Promise<Bindings> {
 
 /** What the package's own entry does, except that Node 20 cannot import a `.wasm` file. */
 async function instantiate(): Promise<Bindings> {
+  // The engine reports a panic here and then traps; without it, the report itself would fail, without a word.
+  Object.assign(globalThis, { PRISMA_WASM_PANIC_REGISTRY: { set_message: rethrowPanic } });
   const bindings = (await import('@prisma/schema-engine-wasm/schema_engine_bg')) as Bindings;
   const entry = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
   const binary = await readFile(path.join(path.dirname(entry), 'schema_engine_bg.wasm'));
@@ -80,22 +75,6 @@ function looseTimers(bindings: Bindings): Record<string, unknown> {
   return Object.fromEntries(names.map((name) => [name, start]));
 }
 
-/**
- * The adapter cuts a script at every semicolon, also those inside a function's body or a string, and runs the pieces
- * one by one. Sent whole, a script parses as PostgreSQL parses it, and is one transaction: it happens or it does not.
- */
-function wholeScripts(pool: Pool, execute: ExecuteScript): SqlMigrationAwareDriverAdapterFactory {
-  const factory = new PrismaPg(pool);
-  const whole = (adapter: SqlDriverAdapter): SqlDriverAdapter => {
-    adapter.executeScript = async (script) => {
-      await execute(script);
-    };
-    return adapter;
-  };
-  return {
-    provider: factory.provider,
-    adapterName: factory.adapterName,
-    connect: async () => whole(await factory.connect()),
-    connectToShadowDb: () => factory.connectToShadowDb(),
-  };
+function rethrowPanic(message: string): never {
+  throw new Error(`the schema engine panicked: ${message}`);
 }
