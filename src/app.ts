@@ -1,6 +1,7 @@
 import { activityRoutes, EventLog } from './modules/activity/index.ts';
 import { AdmissionService, admissionRoutes, HotPath, NearbyLeases } from './modules/admission/index.ts';
 import { budgetRoutes, HaltService } from './modules/budgets/index.ts';
+import { governanceRoutes, PolicyService } from './modules/governance/index.ts';
 import {
   ApiKeyService,
   Authenticator,
@@ -60,6 +61,7 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
 
   const services = { orgs: new OrgService(db), people: new PeopleService(db), apiKeys: new ApiKeyService(db) };
   const halts = new HaltService(db);
+  const policies = new PolicyService(db);
   const repos = new RepoService(db, async (tx, repoId) => {
     return (await tx.db.lease.count({ where: { orgId: tx.orgId, repoId, endedAt: null } })) > 0;
   });
@@ -80,6 +82,7 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
       identityRoutes(scope, services);
       activityRoutes(scope, { log, signal });
       budgetRoutes(scope, { halts });
+      governanceRoutes(scope, { policies });
       leaseRoutes(scope, { queue: hot, leases, repos });
       admissionRoutes(scope, admissions);
       loopsRoutes(scope, { repos, loops: new LoopService(db), runs });
