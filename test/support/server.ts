@@ -159,7 +159,7 @@ async function newOrg(url: string, slug: string): Promise<TestOrg> {
   };
 }
 
-function created(reply: Reply): any {
+function created(reply: Reply): Reply['body'] {
   if (reply.status !== 201) throw new Error(`expected 201, got ${reply.status}: ${JSON.stringify(reply.body)}`);
   return reply.body;
 }

@@ -49,7 +49,7 @@ export async function recordHeartbeat(
       where: { orgId_id: { orgId: tx.orgId, id: run.id } },
       data: {
         iteration,
-        usage: usage as Prisma.InputJsonObject,
+        usage,
         status: 'running',
         lastBeatAt: now,
         ...(checkpoint === undefined ? {} : { checkpoint: storable(checkpoint) }),

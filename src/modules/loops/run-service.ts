@@ -1,4 +1,4 @@
-import { Prisma, type Run } from '../../generated/prisma/client.ts';
+import type { Prisma, Run } from '../../generated/prisma/client.ts';
 import { canonicalJson } from '../../platform/canonical.ts';
 import type { Answer, Database, OrgTx } from '../../platform/database/database.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
@@ -83,7 +83,7 @@ export class RunService {
       }
       const finished = await tx.db.run.update({
         where: { orgId_id: { orgId: tx.orgId, id } },
-        data: { status: 'finished', outcome: outcome as Prisma.InputJsonObject, endedAt: now, lastBeatAt: now },
+        data: { status: 'finished', outcome, endedAt: now, lastBeatAt: now },
       });
       await tx.db.iteration.updateMany({
         where: { orgId: tx.orgId, runId: id, endedAt: null },
