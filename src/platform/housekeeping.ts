@@ -50,13 +50,16 @@ export class Housekeeping {
     for (const { id } of orgIds) {
       for (const chore of this.#chores) {
         if (this.#stopping.signal.aborted) return;
-        await chore.perOrg(id).catch((error: unknown) => {
-          this.#log.warn(
-            { err: error, orgId: id, chore: chore.name },
-            'housekeeping failed for an org; the next pass tries again',
-          );
-        });
+        await this.#attempt(chore, id);
       }
+    }
+  }
+
+  async #attempt({ name, perOrg }: Chore, orgId: string): Promise<void> {
+    try {
+      await perOrg(orgId);
+    } catch (error) {
+      this.#log.warn({ err: error, orgId, chore: name }, 'housekeeping failed for an org; the next pass tries again');
     }
   }
 

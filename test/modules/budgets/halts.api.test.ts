@@ -20,7 +20,7 @@ describe('which halts stand over a run', () => {
     return { id: `${scopeKind}-${scopeId}`, scopeKind, scopeId, reason: 'r' };
   };
   const all = [halt('org', null), halt('team', 't'), halt('repo', 'r'), halt('loop', 'l')];
-  const over = (target: Parameters<typeof haltsOver>[1]) => haltsOver(all, target).map((it) => it.id);
+  const over = (target: Parameters<typeof haltsOver>[1]) => haltsOver(all, target).map((found) => found.id);
 
   it('matches each kind by its own id and no other', () => {
     expect(over({ teamIds: ['s', 't'], repoId: 'r', loopId: 'l' })).toEqual(['org-null', 'team-t', 'repo-r', 'loop-l']);
@@ -62,7 +62,7 @@ describe('halts', () => {
       ids.unshift((await org.admin.post('/halts', { scope: { kind: 'org' }, reason })).body.id);
     const first = (await org.admin.get('/halts?limit=2')).body;
     const second = (await org.admin.get(`/halts?limit=2&cursor=${first.nextCursor}`)).body;
-    expect([...first.items, ...second.items].map((it: { id: string }) => it.id)).toEqual(ids);
+    expect([...first.items, ...second.items].map((halt: { id: string }) => halt.id)).toEqual(ids);
     expect(second.nextCursor).toBeNull();
   });
 

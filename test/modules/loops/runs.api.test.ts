@@ -42,8 +42,8 @@ describe('starting a run', () => {
     const next = await ann.post(`/loops/${loop.id}/runs`);
     expect(next.body.traceparent).not.toBe(run.body.traceparent);
     expect((await org.admin.get(`/runs/${run.body.id}`)).body).toEqual(run.body);
-    const told = (await org.events()).filter((event) => event.kind === 'run.started');
-    expect(told[0]).toMatchObject({
+    const told = (await org.events()).find((event) => event.kind === 'run.started');
+    expect(told).toMatchObject({
       subject: { kind: 'run', id: run.body.id },
       data: { loopId: loop.id, trigger: 'cron' },
     });
@@ -338,7 +338,7 @@ describe('finishing and resuming', () => {
     const { id } = await startRun(org.admin);
     const there = second.caller(org.admin.secret);
     const resumed = await Promise.all([org.admin.post(`/runs/${id}/resume`, {}), there.post(`/runs/${id}/resume`)]);
-    expect(resumed.map((reply) => reply.body.epoch).toSorted()).toEqual([2, 3]);
+    expect(new Set(resumed.map((reply) => reply.body.epoch))).toEqual(new Set([2, 3]));
     expect((await org.admin.post(`/runs/${id}/heartbeat`, { epoch: 2 })).body.code).toBe('epoch_stale');
     expect((await org.admin.post(`/runs/${id}/heartbeat`, { epoch: 3 })).status).toBe(200);
   });
