@@ -1,5 +1,5 @@
 import type { Automaton } from './automaton.ts';
-import { commonRanges, hasPoint, type Ranges, SLASH } from './char-set.ts';
+import { commonRanges, hasPoint, type Ranges } from './char-set.ts';
 import { foldPoint, unfoldPoint } from './fold.ts';
 import type { Meeting } from './product.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
@@ -109,17 +109,9 @@ function follow(node: Node, point: number, a: number, b: number): Node | null {
   return { a, b, validity, cluster: /^\p{M}$/u.test(character) ? joined : character, text: node.text + character };
 }
 
-interface Common {
-  readonly ranges: Ranges;
-  readonly slash: boolean;
-}
-
-function commonLabel(a: Automaton, b: Automaton, labelA: number, labelB: number): Common {
-  if (labelA < 0 && labelB < 0) {
-    const first = a.sets[~labelA]!;
-    const second = b.sets[~labelB]!;
-    return { ranges: commonRanges(first, second), slash: first.slash && second.slash };
-  }
+/** What two labels share; as in the first search, never a slash that both would merely run over. */
+function commonLabel(a: Automaton, b: Automaton, labelA: number, labelB: number): Ranges {
+  if (labelA < 0 && labelB < 0) return commonRanges(a.sets[~labelA]!, b.sets[~labelB]!);
   const point = Math.max(labelA, labelB);
   const both = [
     [a, labelA],
@@ -128,22 +120,21 @@ function commonLabel(a: Automaton, b: Automaton, labelA: number, labelB: number)
   const taken = both.every(([automaton, label]) =>
     label >= 0 ? label === point : hasPoint(automaton.sets[~label]!, point),
   );
-  return { ranges: taken ? [[point, point]] : [], slash: false };
+  return taken ? [[point, point]] : [];
 }
 
-function candidatesOf(common: Common): { points: number[]; exhaustive: boolean } {
-  const slash = common.slash ? [SLASH] : [];
-  const inside = (point: number) => common.ranges.some(([low, high]) => point >= low && point <= high);
-  const inert = INERT.find(inside) ?? firstCommon(common.ranges, IDEOGRAPHS);
-  if (inert !== undefined) return { points: [inert, ...slash], exhaustive: true };
+function candidatesOf(ranges: Ranges): { points: number[]; exhaustive: boolean } {
+  const inside = (point: number) => ranges.some(([low, high]) => point >= low && point <= high);
+  const inert = INERT.find(inside) ?? firstCommon(ranges, IDEOGRAPHS);
+  if (inert !== undefined) return { points: [inert], exhaustive: true };
   const points: number[] = [];
-  for (const [low, high] of common.ranges) {
+  for (const [low, high] of ranges) {
     for (let point = low; point <= high; point++) {
-      if (points.length === CANDIDATES_MAX) return { points: [...points, ...slash], exhaustive: false };
+      if (points.length === CANDIDATES_MAX) return { points, exhaustive: false };
       points.push(point);
     }
   }
-  return { points: [...points, ...slash], exhaustive: true };
+  return { points, exhaustive: true };
 }
 
 function firstCommon(a: Ranges, b: Ranges): number | undefined {

@@ -1,8 +1,8 @@
 import type { Automaton } from './automaton.ts';
-import { commonPoint, hasPoint, SLASH } from './char-set.ts';
+import { commonPoint, hasPoint } from './char-set.ts';
 import { isNormal, normalWitness } from './normal-witness.ts';
 import { statesAfter } from './simulation.ts';
-import { nextValidity, SEGMENT, VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
+import { nextValidity, VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
 
 interface Pair {
   readonly a: Automaton;
@@ -134,11 +134,13 @@ function take(pair: Pair, edgeA: number, edgeB: number, at: number, validity: nu
     // Not entered before: the search would have ended there.
     if (next === VALID_END && a.accepts[targetA] === 1 && b.accepts[targetB] === 1) return true;
   }
-  if (validity === VALID_END && bothSlash(a, b, labelA, labelB)) enter(target + SEGMENT.start, at, SLASH);
   return false;
 }
 
-/** The point to go on with; another than `/` and `.` where there is a choice, since after those less may follow. */
+/**
+ * The point to go on with, -1 if the labels share none. Where there is a choice neither `/` nor `.`, after which less
+ * may follow; a slash that matters to either pattern is a label of its own there.
+ */
 function meetLabels(a: Automaton, b: Automaton, labelA: number, labelB: number): number {
   if (labelA >= 0) {
     if (labelB >= 0) return labelA === labelB ? labelA : -1;
@@ -146,10 +148,6 @@ function meetLabels(a: Automaton, b: Automaton, labelA: number, labelB: number):
   }
   if (labelB >= 0) return hasPoint(a.sets[~labelA]!, labelB) ? labelB : -1;
   return commonPoint(a.sets[~labelA]!, b.sets[~labelB]!);
-}
-
-function bothSlash(a: Automaton, b: Automaton, labelA: number, labelB: number): boolean {
-  return labelA < 0 && labelB < 0 && a.sets[~labelA]!.slash && b.sets[~labelB]!.slash;
 }
 
 function textTo(entry: number): string {

@@ -39,7 +39,22 @@ const braces = fc.letrec<{ braced: string; text: string }>((tie) => ({
   ),
 }));
 
+/** Alternatives that begin, and end, alike. */
+const words = fc
+  .array(fc.constantFrom('a', 'ab', 'b', 'bab', 'aab', '.a', '.b', 'a.a', 'b/a', '*', '*.a', '?b', '[ab]b', '*ab'), {
+    minLength: 2,
+    maxLength: 6,
+  })
+  .map((options) => `{${options.join(',')}}`);
+
 const text = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom('', 'a', 'b', '**/', '?'), words, fc.constantFrom('', 'b', '.a', '/*'))
+      .map((parts) => parts.join('')),
+  },
+
   { weight: 5, arbitrary: segments },
   {
     weight: 3,
@@ -58,7 +73,7 @@ export const plainPatternText = segments.filter((candidate) => parsePattern(cand
 export const anyPatternText = text;
 
 const pathName = fc
-  .array(fc.constantFrom(...UNIVERSE), { minLength: 1, maxLength: 3 })
+  .array(fc.oneof(fc.constantFrom('a', 'b', 'c', 'A'), fc.constantFrom(...UNIVERSE)), { minLength: 1, maxLength: 3 })
   .map((characters) => characters.join(''))
   .filter((candidate) => candidate !== '.' && candidate !== '..');
 

@@ -34,6 +34,8 @@ describe('covers', () => {
     ['**/*.ts', '**/*'],
     ['a/**', '**/a/**'],
     ['{a,b}/**', '?/**'],
+    // No label tells `.` from `1`, but only one of them is a path.
+    ['[a-z]', '[.1]'],
   ])('%s does not cover %s', (outer, inner) => {
     expect(covers(pattern(outer), pattern(inner), EXACT)).toBe(false);
   });

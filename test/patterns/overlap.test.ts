@@ -51,6 +51,11 @@ describe('overlap with a literal', () => {
     expect(overlap(path('README.md'), pattern('read*'), FOLDED)).toBe('README.md');
   });
 
+  it('keeps the case in which a name was written', () => {
+    expect(overlap(pattern('docs/README*'), pattern('DOCS/*.md'), FOLDED)).toBe('docs/README.md');
+    expect(overlap(pattern('[R]EADME*'), pattern('*'), FOLDED)).toBe('README');
+  });
+
   it('compares NFC spellings', () => {
     expect(overlap(path('cafe\u0301'), path('caf\u00e9'), EXACT)).toBe('caf\u00e9');
     expect(overlap(path('cafe\u0301'), pattern('caf?'), EXACT)).toBe('caf\u00e9');

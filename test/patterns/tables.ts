@@ -30,6 +30,7 @@ export const CONFLICTS: readonly (readonly [string, string])[] = [
   ['{a,b{c,d{e,{f,g}}}}', 'bdg'],
   ['\\*', '?'],
   ['**/.*', '**/*.ts'],
+  ['[.\u0e01]/x', '**'],
 ];
 
 /** Pairs that share no path, though others report some of them. */
