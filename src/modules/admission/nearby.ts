@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { RecentMap } from '../../platform/recent-map.ts';
-import type { HeldLease, LeaseService } from '../leases/index.ts';
+import { type HeldLease, type LeaseService, textsOf } from '../leases/index.ts';
 import type { LeaseChanges } from './hot/hot-path.ts';
 
 /** What another run holds near the paths that somebody asks about. */
@@ -20,10 +20,44 @@ const STALE_MS = 1000;
 const LEASES_PER_REPO = 500;
 const SHOWN = 10;
 
-interface View {
-  readAtMs: number;
-  leases: Map<string, NearbyLease>;
-  loading: Promise<void> | null;
+/** One repo's leases by the directory that they lie in, the newest last. */
+class View {
+  readonly #byDirectory = new Map<string, Map<string, NearbyLease>>();
+  readonly #leases = new Map<string, NearbyLease>();
+  readAtMs = Number.NEGATIVE_INFINITY;
+  loading: Promise<void> | null = null;
+
+  add(lease: NearbyLease): void {
+    this.remove(lease.leaseId);
+    this.#leases.set(lease.leaseId, lease);
+    for (const directory of directoriesOf(lease)) {
+      const there = this.#byDirectory.get(directory) ?? new Map();
+      this.#byDirectory.set(directory, there.set(lease.leaseId, lease));
+    }
+    if (this.#leases.size > LEASES_PER_REPO) this.remove(this.#leases.keys().next().value!);
+  }
+
+  remove(leaseId: string): void {
+    const lease = this.#leases.get(leaseId);
+    if (lease === undefined) return;
+    this.#leases.delete(leaseId);
+    for (const directory of directoriesOf(lease)) {
+      const there = this.#byDirectory.get(directory);
+      there?.delete(leaseId);
+      if (there?.size === 0) this.#byDirectory.delete(directory);
+    }
+  }
+
+  replace(leases: readonly NearbyLease[]): void {
+    this.#byDirectory.clear();
+    this.#leases.clear();
+    // Newest first as listed; the oldest go in first, so that they are the first to go.
+    for (const lease of leases.toReversed()) this.add(lease);
+  }
+
+  in(directory: string): Iterable<NearbyLease> {
+    return this.#byDirectory.get(directory)?.values() ?? [];
+  }
 }
 
 /**
@@ -40,7 +74,7 @@ export class NearbyLeases {
     this.#clock = clock;
   }
 
-  /** Leases of other runs in the directories of `paths`, or with a pattern in or above them; the closest first. */
+  /** Leases of other runs in the directories of `paths` and in the directories above them, the closest first; at most ten. */
   async near(
     principal: Principal,
     repo: { id: string; name: string },
@@ -48,28 +82,26 @@ export class NearbyLeases {
     paths: readonly string[],
   ): Promise<NearbyLease[]> {
     const view = await this.#view(principal, repo);
-    const directories = paths.map(directoryOf);
-    const ranked: { lease: NearbyLease; rank: number }[] = [];
-    for (const lease of view.leases.values()) {
-      if (lease.holder.run.id === runId || Date.parse(lease.expiresAt) <= this.#clock.now().getTime()) continue;
-      const rank = Math.max(...[...lease.paths, ...lease.patterns].map((held) => closeness(held, directories)));
-      if (rank > 0) ranked.push({ lease, rank });
+    const now = this.#clock.now().toISOString();
+    const found = new Map<string, NearbyLease>();
+    for (const directory of around(paths)) {
+      for (const lease of view.in(directory)) {
+        if (found.size === SHOWN) return [...found.values()];
+        if (lease.holder.run.id !== runId && lease.expiresAt > now) found.set(lease.leaseId, lease);
+      }
     }
-    return ranked
-      .sort((a, b) => b.rank - a.rank)
-      .slice(0, SHOWN)
-      .map(({ lease }) => lease);
+    return [...found.values()];
   }
 
   /** Keeps the views that are there in step with a committed batch. */
   apply({ orgId, granted, ended }: LeaseChanges): void {
-    for (const lease of granted) this.#views.get(`${orgId} ${lease.repoId}`)?.leases.set(lease.id, toNearby(lease));
-    for (const lease of ended) this.#views.get(`${orgId} ${lease.repoId}`)?.leases.delete(lease.id);
+    for (const lease of granted) this.#views.get(`${orgId} ${lease.repoId}`)?.add(toNearby(lease));
+    for (const lease of ended) this.#views.get(`${orgId} ${lease.repoId}`)?.remove(lease.id);
   }
 
   async #view(principal: Principal, repo: { id: string; name: string }): Promise<View> {
     const key = `${principal.orgId} ${repo.id}`;
-    const view = this.#views.get(key) ?? { readAtMs: Number.NEGATIVE_INFINITY, leases: new Map(), loading: null };
+    const view = this.#views.get(key) ?? new View();
     this.#views.set(key, view);
     if (this.#clock.monotonicMs() - view.readAtMs < STALE_MS) return view;
     view.loading ??= this.#load(principal, repo, view).finally(() => {
@@ -77,16 +109,22 @@ export class NearbyLeases {
     });
     // The first reader waits; later ones take what is there rather than slow every admission down once a second.
     if (view.readAtMs === Number.NEGATIVE_INFINITY) await view.loading;
+    else view.loading.catch(() => undefined);
     return view;
   }
 
   async #load(principal: Principal, repo: { name: string }, view: View): Promise<void> {
     const page = await this.#leases.list(principal, { repo: repo.name, limit: LEASES_PER_REPO });
-    view.leases = new Map(
-      page.items.map(({ id, paths, patterns, mode, purpose, holder, expiresAt }) => [
-        id,
-        { leaseId: id, paths, patterns, mode, purpose, holder, expiresAt },
-      ]),
+    view.replace(
+      page.items.map(({ id, paths, patterns, mode, purpose, holder, expiresAt }) => ({
+        leaseId: id,
+        paths,
+        patterns,
+        mode,
+        purpose,
+        holder,
+        expiresAt,
+      })),
     );
     view.readAtMs = this.#clock.monotonicMs();
   }
@@ -95,8 +133,8 @@ export class NearbyLeases {
 function toNearby(lease: HeldLease): NearbyLease {
   return {
     leaseId: lease.id,
-    paths: lease.matchers.filter(({ kind }) => kind === 'path').map(({ text }) => text),
-    patterns: lease.matchers.filter(({ kind }) => kind === 'pattern').map(({ text }) => text),
+    paths: textsOf(lease.matchers, 'path'),
+    patterns: textsOf(lease.matchers, 'pattern'),
     mode: lease.mode,
     purpose: lease.purpose,
     holder: lease.holder,
@@ -104,18 +142,23 @@ function toNearby(lease: HeldLease): NearbyLease {
   };
 }
 
-function directoryOf(path: string): string {
-  return path.slice(0, path.lastIndexOf('/') + 1);
+function directoryOf(text: string): string {
+  return text.slice(0, text.lastIndexOf('/') + 1);
 }
 
-/** 0: not near. Else how many leading segments a held text shares with one of the directories, plus one for the same one. */
-function closeness(held: string, directories: readonly string[]): number {
-  const literal = directoryOf(held.replace(/[*?[{\\].*$/s, ''));
-  let best = 0;
+/** A pattern lies where its literal beginning does. */
+function directoriesOf(lease: NearbyLease): Set<string> {
+  return new Set([
+    ...lease.paths.map(directoryOf),
+    ...lease.patterns.map((pattern) => directoryOf(pattern.replace(/[*?[{\\].*$/s, ''))),
+  ]);
+}
+
+/** The directories of the paths, then those above them, up to the root; each once. */
+function around(paths: readonly string[]): Set<string> {
+  const directories = new Set(paths.map(directoryOf));
   for (const directory of directories) {
-    if (literal === directory) best = Math.max(best, directory.length + 2);
-    else if (directory.startsWith(literal) && literal !== '') best = Math.max(best, literal.length + 1);
-    else if (literal.startsWith(directory) && directory !== '') best = Math.max(best, directory.length + 1);
+    if (directory !== '') directories.add(directoryOf(directory.slice(0, -1)));
   }
-  return best;
+  return directories;
 }
