@@ -1,7 +1,13 @@
 import { activityRoutes, EventLog } from './modules/activity/index.ts';
 import { AdmissionService, admissionRoutes, HotPath, NearbyLeases } from './modules/admission/index.ts';
 import { budgetRoutes, HaltService } from './modules/budgets/index.ts';
-import { governanceRoutes, PolicyService } from './modules/governance/index.ts';
+import {
+  ApprovalService,
+  ApprovalWatch,
+  governanceRoutes,
+  PolicyService,
+  sweepApprovals,
+} from './modules/governance/index.ts';
 import {
   ApiKeyService,
   Authenticator,
@@ -62,15 +68,15 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
   const services = { orgs: new OrgService(db), people: new PeopleService(db), apiKeys: new ApiKeyService(db) };
   const halts = new HaltService(db);
   const policies = new PolicyService(db);
-  const repos = new RepoService(db, async (tx, repoId) => {
-    return (await tx.db.lease.count({ where: { orgId: tx.orgId, repoId, endedAt: null } })) > 0;
-  });
+  const approvals = new ApprovalService(db, new ApprovalWatch({ db, signal, clock }));
+  const repos = new RepoService(db, hasOpenLeases);
   const runs = new RunService(db, leaseObserver);
   const sessions = new SessionRuns(db, repos);
   const housekeeping = new Housekeeping({ db, clock, log: logger });
   housekeeping.register('stalled runs', (orgId) => sweepStalled(db, orgId));
   housekeeping.register('old idempotency keys', (orgId) => purgeIdempotency(db, orgId));
   housekeeping.register('leases that are over', (orgId) => sweepLeases(db, orgId));
+  housekeeping.register('approvals that ran out', (orgId) => sweepApprovals(db, orgId));
   const log = new EventLog(db);
   const hot = new HotPath({ pool: pools.hot, signal, instruments, logger, clock });
   const leases = new LeaseService(db);
@@ -82,7 +88,7 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
       identityRoutes(scope, services);
       activityRoutes(scope, { log, signal });
       budgetRoutes(scope, { halts });
-      governanceRoutes(scope, { policies });
+      governanceRoutes(scope, { policies, approvals, draining: draining.signal });
       leaseRoutes(scope, { queue: hot, leases, repos });
       admissionRoutes(scope, admissions);
       loopsRoutes(scope, { repos, loops: new LoopService(db), runs });

@@ -1,7 +1,7 @@
 import type { Policy } from '../../generated/prisma/client.ts';
 import type { Answer, Database, OrgTx } from '../../platform/database/database.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
-import { conflict, notFound } from '../../platform/errors.ts';
+import { conflict, invalid, notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import type { Principal } from '../../platform/principal.ts';
 import type { DocumentIssue } from './policy/index.ts';
@@ -110,6 +110,8 @@ export class PolicyService {
   /** Newest first. @throws Problem 404 */
   async versions(principal: Principal, name: string, query: PageQuery): Promise<Page<PolicyVersionSummary>> {
     const after = decodeCursor(query.cursor, 1);
+    if (after !== null && !Number.isSafeInteger(after[0]))
+      throw invalid('cursor_invalid', 'The cursor is not one that this list gave out.');
     return this.#db.read(principal, async (tx) => {
       await wholePolicy(tx, name);
       const rows = await tx.db.policyVersion.findMany({
