@@ -4,19 +4,20 @@
  */
 import { parseArgs } from 'node:util';
 import { type Artifact, drift, readTree, writeTree } from './generate/artifact.ts';
+import { openapi } from './generate/openapi.ts';
 import { prismaClient } from './generate/prisma.ts';
 
-const artifacts: readonly Artifact[] = [prismaClient];
+const artifacts: readonly Artifact[] = [prismaClient, openapi];
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
 
 for (const artifact of artifacts) {
   const tree = await artifact.render();
   if (!values.check) {
-    await writeTree(artifact.directory, tree);
+    await writeTree(artifact, tree);
     continue;
   }
-  const changed = drift(tree, await readTree(artifact.directory));
+  const changed = drift(tree, await readTree(artifact));
   if (changed.length === 0) continue;
   console.error(`${artifact.name} is out of date, run \`npm run generate\`: ${changed.join(', ')}`);
   process.exitCode = 1;

@@ -40,7 +40,7 @@ async function renderPrismaClient(schemaPath: string): Promise<FileTree> {
     });
     await generator.generate();
     generator.stop();
-    return withoutMachinePaths(await readTree(output), output);
+    return withoutMachinePaths(await readTree({ directory: output }), output);
   } finally {
     await rm(output, { recursive: true, force: true });
   }

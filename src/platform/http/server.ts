@@ -7,40 +7,17 @@ import type { RawServerDefault } from 'fastify';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import {
   jsonSchemaTransform,
-  jsonSchemaTransformObject,
   serializerCompiler,
   validatorCompiler,
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
+import type { App } from './app.ts';
 import { answerErrors } from './errors.ts';
 import { registerBodyParsers } from './json-body.ts';
+import { openapiDocument } from './openapi.ts';
 import { problemSchema } from './schemas.ts';
 
-/** Fastify with our types: schemas are zod, in and out. */
-export type App = FastifyInstance<
-  RawServerDefault,
-  IncomingMessage,
-  ServerResponse,
-  FastifyBaseLogger,
-  ZodTypeProvider
->;
-
-/** Who may call a route before its role is even looked at. */
-export type Access = 'org' | 'root' | 'public' | 'agent-hook';
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Default `org`: a valid API key whose role has the operation. */
-    access?: Access;
-  }
-  interface FastifySchema {
-    operationId?: string;
-    summary?: string;
-    description?: string;
-    tags?: readonly string[];
-    hide?: boolean;
-  }
-}
+export type { Access, App } from './app.ts';
 
 export const BODY_LIMIT_BYTES = 1024 * 1024;
 
@@ -83,7 +60,7 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
       security: [{ apiKey: [] }],
     },
     transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
+    transformObject: openapiDocument,
   });
   await app.register(async (docs) => {
     docs.addHook('onRoute', (route) => {
