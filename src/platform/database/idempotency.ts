@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } f
 import { canonicalJson } from '../canonical.ts';
 import { invalid } from '../errors.ts';
 import { SYSTEM_ID } from '../principal.ts';
-import type { OrgTx } from './database.ts';
+import type { OrgTx } from './org-tx.ts';
 
 /** A POST that creates, as its Idempotency-Key makes it repeatable. */
 export interface Idempotent {

@@ -2,7 +2,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { isConnectionLoss } from '../database/sql-state.ts';
 import { Problem, type ProblemDetail } from '../errors.ts';
-import type { App } from './server.ts';
+import type { App } from './app.ts';
 
 /** Answers every error as application/problem+json; what is not a Problem is ours, logged with its stack, told as 500. */
 export function answerErrors(app: App): void {

@@ -94,12 +94,15 @@ async function initdb(
   }
 }
 
-/** The folders of servers that were killed during their initdb. One whose process still lives may be at work. */
+/**
+ * The folders of servers that were killed during their initdb. One whose process still lives may be at work. An initdb
+ * that has outlived its server may still be writing: what cannot be removed now is left to a later start.
+ */
 async function removeAbandoned(base: string): Promise<void> {
   for (const name of await readdir(base)) {
     const pid = new RegExp(`^${NAME}\\.new-(\\d+)-`).exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
-    await rm(path.join(base, name), { recursive: true, force: true });
+    await rm(path.join(base, name), { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
   }
 }
 
