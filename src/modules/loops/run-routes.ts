@@ -5,7 +5,7 @@ import type { App } from '../../platform/http/server.ts';
 import { checkpointSchema } from './checkpoint.ts';
 import type { RunService } from './run-service.ts';
 import { RUN_STATUSES } from './run-states.ts';
-import { runView, usageSchema, wholeRunView } from './views.ts';
+import { iterationView, runView, usageSchema, wholeRunView } from './views.ts';
 
 const tags = ['runs'];
 const params = z.object({ id: uuid() });
@@ -146,5 +146,19 @@ function readRoutes(app: App, runs: RunService): void {
       },
     },
     async (request) => runs.get(principalOf(request), request.params.id),
+  );
+  app.get(
+    '/runs/:id/iterations',
+    {
+      schema: {
+        operationId: 'listIterations',
+        tags,
+        summary: 'Rounds of a run, as it reported them',
+        params,
+        querystring: pageQuery(),
+        response: { 200: pageOf(iterationView) },
+      },
+    },
+    async (request) => runs.listIterations(principalOf(request), request.params.id, request.query),
   );
 }

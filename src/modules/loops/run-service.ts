@@ -13,7 +13,15 @@ import { repoIdOf } from './loop-service.ts';
 import { noRunObserver, type RunObserver } from './run-observer.ts';
 import type { RunStatus } from './run-states.ts';
 import { type NewRun, startRun } from './start-run.ts';
-import { type RunOutcomeView, type RunView, viewRun, viewWholeRun, type WholeRunView } from './views.ts';
+import {
+  type IterationView,
+  type RunOutcomeView,
+  type RunView,
+  viewIteration,
+  viewRun,
+  viewWholeRun,
+  type WholeRunView,
+} from './views.ts';
 
 export interface RunQuery {
   readonly loopId?: string | undefined;
@@ -151,6 +159,24 @@ export class RunService {
         (run) => viewRun(run, tx.now, stallSeconds),
         (row) => [row.id],
       );
+    });
+  }
+
+  /** In the order of their numbers. @throws Problem 404 */
+  async listIterations(
+    principal: Principal,
+    id: string,
+    query: { limit: number; cursor?: string | undefined },
+  ): Promise<Page<IterationView>> {
+    const after = decodeCursor(query.cursor, 1);
+    return this.#db.read(principal, async (tx) => {
+      if ((await tx.db.run.count({ where: { orgId: tx.orgId, id } })) === 0) throw notFound('run');
+      const rows = await tx.db.iteration.findMany({
+        where: { orgId: tx.orgId, runId: id, ...(after === null ? {} : { number: { gt: Number(after[0]) } }) },
+        orderBy: { number: 'asc' },
+        take: query.limit + 1,
+      });
+      return pageFrom(rows, query.limit, viewIteration, (row) => [row.number]);
     });
   }
 

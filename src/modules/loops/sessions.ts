@@ -2,7 +2,9 @@ import { Prisma } from '../../generated/prisma/client.ts';
 import type { Database, OrgTx } from '../../platform/database/database.ts';
 import { forbidden } from '../../platform/errors.ts';
 import { type Principal, principalId } from '../../platform/principal.ts';
+import { recordHeartbeat } from './heartbeat.ts';
 import { BEAT_EVERY_SECONDS, beat } from './liveness.ts';
+import { lockRun } from './locked-run.ts';
 import { readDefinition } from './loop-service.ts';
 import { registerLoop } from './registry.ts';
 import type { RepoRef, RepoService } from './repos.ts';
@@ -23,7 +25,15 @@ export interface Session {
 }
 
 export interface SessionRun {
-  readonly run: { readonly id: string; readonly epoch: number; readonly traceparent: string };
+  readonly run: {
+    readonly id: string;
+    readonly epoch: number;
+    readonly traceparent: string;
+    /** The latest round; 0 before the first. */
+    readonly iteration: number;
+    /** Where the session was when its run started. */
+    readonly worktree: string | null;
+  };
   readonly loop: { readonly id: string; readonly name: string; readonly ownerId: string };
   readonly repo: RepoRef;
   /** Whether this very call started the run. */
@@ -38,6 +48,8 @@ interface Found {
   readonly run_id: string | null;
   readonly epoch: number;
   readonly traceparent: string;
+  readonly iteration: number;
+  readonly worktree: string | null;
   readonly beat_due: boolean;
 }
 
@@ -63,6 +75,40 @@ export class SessionRuns {
     if (found !== null && found.run_id !== null && !found.beat_due) return sessionRun(found, found.run_id, repo);
     return this.#db.write(principal, async (tx) => takeOrStart(tx, session, repo));
   }
+
+  /** The live run of a session, or null; starts nothing and is no beat. @throws Problem 403 `not_your_loop` */
+  async liveRunOf(principal: Principal, session: Session): Promise<SessionRun | null> {
+    const repo = await this.#repos.resolve(principal, session.repo);
+    const found = await this.#db.read(principal, (tx) => find(tx, session, repo));
+    return found === null || found.run_id === null ? null : sessionRun(found, found.run_id, repo);
+  }
+
+  /**
+   * Ends the round that a run is in. Its leases stay as they are: an agent that stopped may wait for a person for long,
+   * and must not keep others out meanwhile. A round that nobody announced is counted now.
+   * @param data what the log should say of the end besides; no secret
+   * @returns the round that ended; null if the run has finished
+   */
+  async endIteration(
+    principal: Principal,
+    runId: string,
+    data: Readonly<Record<string, unknown>> = {},
+  ): Promise<number | null> {
+    return this.#db.write(principal, async (tx) => {
+      const locked = await lockRun(tx, runId);
+      const { run, now } = locked;
+      if (run.status === 'finished') return null;
+      const key = { orgId: tx.orgId, runId, number: run.iteration };
+      const current = await tx.db.iteration.findUnique({ where: { orgId_runId_number: key } });
+      const isOpen = run.iteration > 0 && current?.endedAt == null;
+      const number = isOpen ? run.iteration : run.iteration + 1;
+      await recordHeartbeat(tx, locked, { epoch: run.epoch, iteration: number });
+      await tx.db.iteration.updateMany({ where: { ...key, number }, data: { endedAt: now } });
+      const subject = { kind: 'run', id: runId };
+      tx.emit({ kind: 'run.iteration_ended', subject, data: { loopId: run.loopId, iteration: number, ...data } }, now);
+      return number;
+    });
+  }
 }
 
 async function takeOrStart(tx: OrgTx, session: Session, repo: RepoRef): Promise<SessionRun> {
@@ -78,7 +124,8 @@ async function takeOrStart(tx: OrgTx, session: Session, repo: RepoRef): Promise<
     worktree: session.worktree ?? null,
     sessionId: session.sessionId,
   });
-  return { run: { id: run.id, epoch: run.epoch, traceparent: run.traceparent }, loop, repo, started };
+  const { id, epoch, traceparent, iteration, worktree } = run;
+  return { run: { id, epoch, traceparent, iteration, worktree }, loop, repo, started };
 }
 
 type ReadTx = Pick<OrgTx, 'db' | 'orgId' | 'principal'>;
@@ -91,7 +138,7 @@ async function find(tx: ReadTx, { loopName, sessionId }: Session, repo: RepoRef)
       ? Prisma.sql`l.owner_id = ${principalId(principal)}::uuid AND l.repo_id = ${repo.id}::uuid AND l.name = ${loopName ?? SESSION_LOOP}`
       : Prisma.sql`l.id = ${principal.loopId}::uuid`;
   const [found] = await tx.db.$queryRaw<Found[]>`
-    SELECT l.id AS loop_id, l.name AS loop_name, l.owner_id, l.repo_id, r.id AS run_id, r.epoch, r.traceparent,
+    SELECT l.id AS loop_id, l.name AS loop_name, l.owner_id, l.repo_id, r.id AS run_id, r.epoch, r.traceparent, r.iteration, r.worktree,
       (r.status = 'stalled' OR r.last_beat_at <= clock_timestamp() - make_interval(secs => ${BEAT_EVERY_SECONDS}::int)) AS beat_due
     FROM loop l
     LEFT JOIN run r ON r.org_id = l.org_id AND r.loop_id = l.id AND r.session_id = ${sessionId} AND r.ended_at IS NULL
@@ -115,6 +162,7 @@ function loopOf(found: Found): SessionRun['loop'] {
 }
 
 function sessionRun(found: Found, runId: string, repo: RepoRef): SessionRun {
-  const run = { id: runId, epoch: found.epoch, traceparent: found.traceparent };
+  const { epoch, traceparent, iteration, worktree } = found;
+  const run = { id: runId, epoch, traceparent, iteration, worktree };
   return { run, loop: loopOf(found), repo, started: false };
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Loop, Run } from '../../generated/prisma/client.ts';
+import type { Iteration, Loop, Run } from '../../generated/prisma/client.ts';
 import { time, uuid } from '../../platform/http/schemas.ts';
 import { guardrailsSchema, type LoopDefinition, loopDefinitionSchema } from './definition/index.ts';
 import { RUN_OUTCOMES, RUN_STATUSES, type RunStatus, statusAt } from './run-states.ts';
@@ -131,4 +131,29 @@ export function viewRun(run: Omit<Run, 'checkpoint'>, now: Date, stallSeconds: n
 
 export function viewWholeRun(run: Run, now: Date, stallSeconds: number): WholeRunView {
   return { ...viewRun(run, now, stallSeconds), checkpoint: run.checkpoint };
+}
+
+export const iterationView = z
+  .object({
+    number: z.int().describe('From 1; 0 is the state that the run began with, if it reported one.'),
+    startedAt: time(),
+    endedAt: time().nullable(),
+    treeHash: z.string().nullable(),
+    checkpointDigest: z.string().nullable().describe('Hex SHA-256 of the canonical JSON of its last checkpoint.'),
+    failingChecks: z.array(z.string()).nullable().describe('Null where the round said nothing of checks.'),
+  })
+  .meta({ id: 'Iteration' });
+
+export type IterationView = z.output<typeof iterationView>;
+
+export function viewIteration(iteration: Iteration): IterationView {
+  const facts = iteration.facts as Partial<IterationView>;
+  return {
+    number: iteration.number,
+    startedAt: iteration.startedAt.toISOString(),
+    endedAt: iteration.endedAt?.toISOString() ?? null,
+    treeHash: facts.treeHash ?? null,
+    checkpointDigest: facts.checkpointDigest ?? null,
+    failingChecks: facts.failingChecks ?? null,
+  };
 }

@@ -18,14 +18,24 @@ async function repoOf(org: TestOrg, name = 'acme/shop') {
   return { id: loop.body.repoId as string, loopId: loop.body.id as string };
 }
 
-async function insertLease(org: TestOrg, repoId: string): Promise<string> {
+/** A lease that is over by its time but that no row says the end of, with the keys that such a lease has. */
+async function insertLease(run: (text: string, values: unknown[]) => Promise<unknown>, org: TestOrg, repoId: string) {
   const id = randomUUID();
-  await server.sql(
-    `INSERT INTO lease (org_id, id, repo_id, run_id, loop_id, fence, mode, ttl_seconds, granted_at, expires_at)
-     VALUES ($1, $2, $3, $2, $2, 1, 'exclusive', 60, now() - interval '1 day', now() - interval '1 hour')`,
+  await run(
+    `INSERT INTO lease (org_id, id, repo_id, run_id, loop_id, fence, mode, paths, ttl_seconds, granted_at, expires_at)
+     VALUES ($1, $2, $3, $2, $2, 1, 'exclusive', '{a}', 60, now() - interval '1 day', now() - interval '1 hour')`,
     [org.id, id, repoId],
   );
+  await run(
+    `INSERT INTO lease_key (org_id, repo_id, lease_id, ordinal, kind, key) VALUES ($1, $2, $3, 0, 'literal', 'a')`,
+    [org.id, repoId, id],
+  );
   return id;
+}
+
+async function endLease(org: TestOrg, id: string): Promise<void> {
+  await server.sql('UPDATE lease SET ended_at = now() WHERE org_id = $1 AND id = $2', [org.id, id]);
+  await server.sql('DELETE FROM lease_key WHERE org_id = $1 AND lease_id = $2', [org.id, id]);
 }
 
 describe('repos', () => {
@@ -73,11 +83,11 @@ describe('repos', () => {
     const org = await server.newOrg();
     const { id } = await repoOf(org);
     const { id: elsewhere } = await repoOf(org, 'acme/other');
-    const lease = await insertLease(org, id);
+    const lease = await insertLease(server.sql, org, id);
     const refused = await org.admin.patch(`/repos/${id}`, { caseSensitive: false });
     expect(refused).toMatchObject({ status: 409, body: { code: 'repo_in_use' } });
     expect((await org.admin.patch(`/repos/${elsewhere}`, { caseSensitive: false })).status).toBe(200);
-    await server.sql('UPDATE lease SET ended_at = now() WHERE org_id = $1 AND id = $2', [org.id, lease]);
+    await endLease(org, lease);
     expect((await org.admin.patch(`/repos/${id}`, { caseSensitive: false })).status).toBe(200);
   });
 
@@ -90,11 +100,7 @@ describe('repos', () => {
       await client.query(`SELECT set_config('signalbox.org_id', $1, true)`, [org.id]);
       await client.query('SELECT 1 FROM repo WHERE org_id = $1 AND id = $2 FOR UPDATE', [org.id, id]);
       const pending = org.admin.patch(`/repos/${id}`, { caseSensitive: false });
-      await client.query(
-        `INSERT INTO lease (org_id, id, repo_id, run_id, loop_id, fence, mode, ttl_seconds, granted_at, expires_at)
-         VALUES ($1, $2, $3, $2, $2, 1, 'exclusive', 60, now(), now() + interval '1 minute')`,
-        [org.id, randomUUID(), id],
-      );
+      await insertLease((text, values) => client.query(text, values), org, id);
       await untilBlocked();
       await client.query('COMMIT');
       expect(await pending).toMatchObject({ status: 409, body: { code: 'repo_in_use' } });

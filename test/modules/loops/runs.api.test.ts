@@ -359,6 +359,29 @@ describe('finishing and resuming', () => {
 });
 
 describe('reading runs', () => {
+  it('shows the rounds in order, each with what was said last about it', async () => {
+    const org = await server.newOrg();
+    const { id } = await startRun(org.admin);
+    const beat = (body: object) => org.admin.post(`/runs/${id}/heartbeat`, { epoch: 1, ...body });
+    await beat({ treeHash: 'start' });
+    await beat({ iteration: 1, failingChecks: ['b', 'a', 'b'] });
+    await beat({ treeHash: 'one' });
+    await beat({ iteration: 2 });
+    await beat({ iteration: 1, treeHash: 'one, later' });
+    const all = (await org.admin.get(`/runs/${id}/iterations`)).body.items;
+    const rest = { checkpointDigest: null, startedAt: expect.any(String) };
+    expect(all).toEqual([
+      { ...rest, number: 0, endedAt: expect.any(String), treeHash: 'start', failingChecks: null },
+      { ...rest, number: 1, endedAt: expect.any(String), treeHash: 'one, later', failingChecks: ['a', 'b'] },
+      { ...rest, number: 2, endedAt: null, treeHash: null, failingChecks: null },
+    ]);
+    const page = (await org.admin.get(`/runs/${id}/iterations?limit=2`)).body;
+    expect((await org.admin.get(`/runs/${id}/iterations?limit=2&cursor=${page.nextCursor}`)).body.items).toEqual([
+      all[2],
+    ]);
+    expect((await org.admin.get(`/runs/${id}`)).body.iteration).toBe(2);
+  });
+
   it('filters, pages newest first, and leaves checkpoints out of lists', async () => {
     const org = await server.newOrg();
     const a = await startRun(org.admin, { name: 'a' });
@@ -391,6 +414,7 @@ describe('reading runs', () => {
     const outcome = { status: 'succeeded' };
     const attempts = [
       [(of: string) => admin.get(`/runs/${of}`), id],
+      [(of: string) => admin.get(`/runs/${of}/iterations`), id],
       [(of: string) => admin.post(`/runs/${of}/heartbeat`, { epoch: 1 }), id],
       [(of: string) => admin.post(`/runs/${of}/finish`, { epoch: 1, outcome }), id],
       [(of: string) => admin.post(`/runs/${of}/resume`), id],
