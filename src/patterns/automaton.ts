@@ -5,7 +5,7 @@ import { type DagNode, LOOP, type Loop, type Step, StepDag } from './step-dag.ts
 import type { Token } from './syntax.ts';
 
 /** Transitions of a pattern's automaton, beyond the literal text that it begins with. */
-export const TRANSITIONS_MAX = 192;
+const TRANSITIONS_MAX = 192;
 
 /**
  * An epsilon-free automaton over the code points of a path (folded ones, if it was compiled so). It accepts what

@@ -3,7 +3,7 @@ import { Refusal } from './problem.ts';
 import type { Item, Token } from './syntax.ts';
 
 /** Texts that the braces of one pattern may expand to. */
-export const EXPANSIONS_MAX = 64;
+const EXPANSIONS_MAX = 64;
 
 const BANG = 0x21;
 

@@ -22,6 +22,7 @@ export function includes(outer: Automaton, inner: Automaton): boolean {
   // With a longer literal beginning, `outer` demands text where `inner` has a choice.
   if (!inner.prefix.startsWith(outer.prefix)) return false;
   const alphabet = representatives([...labelsOf(outer), ...labelsOf(inner)]);
+  if (alphabet === null) return false;
   const outerStart = statesAfter(outer, inner.prefix, outer.prefix.length).toSorted((a, b) => a - b);
   const validity = validityAfter(inner.prefix);
   const queue: State[] = inner.starts.map((start) => ({ inner: start, validity, outer: outerStart }));
@@ -92,9 +93,13 @@ function labelsOf(automaton: Automaton): Label[] {
   });
 }
 
-/** One code point for each set of code points that no label tells apart; `/` and `.` stand for themselves. */
-function representatives(labels: readonly Label[]): readonly number[] {
+/**
+ * One code point for each set of code points that no label tells apart; `/` and `.` stand for themselves. Null if
+ * finding them would be too much work already.
+ */
+function representatives(labels: readonly Label[]): readonly number[] | null {
   const bounds = new Set([...ANY.ranges.map(([low]) => low), SLASH, DOT, ...labels.flatMap((label) => label.bounds)]);
+  if (bounds.size * labels.length > WORK_MAX) return null;
   const chosen = new Map<string, number>();
   for (const point of bounds) {
     if (!hasPoint(ANY, point)) continue;

@@ -3,7 +3,7 @@ import { type Cursor, readEscaped } from './cursor.ts';
 import { Refusal, showPoint } from './problem.ts';
 
 /** Nesting of `{…}`. */
-export const BRACE_DEPTH_MAX = 4;
+const BRACE_DEPTH_MAX = 4;
 
 /** What a pattern is made of once its braces are expanded. `/` is a point like any other here. */
 export type Token =

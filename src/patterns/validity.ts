@@ -4,7 +4,7 @@ import { DOT, SLASH } from './char-set.ts';
  * The automaton of valid paths, by what the current segment holds so far. Whatever runs a pattern's automaton
  * runs this one beside it: `*` alone would let a path end in an empty segment or in `..`.
  */
-export const SEGMENT = { start: 0, dot: 1, dots: 2, name: 3 } as const;
+const SEGMENT = { start: 0, dot: 1, dots: 2, name: 3 } as const;
 
 /** Only after a name may a path end, or a slash come. */
 export const VALID_END = SEGMENT.name;

@@ -25,7 +25,7 @@ export const UNIVERSE: readonly string[] = [
 ];
 
 /** All texts that the braces of `text` stand for. Braces within a class are characters. */
-export function expandBraces(text: string): string[] {
+function expandBraces(text: string): string[] {
   const open = findBrace(text);
   if (open < 0) return [text];
   const commas: number[] = [];
