@@ -25,7 +25,7 @@ interface Server {
 
 /**
  * One PostgreSQL for the whole run: `TEST_DATABASE_URL` (a superuser's) if set, else an embedded one in a temporary
- * folder. It does not wait for the disk unless TEST_DATABASE_DURABLE=1 asks for that. If this process is killed, the
+ * folder. It does not wait for the disk (but survives a kill) unless TEST_DATABASE_DURABLE=1 asks for that. If this process is killed, the
  * embedded one's watchdog stops it, and the next run removes its folder.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
