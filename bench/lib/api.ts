@@ -6,12 +6,7 @@ export interface Answer {
 }
 
 /** A JSON client for setting a benchmark up. @throws Error for any answer that is not 2xx. */
-export async function post(
-  port: number,
-  path: string,
-  key: string,
-  body: unknown,
-): Promise<Answer> {
+export async function post(port: number, path: string, key: string, body: unknown): Promise<Answer> {
   const response = await fetch(`http://127.0.0.1:${port}/api/v1${path}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },

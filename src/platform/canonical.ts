@@ -13,7 +13,7 @@ export function canonicalJson(value: unknown): string {
     const source = value as Record<string, unknown>;
     const members = Object.keys(source)
       .filter((key) => source[key] !== undefined)
-      .sort(byCodeUnit)
+      .toSorted(byCodeUnit)
       .map((key) => `${JSON.stringify(key)}:${canonicalJson(source[key])}`);
     return `{${members.join(',')}}`;
   }

@@ -31,7 +31,7 @@ class View {
     this.remove(lease.leaseId);
     this.#leases.set(lease.leaseId, lease);
     for (const directory of directoriesOf(lease)) {
-      const there = this.#byDirectory.get(directory) ?? new Map();
+      const there = this.#byDirectory.get(directory) ?? new Map<string, NearbyLease>();
       this.#byDirectory.set(directory, there.set(lease.leaseId, lease));
     }
     if (this.#leases.size > LEASES_PER_REPO) this.remove(this.#leases.keys().next().value!);

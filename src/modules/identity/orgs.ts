@@ -57,7 +57,7 @@ export class OrgService {
   }
 
   async settings(principal: Principal): Promise<OrgSettings> {
-    return (await this.get(principal)).settings as OrgSettings;
+    return (await this.get(principal)).settings;
   }
 
   async patchSettings(

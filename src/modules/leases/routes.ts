@@ -25,7 +25,7 @@ export interface LeaseRoutesDeps {
 
 const tags = ['leases'];
 const idParam = z.object({ id: uuid() });
-const fence = () => z.int().min(1).max(Number.MAX_SAFE_INTEGER);
+const fenceNumber = () => z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 const oneLease = z.object({ lease: leaseView });
 type OneLease = z.output<typeof oneLease>;
 
@@ -86,7 +86,12 @@ export function leaseRoutes(app: App, { queue, leases, repos }: LeaseRoutesDeps)
     },
   );
 
-  const renewal = z.strictObject({ fence: fence(), ttlSeconds: ttlSeconds().optional() });
+  holdingRoutes(app, queue);
+  readingRoutes(app, leases);
+}
+
+function holdingRoutes(app: App, queue: LeaseQueue): void {
+  const renewal = z.strictObject({ fence: fenceNumber(), ttlSeconds: ttlSeconds().optional() });
   app.post(
     '/leases/:id/renew',
     {
@@ -100,14 +105,14 @@ export function leaseRoutes(app: App, { queue, leases, repos }: LeaseRoutesDeps)
       },
     },
     async (request) => {
-      const { fence, ttlSeconds = null } = request.body;
+      const { fence, ttlSeconds: ttl = null } = request.body;
       const answer = await queue.submit({
         kind: 'renew',
         principal: principalOf(request),
         idempotent: idempotentOf(request),
         leaseId: request.params.id,
         fence,
-        ttlSeconds,
+        ttlSeconds: ttl,
       });
       return answer.body as OneLease;
     },
@@ -121,7 +126,7 @@ export function leaseRoutes(app: App, { queue, leases, repos }: LeaseRoutesDeps)
         tags,
         summary: 'End a lease now',
         params: idParam,
-        body: z.strictObject({ fence: fence() }),
+        body: z.strictObject({ fence: fenceNumber() }),
         response: { 200: oneLease },
       },
     },
@@ -136,8 +141,6 @@ export function leaseRoutes(app: App, { queue, leases, repos }: LeaseRoutesDeps)
       return answer.body as OneLease;
     },
   );
-
-  readingRoutes(app, leases);
 }
 
 function readingRoutes(app: App, leases: LeaseService): void {
@@ -184,7 +187,7 @@ function readingRoutes(app: App, leases: LeaseService): void {
   const body = z.strictObject({
     repo: repoName(),
     paths: pathTexts(),
-    leases: z.array(z.strictObject({ id: uuid(), fence: fence() })).max(MAX_PATHS),
+    leases: z.array(z.strictObject({ id: uuid(), fence: fenceNumber() })).max(MAX_PATHS),
   });
   app.post(
     '/leases/verify',

@@ -168,7 +168,7 @@ async function covering(
     .filter((lease) =>
       lease.matchers.some((held) => overlap(held, path, { caseSensitive: repo.caseSensitive }) !== null),
     )
-    .sort((a, b) => (b.fence ?? 0) - (a.fence ?? 0));
+    .toSorted((a, b) => (b.fence ?? 0) - (a.fence ?? 0));
 }
 
 async function byIds(tx: ReadTx, ids: readonly string[]): Promise<(HeldLease & { ended: boolean })[]> {

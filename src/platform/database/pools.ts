@@ -33,8 +33,8 @@ export interface Pools {
   /** For hot batches: pipelined, one-second timeouts. */
   readonly hot: pg.Pool;
   /** A connection of its own for LISTEN. */
-  listener(): pg.Client;
-  end(): Promise<void>;
+  readonly listener: () => pg.Client;
+  readonly end: () => Promise<void>;
 }
 
 /** Opens no connection yet. `onError` hears of idle connections that break (a restarted database): not fatal. */
@@ -51,7 +51,7 @@ export function createPools(url: string, onError: (error: Error) => void, size =
     max: size.hot,
     pipeline: true,
     options: startupOptions(HOT_SETTINGS),
-  } as pg.PoolConfig);
+  });
   for (const pool of [ordinary, hot]) pool.on('error', onError);
   return {
     ordinary,

@@ -15,8 +15,7 @@ export function decodeCursor(cursor: string | undefined, length: number): (strin
   if (cursor === undefined) return null;
   try {
     const key: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-    if (Array.isArray(key) && key.length === length && key.every((part) => ['string', 'number'].includes(typeof part)))
-      return key;
+    if (isKey(key) && key.length === length) return key;
   } catch {
     // Falls through to the refusal: what was sent is no cursor of ours.
   }
@@ -34,4 +33,8 @@ export function pageFrom<R, T>(
   const last = shown.at(-1);
   const more = rows.length > limit && last !== undefined;
   return { items: shown.map(view), nextCursor: more ? encodeCursor(keyOf(last)) : null };
+}
+
+function isKey(value: unknown): value is (string | number)[] {
+  return Array.isArray(value) && value.every((part) => typeof part === 'string' || typeof part === 'number');
 }

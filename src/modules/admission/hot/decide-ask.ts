@@ -45,7 +45,7 @@ export function ask(snapshot: Snapshot, op: AskOperation): Asked {
 function digestOf(op: AskOperation, run: RunFacts | null): string {
   const parts = op.parts.map(({ action, subjects }) => ({
     action,
-    subjects: subjects.map((subject) => canonicalDigest(subject).toString('hex')).sort(),
+    subjects: subjects.map((subject) => canonicalDigest(subject).toString('hex')).toSorted(),
   }));
   const who = run === null ? { principal: principalId(op.principal) } : { loop: run.loop.id };
   return canonicalDigest({ who, repo: op.repo?.id ?? null, parts, content: op.contentDigest }).toString('hex');

@@ -122,7 +122,8 @@ export class HotPath implements LeaseQueue {
       ]);
       // In a pipeline a COMMIT after an error reports no error: only its tag says that it rolled back.
       if (committed!.command !== 'COMMIT') throw new Error(`COMMIT answered ${committed!.command}`);
-      return Number(wrote!.rows[0].first_seq);
+      const [row] = wrote!.rows as { first_seq: string }[];
+      return Number(row!.first_seq);
     } catch (error) {
       if (!isConnectionLoss(error)) throw error;
       // Whether it committed is looked up, not guessed: both guesses are wrong for somebody.
@@ -186,8 +187,5 @@ function retryReason(error: unknown): RetryReason | null {
   if (state === '55P03') return 'lock_timeout';
   if (state === '40P01') return 'deadlock';
   if (isTransient(error)) return 'serialization';
-  if (error instanceof LostCommit) return error.committed === false ? 'connection' : null;
-  return isConnectionLoss(error) ? 'connection' : null;
+  return error instanceof LostCommit || isConnectionLoss(error) ? 'connection' : null;
 }
-
-export type { AskOperation };

@@ -50,23 +50,62 @@ export async function loadSnapshot(
     candidatesStatement(orgId, named.wanted),
     readKept(orgId, named.idempotency),
   ]);
-  const { now, policy_version: policyVersion, halt_epoch: haltEpoch, settings, xid } = head!.rows[0];
-  const versions = { policyVersion: Number(policyVersion), haltEpoch: Number(haltEpoch) };
+  const [read] = rowsOf<HeadRow>(head);
+  if (read === undefined) throw new Error(`org ${orgId} has no head row`);
+  const versions = { policyVersion: Number(read.policy_version), haltEpoch: Number(read.halt_epoch) };
+  const repoRows = rowsOf<RepoRow>(repos);
   const snapshot: Snapshot = {
     orgId,
-    now,
+    now: read.now,
     ...versions,
-    settings: settingsOf(settings),
+    settings: settingsOf(read.settings),
     policies: await policiesOf(client, orgId, versions.policyVersion, caches),
     halts: await haltsOf(client, orgId, versions.haltEpoch, caches),
-    keys: new Map(keys!.rows.map((row) => [row.id, { teams: row.teams ?? [] }])),
-    runs: new Map(runs!.rows.map((row) => [row.id, toRunFacts(row)])),
-    repos: new Map(repos!.rows.map((row) => [row.id, { name: row.name, caseSensitive: row.case_sensitive }])),
-    ...tablesOf(repos!.rows, candidates!.rows, leases!.rows),
-    kept: new Map(kept!.rows.map((row) => [keptKey(row.key_id, row.key), toKept(row)])),
+    keys: new Map(rowsOf<KeyRow>(keys).map((row) => [row.id, { teams: row.teams ?? [] }])),
+    runs: new Map(rowsOf<{ id: string }>(runs).map((row) => [row.id, toRunFacts(row)])),
+    repos: new Map(repoRows.map((row) => [row.id, { name: row.name, caseSensitive: row.case_sensitive }])),
+    ...tablesOf(repoRows, rowsOf<HeldLeaseRow>(candidates), rowsOf<HeldLeaseRow>(leases)),
+    kept: new Map(rowsOf<KeptRow>(kept).map((row) => [keptKey(row.key_id, row.key), toKept(row)])),
     approvals: new Map(),
   };
-  return { snapshot, xid };
+  return { snapshot, xid: read.xid };
+}
+
+interface HeadRow {
+  now: Date;
+  policy_version: string;
+  halt_epoch: string;
+  settings: unknown;
+  xid: string;
+}
+interface RepoRow {
+  id: string;
+  name: string;
+  case_sensitive: boolean;
+}
+interface KeyRow {
+  id: string;
+  teams: { id: string; name: string }[] | null;
+}
+interface KeptRow {
+  key_id: string;
+  key: string;
+  operation: string;
+  fingerprint: Buffer;
+  status: number;
+  response: string;
+  fence: string | null;
+}
+interface HaltRow {
+  id: string;
+  scope_kind: ActiveHalt['scopeKind'];
+  scope_id: string | null;
+  reason: string;
+}
+
+/** The driver cannot know what a statement selects; the statement and its row type stand side by side here. */
+function rowsOf<T>(result: pg.QueryResult | undefined): T[] {
+  return (result?.rows ?? []) as T[];
 }
 
 export interface Loaded {
@@ -164,18 +203,13 @@ function readKept(orgId: string, keys: readonly { keyId: string; key: string }[]
   };
 }
 
-function toKept(row: {
-  operation: string;
-  fingerprint: Buffer;
-  status: number;
-  response: string;
-  fence: string | null;
-}): KeptAnswer {
-  return { ...row, fence: row.fence === null ? null : Number(row.fence) };
+function toKept(row: KeptRow): KeptAnswer {
+  const { operation, fingerprint, status, response, fence } = row;
+  return { operation, fingerprint, status, response, fence: fence === null ? null : Number(fence) };
 }
 
 function tablesOf(
-  repos: readonly { id: string; case_sensitive: boolean }[],
+  repos: readonly RepoRow[],
   candidates: readonly HeldLeaseRow[],
   byId: readonly HeldLeaseRow[],
 ): { tables: Map<string, LeaseTable>; leases: Map<string, HeldLease>; endedLeases: Map<string, HeldLease> } {
@@ -228,7 +262,7 @@ async function haltsOf(
   const key = `${orgId} ${epoch}`;
   const known = caches.halts.get(key);
   if (known !== undefined) return known;
-  const { rows } = await client.query({
+  const { rows } = await client.query<HaltRow>({
     name: 'active_halts',
     text: `SELECT h.id, h.scope_kind, h.scope_id, h.reason FROM halt h WHERE h.org_id = $1 AND h.lifted_at IS NULL ORDER BY h.id`,
     values: [orgId],
@@ -246,7 +280,7 @@ export async function loadApprovals(
   snapshot: Snapshot,
   digests: readonly string[],
 ): Promise<void> {
-  const { rows } = await client.query({
+  const { rows } = await client.query<ApprovalRow>({
     name: 'approvals_by_digest',
     text: `SELECT a.id, encode(a.digest, 'hex') AS digest, a.status, a.requirements, a.expires_at AS "expiresAt",
         (SELECT v.comment FROM vote v WHERE v.org_id = $1 AND v.approval_id = a.id AND v.verdict = 'reject' LIMIT 1) AS comment
@@ -256,7 +290,7 @@ export async function loadApprovals(
       ORDER BY a.id FOR NO KEY UPDATE`,
     values: [snapshot.orgId, digests.map((digest) => Buffer.from(digest, 'hex')), snapshot.now],
   });
-  for (const row of rows as ApprovalRow[]) {
+  for (const row of rows) {
     const known = snapshot.approvals.get(row.digest);
     // An open one decides; of several rejected ones the newest, which comes last.
     if (known === undefined || known.status === 'rejected') snapshot.approvals.set(row.digest, row);

@@ -6,7 +6,6 @@ import type { HeldLease } from '../../leases/index.ts';
 /** The connection broke around COMMIT and the transaction did not take effect: it is safe to decide again. */
 export class LostCommit extends Error {
   override readonly name = 'LostCommit';
-  readonly committed = false;
 }
 
 const LOOK_EVERY_MS = 250;
