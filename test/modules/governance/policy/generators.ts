@@ -14,6 +14,7 @@ const PATHS = [
   'a/bc',
   'c/\u00e9/x.ts',
   '[x]/y',
+  'a/X.TS',
 ];
 const GLOBS = [
   '**',
@@ -22,6 +23,7 @@ const GLOBS = [
   'a/*',
   'a/b/*.ts',
   '**/*.ts',
+  '**/*.TS',
   'a/**/c.ts',
   '{a,b}/**',
   '{a/b,b}/c*',

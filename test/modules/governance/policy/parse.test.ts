@@ -155,12 +155,16 @@ rules:
     ['name: x\ndefaults: &a { b: *a }', 'aliases are refused'],
     ['? [a]\n: b', 'a key must be a plain text'],
     ['name: [', 'Flow sequence'],
-    ['['.repeat(20_000), ''],
-    [`name: x # ${'x'.repeat(300_000)}`, 'larger than'],
   ])('YAML %j', (text, reason) => {
     const errors = errorsOf(text);
     expect(errors.length).toBeGreaterThan(0);
     expect(errors.join('\n')).toContain(reason);
+  });
+
+  it('nesting without end is an error, and so is a document without end', () => {
+    expect(errorsOf('['.repeat(20_000)).length).toBeGreaterThan(0);
+    expect(errorsOf('['.repeat(20_000), 'json').length).toBeGreaterThan(0);
+    expect(errorsOf(`name: x # ${'x'.repeat(300_000)}`)).toEqual([': is larger than 262144 bytes']);
   });
 
   it('an alias bomb costs nothing', () => {

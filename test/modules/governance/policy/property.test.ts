@@ -73,56 +73,67 @@ function outcomeByAbilities(rules: Json[], byDefault: string, asked: Asked): str
   return plainAbility(rules, byDefault, 'deny').can('ask', asked) ? 'allow' : 'require_approval';
 }
 
-const runs = { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 1_500) };
+/** A few seconds by default; `PROPERTY_RUNS=15000` takes as long as it takes. */
+const LONG = Number(process.env['PROPERTY_RUNS'] ?? 0);
+const runs = LONG > 0 ? { numRuns: LONG } : { numRuns: 800, interruptAfterTimeLimit: 8_000 };
+const TIMEOUT_MS = LONG > 0 ? 600_000 : 30_000;
 
-it('decides as two plain abilities over the document itself, enforced and in shadow', () => {
-  fc.assert(
-    fc.property(scenario, (drawn) => {
-      const evaluation = evaluate(policySetOf(...drawn.documents), requestOf(drawn));
-      const byDefault = strictest(defaultsOf(drawn));
-      const all = rulesOf(drawn);
-      const enforced = all.filter((rule) => rule['mode'] !== 'shadow');
-      const asked = askedOf(drawn);
-      const outcome = (rules: Json[]) => strictest(asked.map((one) => outcomeByAbilities(rules, byDefault, one)));
-      expect(evaluation.outcome).toBe(outcome(enforced));
-      expect(evaluation.shadow.outcome).toBe(outcome(all));
-      expect(evaluation.ungoverned).toBe(drawn.documents.length === 0);
-    }),
-    runs,
-  );
-});
+it(
+  'decides as two plain abilities over the document itself, enforced and in shadow',
+  () => {
+    fc.assert(
+      fc.property(scenario, (drawn) => {
+        const evaluation = evaluate(policySetOf(...drawn.documents), requestOf(drawn));
+        const byDefault = strictest(defaultsOf(drawn));
+        const all = rulesOf(drawn);
+        const enforced = all.filter((rule) => rule['mode'] !== 'shadow');
+        const asked = askedOf(drawn);
+        const outcome = (rules: Json[]) => strictest(asked.map((one) => outcomeByAbilities(rules, byDefault, one)));
+        expect(evaluation.outcome).toBe(outcome(enforced));
+        expect(evaluation.shadow.outcome).toBe(outcome(all));
+        expect(evaluation.ungoverned).toBe(drawn.documents.length === 0);
+      }),
+      runs,
+    );
+  },
+  TIMEOUT_MS,
+);
 
-it('explains every rule that matched and no other, and asks for the union', () => {
-  fc.assert(
-    fc.property(scenario, (drawn) => {
-      const evaluation = evaluate(policySetOf(...drawn.documents), requestOf(drawn));
-      const answerable = askedOf(drawn).filter((one) => missingFields(one).length === 0);
-      const matched = (mode: 'enforce' | 'shadow') =>
-        drawn.documents.flatMap((document) =>
-          (document['rules'] as Json[])
-            .filter((rule) => (rule['mode'] ?? 'enforce') === mode)
-            .map((rule) => ({ rule, paths: answerable.filter((one) => ruleMatches(rule, one)) }))
-            .filter(({ paths }) => paths.length > 0)
-            .map(({ rule, paths }) => ({
-              key: `${String(document['name'])}/${String(rule['id'])}`,
-              effect: rule['effect'],
-              paths: paths.flatMap((one) => (one.subject['path'] as string | undefined) ?? []),
-            })),
-        );
-      const explained = (rules: typeof evaluation.rules) =>
-        rules
-          .filter(({ id }) => !id.includes(':'))
-          .map(({ policy, id, effect, paths }) => ({ key: `${policy}/${id}`, effect, paths }))
-          .toSorted((a, b) => a.key.localeCompare(b.key));
-      const enforced = matched('enforce');
-      expect(explained(evaluation.rules)).toEqual(enforced);
-      expect(explained(evaluation.shadow.rules)).toEqual(matched('shadow'));
-      const asking = enforced.filter(({ effect }) => effect === 'require_approval').map(({ key }) => key);
-      const required = evaluation.requirements.map(({ policy, ruleId }) => `${policy}/${ruleId}`);
-      const expected = evaluation.outcome === 'require_approval' ? asking : [];
-      expect(required.filter((key) => !key.includes(':')).toSorted()).toEqual(expected.toSorted());
-      expect(evaluation.missing.length > 0).toBe(answerable.length < drawn.subjects.length);
-    }),
-    runs,
-  );
-});
+it(
+  'explains every rule that matched and no other, and asks for the union',
+  () => {
+    fc.assert(
+      fc.property(scenario, (drawn) => {
+        const evaluation = evaluate(policySetOf(...drawn.documents), requestOf(drawn));
+        const answerable = askedOf(drawn).filter((one) => missingFields(one).length === 0);
+        const matched = (mode: 'enforce' | 'shadow') =>
+          drawn.documents.flatMap((document) =>
+            (document['rules'] as Json[])
+              .filter((rule) => (rule['mode'] ?? 'enforce') === mode)
+              .map((rule) => ({ rule, paths: answerable.filter((one) => ruleMatches(rule, one)) }))
+              .filter(({ paths }) => paths.length > 0)
+              .map(({ rule, paths }) => ({
+                key: `${String(document['name'])}/${String(rule['id'])}`,
+                effect: rule['effect'],
+                paths: paths.flatMap((one) => (one.subject['path'] as string | undefined) ?? []),
+              })),
+          );
+        const explained = (rules: typeof evaluation.rules) =>
+          rules
+            .filter(({ id }) => !id.includes(':'))
+            .map(({ policy, id, effect, paths }) => ({ key: `${policy}/${id}`, effect, paths }))
+            .toSorted((a, b) => a.key.localeCompare(b.key));
+        const enforced = matched('enforce');
+        expect(explained(evaluation.rules)).toEqual(enforced);
+        expect(explained(evaluation.shadow.rules)).toEqual(matched('shadow'));
+        const asking = enforced.filter(({ effect }) => effect === 'require_approval').map(({ key }) => key);
+        const required = evaluation.requirements.map(({ policy, ruleId }) => `${policy}/${ruleId}`);
+        const expected = evaluation.outcome === 'require_approval' ? asking : [];
+        expect(required.filter((key) => !key.includes(':')).toSorted()).toEqual(expected.toSorted());
+        expect(evaluation.missing.length > 0).toBe(answerable.length < drawn.subjects.length);
+      }),
+      runs,
+    );
+  },
+  TIMEOUT_MS,
+);

@@ -183,6 +183,30 @@ it('a case-insensitive repo compares paths so under every operator', () => {
   }
 });
 
+it('the end of a path is compared as the repo compares it, however long it is', () => {
+  const long = `x.${'q'.repeat(60)}`;
+  for (const [glob, path] of [
+    ['**/*.SQL', 'db/a.sql'],
+    ['**/*.sql', 'db/A.Sql'],
+    [`**/${long.toUpperCase()}`, long],
+  ]) {
+    const rule = { effect: 'deny', where: { path: { $glob: glob } } };
+    expect(decide(rule, 'allow', { ...edit(path ?? ''), caseSensitive: false }).outcome).toBe('deny');
+    expect(decide(rule, 'allow', edit(path ?? '')).outcome).toBe('allow');
+    expect(
+      decide({ effect: 'deny', where: { path: { $glob: `**/${path?.split('/').at(-1)}` } } }, 'allow', edit(path ?? ''))
+        .outcome,
+    ).toBe('deny');
+  }
+});
+
+it('a rule that is found in several ways is explained once', () => {
+  const where = { $or: [{ path: { $glob: 'a/b/**' } }, { path: { $glob: 'a/**' } }, { path: 'a/b/c' }] };
+  expect(decide({ effect: 'deny', where }, 'allow', edit('a/b/c')).rules).toEqual([
+    expect.objectContaining({ id: 'rule', paths: ['a/b/c'] }),
+  ]);
+});
+
 it('no expression runs for longer than its text: there is no $regex, and many stars stay cheap', () => {
   expect(whereErrors({ path: { $regex: '(a+)+$' } })).toHaveLength(1);
   const glob = '*a'.repeat(200);
