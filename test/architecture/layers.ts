@@ -29,7 +29,8 @@ const LAYER_FOLDERS: ReadonlySet<string> = new Set(['platform', 'patterns', 'ada
 export function placeOf(file: string): Place | undefined {
   const [src, top = '', second = '', third] = file.split('/');
   if (src !== 'src') return undefined;
-  if (second === '') return top === 'app.ts' || top === 'main.ts' ? place(top.slice(0, -3), file) : undefined;
+  if (top === 'main' || file === 'src/main.ts') return place('main', 'src/main');
+  if (second === '') return top === 'app.ts' ? place('app', file) : undefined;
   if (top === 'modules') return third === undefined ? undefined : place(second, `src/modules/${second}`);
   if (!LAYER_FOLDERS.has(top)) return undefined;
   const isOwnFolder = top !== 'patterns' && third !== undefined;
