@@ -4,13 +4,14 @@ import { pageOf, pageQuery, repoName, text, uuid } from '../../platform/http/sch
 import type { App } from '../../platform/http/server.ts';
 import type { ApprovalService } from './approval-service.ts';
 import { APPROVAL_STATUSES, approvalView, VERDICTS } from './approval-views.ts';
-import { heldOpen } from './held-open.ts';
+import { HeldAnswers } from './held-open.ts';
 
 const tags = ['approvals'];
 const params = z.object({ id: uuid() });
 
 /** `draining` aborts when the server shuts down: answers that are held open are given then. */
 export function approvalRoutes(app: App, approvals: ApprovalService, draining: AbortSignal): void {
+  const held = new HeldAnswers(draining);
   app.get(
     '/approvals',
     {
@@ -46,7 +47,7 @@ export function approvalRoutes(app: App, approvals: ApprovalService, draining: A
       },
     },
     async (request, reply) =>
-      heldOpen(reply, draining, (ended) =>
+      held.hold(reply, (ended) =>
         approvals.wait(principalOf(request), request.params.id, request.query.waitSeconds, ended),
       ),
   );

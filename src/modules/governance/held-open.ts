@@ -1,23 +1,32 @@
 import type { FastifyReply } from 'fastify';
 
-/**
- * Runs what may hold an answer open, with a signal that aborts as soon as the client has gone or the server drains.
- * AbortSignal.any would keep each of these alive as long as the server's own signal.
- */
-export async function heldOpen<T>(
-  reply: FastifyReply,
-  draining: AbortSignal,
-  work: (ended: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const over = new AbortController();
-  const end = (): void => over.abort();
-  if (draining.aborted) end();
-  draining.addEventListener('abort', end, { once: true });
-  reply.raw.once('close', end);
-  try {
-    return await work(over.signal);
-  } finally {
-    draining.removeEventListener('abort', end);
-    reply.raw.off('close', end);
+/** Answers that are held open until there is something to say, the client has gone, or the server drains. */
+export class HeldAnswers {
+  readonly #draining: AbortSignal;
+  readonly #ends = new Set<() => void>();
+
+  /** `draining` lives as long as the server, so it gets one listener, not one for each answer. */
+  constructor(draining: AbortSignal) {
+    this.#draining = draining;
+    draining.addEventListener('abort', () => {
+      for (const end of this.#ends) end();
+    });
+  }
+
+  /** Runs `work` with a signal that aborts when there is no use in waiting any more. */
+  async hold<T>(reply: FastifyReply, work: (ended: AbortSignal) => Promise<T>): Promise<T> {
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    this.#ends.add(end);
+    reply.raw.once('close', end);
+    if (this.#draining.aborted) end();
+    try {
+      return await work(over.signal);
+    } finally {
+      this.#ends.delete(end);
+      reply.raw.off('close', end);
+      // A connection kept alive past this answer would hold up the end of the server until it times out.
+      if (this.#draining.aborted) reply.header('connection', 'close');
+    }
   }
 }
