@@ -1,0 +1,35 @@
+import type { Caller, TestOrg } from '../../support/server.ts';
+
+export const REPO = 'acme/shop';
+
+/** Somebody with a loop in `REPO` and a run of it. */
+export interface Runner {
+  readonly caller: Caller & { readonly memberId: string };
+  readonly loopId: string;
+  readonly runId: string;
+  acquire(body: Record<string, unknown>, headers?: Record<string, string>): ReturnType<Caller['post']>;
+  admit(body: Record<string, unknown>, headers?: Record<string, string>): ReturnType<Caller['post']>;
+}
+
+let loops = 0;
+
+export async function newRunner(
+  org: TestOrg,
+  options: { teams?: string[]; loop?: Record<string, unknown> } = {},
+): Promise<Runner> {
+  const caller = await org.member(options.teams === undefined ? {} : { teams: options.teams });
+  const { body: loop } = await caller.post('/loops', { name: `loop-${(loops += 1)}`, repo: REPO, ...options.loop });
+  const { body: run } = await caller.post(`/loops/${loop.id}/runs`, {});
+  return runnerOf(caller, loop.id, run.id);
+}
+
+/** The same run, through another server. */
+export function runnerOf(caller: Caller & { readonly memberId: string }, loopId: string, runId: string): Runner {
+  return {
+    caller,
+    loopId,
+    runId,
+    acquire: (body, headers) => caller.post('/leases', { repo: REPO, runId, ...body }, headers),
+    admit: (body, headers) => caller.post('/admissions', { repo: REPO, runId, action: 'path.edit', ...body }, headers),
+  };
+}
