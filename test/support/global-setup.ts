@@ -25,8 +25,8 @@ interface Server {
 
 /**
  * One PostgreSQL for the whole run: `TEST_DATABASE_URL` (a superuser's) if set, else an embedded one in a temporary
- * folder. It does not wait for the disk (but survives a kill) unless TEST_DATABASE_DURABLE=1 asks for that. If this process is killed, the
- * embedded one's watchdog stops it, and the next run removes its folder.
+ * folder. That one does not wait for the disk unless TEST_DATABASE_DURABLE=1; a commit outlives killed processes either
+ * way. If this process is killed, its watchdog stops PostgreSQL, and the next run removes the folder.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['TEST_DATABASE_URL'];
