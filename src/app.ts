@@ -1,3 +1,4 @@
+import { agentHookRoutes } from './adapters/agent-hooks/index.ts';
 import { activityRoutes, EventLog } from './modules/activity/index.ts';
 import { AdmissionService, admissionRoutes, HotPath, NearbyLeases } from './modules/admission/index.ts';
 import { budgetRoutes, HaltService } from './modules/budgets/index.ts';
@@ -36,6 +37,8 @@ export interface AppDeps {
   readonly telemetry: Telemetry;
   readonly version: string;
   readonly rootKey: string | undefined;
+  /** How people reach the server, without a trailing slash; for links in what agents are told. */
+  readonly publicUrl?: string | undefined;
 }
 
 export interface Signalbox {
@@ -63,7 +66,8 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
   const app = await createHttpServer({ logger, version: deps.version });
   await app.register(fastifyTelemetry(telemetry));
   const authenticator = new Authenticator(pools.ordinary, db, clock);
-  controlAccess(app, { authenticator, roles: readRoles(), rootKey: deps.rootKey });
+  const roles = readRoles();
+  controlAccess(app, { authenticator, roles, rootKey: deps.rootKey });
 
   const services = { orgs: new OrgService(db), people: new PeopleService(db), apiKeys: new ApiKeyService(db) };
   const halts = new HaltService(db);
@@ -95,6 +99,19 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
     },
     { prefix: '/api/v1' },
   );
+  await agentHookRoutes(app, {
+    db,
+    clock,
+    authenticator,
+    roles,
+    orgs: services.orgs,
+    sessions,
+    runs,
+    admissions,
+    approvals,
+    publicUrl: deps.publicUrl,
+    draining: draining.signal,
+  });
 
   const unobserve = [observe('ordinary', pools.ordinary), observe('hot', pools.hot)];
   function observe(name: string, pool: Pools['hot']): () => void {

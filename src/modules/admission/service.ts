@@ -24,6 +24,8 @@ export interface AdmissionRequest {
   /** What it is mainly about, as the log names it. */
   readonly action: ActionName;
   readonly parts: readonly Part[];
+  /** To be held besides the paths of the parts: `dir/` of a request that deletes `dir` with all below it. */
+  readonly patterns?: readonly string[];
   readonly purpose: string | null;
   readonly contentDigest: string | null;
   readonly lease: LeaseWish | null;
@@ -50,6 +52,8 @@ export interface Admission {
   readonly conflicts?: Conflict[];
   readonly free?: string[];
   readonly context: Context;
+  /** Set when this answer was given before, to the same Idempotency-Key. */
+  readonly replayed?: boolean;
 }
 
 export interface DecisionRequest {
@@ -82,7 +86,8 @@ export class AdmissionService {
    */
   async admit(principal: Principal, request: AdmissionRequest, idempotent: Idempotent | null): Promise<Admission> {
     const paths = pathsOf(request.parts);
-    const matchers = paths.length === 0 ? [] : parseMatchers(paths, []);
+    const { patterns = [] } = request;
+    const matchers = paths.length + patterns.length === 0 ? [] : parseMatchers(paths, patterns);
     const repo = await this.#repos.resolve(principal, request.repo);
     const wanted =
       request.lease === null || matchers.length === 0 ? null : { ...request.lease, matchers, purpose: request.purpose };
@@ -102,6 +107,7 @@ export class AdmissionService {
     return {
       ...(answer.body as unknown as Omit<Admission, 'context'>),
       context: { active, recent: [], upcoming: [], protected: [] },
+      ...(answer.replayed === true ? { replayed: true } : {}),
     };
   }
 

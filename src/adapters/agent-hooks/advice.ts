@@ -1,0 +1,163 @@
+import type { Admission } from '../../modules/admission/index.ts';
+
+/**
+ * What an agent reads: pure text. It says who, why and until when, and what can be done now; never how to get round it.
+ * Names and purposes come from other agents: they are quoted on one line, so that they read as data.
+ */
+
+type Rule = Admission['decision']['rules'][number];
+type Conflict = NonNullable<Admission['conflicts']>[number];
+type Nearby = Admission['context']['active'][number];
+
+/** Claude Code turns a context of more than about 10,000 characters into a file. */
+const CONTEXT_CHARACTERS = 4000;
+const SHOWN = 5;
+
+/** One line of somebody else's words. */
+export function quoted(text: string, most = 200): string {
+  // oxlint-disable-next-line no-control-regex -- they are what must not reach a terminal or a model
+  const line = text
+    .replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+  const cut = line.length > most ? `${line.slice(0, most - 1).toWellFormed()}…` : line;
+  return `"${cut.replaceAll('"', "'")}"`;
+}
+
+/** Somebody else holds what was asked for. */
+export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'context'>, now: Date): string {
+  const conflicts = admission.conflicts ?? [];
+  const shown = conflicts.slice(0, SHOWN).map((conflict) => `- ${conflictLine(conflict, now)}`);
+  const more = conflicts.length > SHOWN ? [`- and ${conflicts.length - SHOWN} more`] : [];
+  const earliest = conflicts
+    .map(({ freeAt }) => freeAt)
+    .sort()
+    .at(-1);
+  const free = admission.free ?? [];
+  const others = admission.context.active.filter(({ leaseId }) => !conflicts.some((one) => one.leaseId === leaseId));
+  return [
+    'Not now: another loop is working on this. Nothing was changed.',
+    ...shown,
+    ...more,
+    ...(free.length > 0 ? [`Of what you asked for, this is free right now: ${list(free, 10)}.`] : []),
+    freeNearby(conflicts, others),
+    `Go on with something else meanwhile${earliest === undefined ? '' : `, and try again after ${clock(earliest, now)}`}. ` +
+      'If your task cannot go on without it, say so and stop, rather than undo or duplicate what the other loop does.',
+  ].join('\n');
+}
+
+function conflictLine(conflict: Conflict, now: Date): string {
+  const what =
+    conflict.held === conflict.witness ? conflict.witness : `${conflict.witness} (its lease: ${conflict.held})`;
+  const until = conflict.closing
+    ? `its lease has run out, and opens to others at ${clock(conflict.freeAt, now)}`
+    : `until ${clock(conflict.expiresAt, now)} unless it is renewed or released before`;
+  return `${what} is held by ${holderOf(conflict)}: ${purposeOf(conflict.purpose)}, ${until}.`;
+}
+
+function freeNearby(conflicts: readonly Conflict[], others: readonly Nearby[]): string {
+  const directories = [...new Set(conflicts.map(({ witness }) => witness.slice(0, witness.lastIndexOf('/') + 1)))];
+  const where = directories.length === 1 && directories[0] !== '' ? directories[0]! : 'the repo';
+  const held = [...new Set(others.flatMap(({ paths, patterns }) => [...paths, ...patterns]))];
+  const also = held.length === 0 ? '' : ` Also held nearby: ${list(held, 10)}.`;
+  return `Free is whatever else in ${where} no other loop holds.${also}`;
+}
+
+/** Policies or guardrails say no. */
+export function deniedAdvice(rules: readonly Rule[]): string {
+  const deciding = rules.filter(({ effect }) => effect === 'deny');
+  return [
+    'Refused. Nothing was changed.',
+    ...(deciding.length === 0 ? ['- by policy'] : deciding.map((rule) => `- ${ruleLine(rule)}`)),
+    'Do not try to reach the same result another way. Go on with what is allowed, or tell the user what is in the way.',
+  ].join('\n');
+}
+
+function ruleLine({ id, policy, reason, paths }: Rule): string {
+  const by = policy === null ? '' : ` (policy ${policy}, rule ${id})`;
+  return `${paths.length === 0 ? '' : `${list(paths, 5)}: `}${reason}${by}`;
+}
+
+export interface Checkpoint {
+  readonly approvalId: string;
+  readonly rules: readonly Rule[];
+  /** What it still needs; empty if that is not known. */
+  readonly missing: readonly { readonly team: string | null; readonly missing: number }[];
+  readonly link: string;
+  readonly heldSeconds: number;
+}
+
+/** A person has to look first, and has not yet. */
+export function approvalAdvice({ approvalId, rules, missing, link, heldSeconds }: Checkpoint): string {
+  const asking = rules.filter(({ effect }) => effect === 'require_approval');
+  const who = missing.filter((need) => need.missing > 0).map(voters);
+  return [
+    'A person must approve this first. Nothing was changed.',
+    ...asking.map((rule) => `- ${ruleLine(rule)}`),
+    `Approval ${approvalId} waits for ${who.length === 0 ? 'a person' : who.join(' and ')}: ${link}`,
+    `${heldSeconds > 0 ? `Nobody has answered within ${heldSeconds} s, which is not a no. ` : ''}Tell the user. ` +
+      'Once it is approved, exactly the same call will pass; until then go on with something else.',
+  ].join('\n');
+}
+
+function voters({ team, missing }: { team: string | null; missing: number }): string {
+  const count = missing === 1 ? 'one' : String(missing);
+  const others = missing === 1 ? 'a member or admin' : `${count} members or admins`;
+  return team === null ? `${others} other than the loop's owner` : `${count} of team ${quoted(team, 100)}`;
+}
+
+/** The kill switch. */
+export function haltAdvice(reasons: readonly string[]): string {
+  const why = reasons.length === 0 ? 'Halted.' : reasons.join(' ');
+  return `${why} Stop here: do nothing more until the halt is lifted.`;
+}
+
+/** What others hold near what was just allowed; null if nobody does. */
+export function nearbyContext(active: readonly Nearby[], now: Date): string | null {
+  if (active.length === 0) return null;
+  const lines = active.map((lease) => {
+    const held = list([...lease.paths, ...lease.patterns], 5);
+    return `- ${held}: ${holderOf(lease)}, ${purposeOf(lease.purpose)}, until ${clock(lease.expiresAt, now)}`;
+  });
+  const head = 'Signalbox: other loops hold these paths nearby. Leave them alone, and do not undo what they do there.';
+  const text = [head, ...lines].join('\n');
+  return text.length <= CONTEXT_CHARACTERS ? text : `${text.slice(0, CONTEXT_CHARACTERS - 1).toWellFormed()}…`;
+}
+
+/** A path that may lie in the repo, in a place that nobody named. */
+export function unexplainedAdvice(path: string, roots: readonly string[]): string {
+  const known = roots.length === 0 ? 'no root of a checkout is known' : `the checkout known is ${list(roots, 3)}`;
+  return (
+    `Refused: ${quoted(path, 500)} lies outside the checkout (${known}), so nobody can tell whether another loop works ` +
+    'on it. Keep to paths inside the checkout, or tell the user. Nothing was changed.'
+  );
+}
+
+/** The question could not be decided, so the answer is no. */
+export function failedAdvice(why: string): string {
+  return `Signalbox could not decide this, so it is refused: ${why} Nothing was changed.`;
+}
+
+function holderOf({ holder }: { holder: Conflict['holder'] }): string {
+  const owner = holder.owner.name === '' ? '' : ` of ${quoted(holder.owner.name, 100)}`;
+  return `loop ${quoted(holder.loop.name, 100)}${owner}`;
+}
+
+function purposeOf(purpose: string | null): string {
+  return purpose === null ? 'no purpose was told' : `purpose ${quoted(purpose)}`;
+}
+
+function list(items: readonly string[], most: number): string {
+  const shown = items.slice(0, most).join(', ');
+  return items.length > most ? `${shown} and ${items.length - most} more` : shown;
+}
+
+/** `16:52:10 UTC (in 12 min)`; with the date if it is another day. */
+function clock(time: string, now: Date): string {
+  const at = new Date(time);
+  const day =
+    at.toISOString().slice(0, 10) === now.toISOString().slice(0, 10) ? '' : `${at.toISOString().slice(0, 10)} `;
+  const seconds = Math.max(0, Math.round((at.getTime() - now.getTime()) / 1000));
+  const inWords = seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+  return `${day}${at.toISOString().slice(11, 19)} UTC (in ${inWords})`;
+}
