@@ -16,24 +16,19 @@ export interface NewRun {
   readonly sessionId: string | null;
 }
 
-const ATTEMPTS = 3;
-
 /**
- * Starts a run of a loop that the caller may act for, or finds the live one of the same session: of two first calls of
- * one session, the second waits for the first's row. The loop's row is locked, so that runs are counted one by one.
+ * Starts a run of a loop that the caller may act for, or finds the live one of the same session. The loop's row is
+ * locked first, so that runs are counted one by one, and of two first calls of one session the second finds what the
+ * first one started; behind that lock stands a unique index.
  * @throws Problem 404; 409 `halted`, `max_parallel_runs`
  */
 export async function startRun(tx: OrgTx, loopId: string, input: NewRun): Promise<{ run: Run; started: boolean }> {
   const loop = await lockLoop(tx, loopId);
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-    const live = await liveRunOf(tx, loopId, input.sessionId);
-    if (live !== null) return { run: live, started: false };
-    await demandNoHalt(tx, loop);
-    await demandRoom(tx, loop);
-    const run = await insertRun(tx, loop, input);
-    if (run !== null) return { run, started: true };
-  }
-  throw conflict('session_running', 'Runs of this session start and end all the time; try again.');
+  const live = await liveRunOf(tx, loopId, input.sessionId);
+  if (live !== null) return { run: live, started: false };
+  await demandNoHalt(tx, loop);
+  await demandRoom(tx, loop);
+  return { run: await insertRun(tx, loop, input), started: true };
 }
 
 /** W3C trace context with fresh ids, sampled. */
@@ -73,32 +68,26 @@ async function demandRoom(tx: OrgTx, loop: Loop): Promise<void> {
   throw conflict('max_parallel_runs', `The loop has ${running} of at most ${limit} runs at a time.`);
 }
 
-/** Null when another run of the same session is live: the unique index says so, whoever inserted it. */
-async function insertRun(tx: OrgTx, loop: Loop, input: NewRun): Promise<Run | null> {
-  const id = newId();
+async function insertRun(tx: OrgTx, loop: Loop, input: NewRun): Promise<Run> {
   const now = await tx.clock();
-  const { count } = await tx.db.run.createMany({
-    data: [
-      {
-        ...input,
-        orgId: tx.orgId,
-        id,
-        loopId: loop.id,
-        loopVersion: loop.version,
-        repoId: loop.repoId,
-        epoch: 1,
-        status: 'running',
-        traceparent: newTraceparent(),
-        startedBy: principalId(tx.principal),
-        startedAt: now,
-        lastBeatAt: now,
-      },
-    ],
-    skipDuplicates: true,
+  const run = await tx.db.run.create({
+    data: {
+      ...input,
+      orgId: tx.orgId,
+      id: newId(),
+      loopId: loop.id,
+      loopVersion: loop.version,
+      repoId: loop.repoId,
+      epoch: 1,
+      status: 'running',
+      traceparent: newTraceparent(),
+      startedBy: principalId(tx.principal),
+      startedAt: now,
+      lastBeatAt: now,
+    },
   });
-  if (count === 0) return null;
   const { trigger, branch, sessionId } = input;
   const data = { loopId: loop.id, loopVersion: loop.version, repoId: loop.repoId, trigger, branch, sessionId };
-  tx.emit({ kind: 'run.started', subject: { kind: 'run', id }, data });
-  return tx.db.run.findUniqueOrThrow({ where: { orgId_id: { orgId: tx.orgId, id } } });
+  tx.emit({ kind: 'run.started', subject: { kind: 'run', id: run.id }, data });
+  return run;
 }

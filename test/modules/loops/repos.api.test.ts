@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
+import { untilBlocked } from './support.ts';
 
 let server: TestServer;
 let second: TestServer;
@@ -101,7 +102,7 @@ describe('repos', () => {
       await client.query('SELECT 1 FROM repo WHERE org_id = $1 AND id = $2 FOR UPDATE', [org.id, id]);
       const pending = org.admin.patch(`/repos/${id}`, { caseSensitive: false });
       await insertLease((text, values) => client.query(text, values), org, id);
-      await untilBlocked();
+      await untilBlocked(server);
       await client.query('COMMIT');
       expect(await pending).toMatchObject({ status: 409, body: { code: 'repo_in_use' } });
     } finally {
@@ -120,14 +121,3 @@ describe('repos', () => {
     expect((await other.admin.get('/repos')).body.items).toEqual([]);
   });
 });
-
-/** Until some backend of this database waits for a lock. */
-async function untilBlocked(): Promise<void> {
-  for (let attempt = 0; attempt < 400; attempt += 1) {
-    const rows = await server.sql(
-      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-    );
-    if (rows.length > 0) return;
-  }
-  throw new Error('nothing waits for the repo');
-}

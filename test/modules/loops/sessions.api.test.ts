@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SessionRun } from '../../../src/modules/loops/index.ts';
 import type { Principal } from '../../../src/platform/principal.ts';
 import { type Caller, startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { silence, stored } from './support.ts';
+import { silence, stored, untilBlocked } from './support.ts';
 
 let server: TestServer;
 let second: TestServer;
@@ -88,6 +89,30 @@ describe('the run of a session', () => {
     expect(used.id).toBe(loop.id);
     expect((await ann.get(`/loops/${loop.id}`)).body).toMatchObject({ version: 1, guardrails: { maxIterations: 3 } });
     expect((await ann.post('/loops', definition)).status).toBe(200);
+  });
+
+  it('leaves even a loop as it is that somebody registers at the same moment', async () => {
+    const org = await server.newOrg();
+    const ann = await org.member();
+    const { body: model } = await ann.post('/loops', { name: 'model', repo: 'acme/shop', labels: { a: '1' } });
+    const client = await server.pools.ordinary.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query(`SELECT set_config('signalbox.org_id', $1, true)`, [org.id]);
+      const id = randomUUID();
+      await client.query(
+        `INSERT INTO loop SELECT org_id, $2, owner_id, owner_kind, team_id, repo_id, 'sessions', version, digest,
+           definition, created_at, updated_at FROM loop WHERE org_id = $1 AND id = $3`,
+        [org.id, id, model.id],
+      );
+      const pending = ask(principal(org, ann));
+      await untilBlocked(server);
+      await client.query('COMMIT');
+      expect((await pending).loop.id).toBe(id);
+      expect((await ann.get(`/loops/${id}`)).body).toMatchObject({ version: 1, digest: model.digest });
+    } finally {
+      client.release();
+    }
   });
 
   it('starts anew after the last one finished', async () => {
