@@ -94,7 +94,7 @@ describe('an approval without a team', () => {
 describe('who may not vote', () => {
   it('refuses the requester, through any of their keys', async () => {
     const { org, asker, id } = await askedDeploy();
-    const otherKey = await org.key('admin', { memberId: asker.memberId! });
+    const otherKey = await org.key('admin', { memberId: asker.memberId });
     for (const caller of [asker, otherKey]) {
       const reply = await approve(caller, id);
       expect([reply.status, reply.body.code]).toEqual([403, 'own_request']);
@@ -136,7 +136,7 @@ describe('who may not vote', () => {
     const stranger = await org.key('loop');
     expect((await stranger.get(`/approvals/${id}`)).status).toBe(404);
     expect((await stranger.get('/approvals')).status).toBe(403);
-    const own = await org.key('loop', { memberId: asker.memberId! });
+    const own = await org.key('loop', { memberId: asker.memberId });
     expect((await own.get(`/approvals/${id}`)).body.id).toBe(id);
   });
 
@@ -237,7 +237,7 @@ describe('voting again', () => {
     const { org, id } = await askedDeploy([{ count: 4 }]);
     const voters = await Promise.all(Array.from({ length: 10 }, () => org.member()));
     const replies = await Promise.all(voters.map((voter) => approve(voter, id)));
-    const statuses = replies.map(({ status }) => status).sort();
+    const statuses = replies.map(({ status }) => status).toSorted((a, b) => a - b);
     expect(statuses).toEqual([200, 200, 200, 200, 409, 409, 409, 409, 409, 409]);
     const kinds = await kindsOf(org, id);
     expect(kinds.filter((kind) => kind === 'approval.voted')).toHaveLength(4);
@@ -249,7 +249,7 @@ describe('voting again', () => {
       const { org, id } = await askedDeploy();
       const [yes, no] = [await org.member(), await org.member()];
       const [a, b] = await Promise.all([approve(yes, id), reject(no, id)]);
-      expect([a.status, b.status].sort()).toEqual([200, 409]);
+      expect([a.status, b.status].toSorted((x, y) => x - y)).toEqual([200, 409]);
       const kinds = (await kindsOf(org, id)).filter((kind) => /approved|rejected/.test(kind));
       expect(kinds).toEqual([a.status === 200 ? 'approval.approved' : 'approval.rejected']);
     }
@@ -263,6 +263,28 @@ describe('voting again', () => {
     const answer = await vote();
     await approve(second, id);
     expect((await vote()).body).toEqual(answer.body);
+  });
+});
+
+describe('an approval that was given', () => {
+  it('lets one ask through, of many at once on two servers', async () => {
+    const { org, asker, id } = await askedDeploy();
+    await approve(await org.member(), id);
+    const second = await startTestServer({ database: server.database });
+    try {
+      const callers = [asker, second.caller(asker.secret)];
+      const subject = { repo: 'acme/shop', service: 'shop', environment: 'production' };
+      const replies = await Promise.all(
+        Array.from({ length: 16 }, (_, index) => callers[index % 2]!.post('/decisions', { action: 'deploy', subject })),
+      );
+      const outcomes = replies.map(({ body }) => body.outcome);
+      expect(outcomes.filter((outcome) => outcome === 'allow')).toHaveLength(1);
+      expect(outcomes.filter((outcome) => outcome === 'require_approval')).toHaveLength(15);
+      // All the others wait for one and the same new approval.
+      expect(new Set(replies.map(({ body }) => body.approvalId)).size).toBe(2);
+    } finally {
+      await second.close();
+    }
   });
 });
 

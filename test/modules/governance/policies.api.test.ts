@@ -205,7 +205,10 @@ describe('publishing', () => {
           callers[index % 2]!.post('/policies/house/publish', { expectedVersion: 0 }),
         ),
       );
-      expect(replies.map(({ status }) => status).sort()).toEqual([200, ...Array.from({ length: 11 }, () => 409)]);
+      expect(replies.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+        200,
+        ...Array.from({ length: 11 }, () => 409),
+      ]);
     } finally {
       await second.close();
     }
@@ -216,7 +219,7 @@ describe('publishing', () => {
     const names = Array.from({ length: 8 }, (_, index) => `policy-${index}`);
     await Promise.all(names.map((name) => admin.put(`/policies/${name}/draft`, '{"defaults": {"commit": "allow"}}')));
     const replies = await Promise.all(names.map((name) => admin.post(`/policies/${name}/publish`)));
-    const numbers = replies.map(({ body }) => body.policyVersion).sort((a, b) => a - b);
+    const numbers = replies.map(({ body }) => body.policyVersion).toSorted((a, b) => a - b);
     expect(numbers).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });
 
@@ -298,12 +301,12 @@ describe('a publish and the decisions around it', () => {
     const second = await startTestServer({ database: server.database });
     try {
       const callers = [org.admin, second.caller(org.admin.secret)];
-      let publishing = true;
+      const race = { over: false, latest: 0 };
       const subject = { repo: 'acme/shop', service: 'shop', environment: 'production' };
       const decide = async (caller: (typeof callers)[number]) => {
         let returned = 0;
-        while (publishing) {
-          const atLeast = latest;
+        while (!race.over) {
+          const atLeast = race.latest;
           const { body } = await caller.post('/decisions', { action: 'deploy', subject });
           // Whoever asks after a publish was answered is answered by that version, or a later one.
           expect(body.policyVersion).toBeGreaterThanOrEqual(atLeast);
@@ -311,15 +314,14 @@ describe('a publish and the decisions around it', () => {
         }
         return returned;
       };
-      let latest = 0;
       const deciders = Array.from({ length: 12 }, (_, index) => decide(callers[index % 2]!));
       for (let round = 0; round < 12; round += 1) {
         const caller = callers[round % 2]!;
         await caller.put('/policies/house/draft', round % 2 === 0 ? nightly : other, YAML);
-        latest = (await caller.post('/policies/house/publish')).body.policyVersion;
-        expect(latest).toBe(round + 1);
+        race.latest = (await caller.post('/policies/house/publish')).body.policyVersion;
+        expect(race.latest).toBe(round + 1);
       }
-      publishing = false;
+      race.over = true;
       const decided = (await Promise.all(deciders)).reduce((sum, count) => sum + count, 0);
 
       const events = await server.sql<{ kind: string; version: string }>(
