@@ -24,6 +24,11 @@ export function analyseCommand(command: string, { cwd, home }: ShellContext): Sh
     session.flag('too_long', `${command.length} characters`);
     return session.result();
   }
+  if ((command.match(/\$[{([]|`/g)?.length ?? 0) > LIMITS.expansions) {
+    session.flag('too_complex', 'too many expansions');
+    return session.result();
+  }
+  if (command.includes('\0')) session.flag('unparseable', 'NUL');
   const scope = new Scope(cwd.startsWith('/') ? [cwd] : undefined);
   if (home !== undefined) scope.variables.set('HOME', { kind: 'text', text: home });
   try {

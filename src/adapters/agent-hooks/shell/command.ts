@@ -16,7 +16,6 @@ export type RunNode = (session: Session, node: SyntaxNode, scope: Scope) => Exit
 
 /** Evaluates a simple command: assignments, redirects and the program or function it names. */
 export function runCommand(session: Session, node: Command, scope: Scope, runNode: RunNode): Exit {
-  if (!session.step()) return { ok: scope, fail: scope };
   const fields = commandFields(session, scope, node);
   const list = node.redirects;
   const certain = redirects(session, scope, list);

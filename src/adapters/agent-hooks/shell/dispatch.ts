@@ -76,7 +76,7 @@ function settle(runner: Runner, scope: Scope, outcome: Outcome): void {
       return session.flag(outcome.code, outcome.detail);
     case 'run':
       return session.nested(() => {
-        if (!session.step()) return;
+        session.step();
         const started = scope.clone();
         if (outcome.directory !== undefined) started.directories = resolveDirectories(scope, outcome.directory);
         runProgram(runner, started, { words: outcome.words, stdin: undefined });
@@ -99,9 +99,13 @@ function runChildShell(runner: Runner, scope: Scope, text: string, positional: r
   const child = new Scope(scope.directories);
   child.variables.set('HOME', scope.lookup('HOME'));
   child.positional = positional;
-  runner.session.nested(() => {
+  const { session } = runner;
+  const { calls } = session;
+  session.calls = [];
+  session.nested(() => {
     runText(runner, child, text);
   });
+  session.calls = calls;
 }
 
 /** Parses and evaluates a text as commands of the shell that `scope` is of. */
@@ -111,6 +115,7 @@ export function runText(runner: Runner, scope: Scope, text: string): Exit {
     session.flag('too_long', 'script');
     return { ok: scope, fail: scope };
   }
+  session.step(text.length);
   const script = parse(text);
   if (script.errors !== undefined && script.errors.length > 0) session.flag('unparseable', script.errors[0]!.message);
   const { commands, pos, end } = script;

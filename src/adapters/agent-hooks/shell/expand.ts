@@ -1,11 +1,4 @@
-import type {
-  ArithmeticExpansionPart,
-  DoubleQuotedChild,
-  ParameterExpansionPart,
-  SyntaxNode,
-  Word,
-  WordPart,
-} from 'unbash';
+import type { ArithmeticExpansionPart, DoubleQuotedChild, SyntaxNode, Word, WordPart } from 'unbash';
 import { forEachChild } from 'unbash';
 import { arithmetic } from './arithmetic.ts';
 import { expandBraces } from './braces.ts';
@@ -13,6 +6,8 @@ import type { Field } from './field.ts';
 import { escapePattern, unknownField } from './field.ts';
 import type { FlagCode } from './model.ts';
 import { LIMITS } from './model.ts';
+import type { ParameterPart } from './parameters.ts';
+import { isBare, judgeParameter, parameterValue, workingDirectory } from './parameters.ts';
 import type { Scope, Value } from './scope.ts';
 import { UNKNOWN } from './scope.ts';
 import type { Session } from './session.ts';
@@ -30,6 +25,7 @@ const PIPE = '/dev/null';
 
 /** The words that a word becomes: brace, tilde, parameter and command expansion, splitting and globbing. */
 export function expandWord(session: Session, scope: Scope, word: Word): readonly Field[] {
+  session.step();
   // Of `of=~/x` bash expands the tilde too.
   if (/^[A-Za-z_]\w*=(.*:)?~/s.test(word.text)) return [unknownField('variable', word.text)];
   const alternatives = bracedPieces(session, scope, word);
@@ -56,6 +52,7 @@ export function expandValue(session: Session, scope: Scope, word: Word): Value {
     if (piece.kind === 'unknown') return { kind: 'unknown', code: piece.code };
     if (piece.kind === 'fields' || piece.kind === 'pattern') return UNKNOWN;
     text += piece.text;
+    if (text.length > LIMITS.commandLength) return UNKNOWN;
   }
   // In an assignment a tilde also counts after a colon.
   return word.text.includes(':~') ? UNKNOWN : { kind: 'text', text };
@@ -63,6 +60,7 @@ export function expandValue(session: Session, scope: Scope, word: Word): Value {
 
 /** Evaluates what is nested in a node that is not expanded itself: substitutions, assignments, arithmetic. */
 export function visitNested(session: Session, scope: Scope, node: SyntaxNode): void {
+  session.step(node.end - node.pos);
   if (node.type === 'Script') {
     session.runNested(session, node, scope);
     return;
@@ -72,11 +70,17 @@ export function visitNested(session: Session, scope: Scope, node: SyntaxNode): v
   if ((node.type === 'CommandExpansion' || node.type === 'ProcessSubstitution') && node.script === undefined) {
     session.flag('unparseable', node.text);
   }
-  forEachChild(node, (child) => visitNested(session, scope, child));
+  session.nested(() => forEachChild(node, (child) => visitNested(session, scope, child)));
 }
 
 function arithmeticText(text: string): string {
   return text.startsWith('$((') ? text.slice(3, -2) : text.slice(2, -1);
+}
+
+function mayBeBraces(source: string): boolean {
+  const text = source.replace(/\\./gs, '');
+  const body = text.slice(text.indexOf('{') + 1, Math.max(0, text.lastIndexOf('}')));
+  return text.includes('{') && (body.includes(',') || body.includes('..'));
 }
 
 /** The pieces of each word that the braces make; undefined if they cannot be expanded. */
@@ -87,7 +91,7 @@ function bracedPieces(session: Session, scope: Scope, word: Word): readonly Piec
     // A brace that the parser did not see and bash might: better flagged than missed.
     const literalText = parts.map((part) => (part.type === 'Literal' ? part.text : '')).join('') || word.text;
     const quoted = parts.length > 0 && parts.every((part) => part.type !== 'Literal');
-    if (!quoted && /\{.*(,|\.\.).*\}/s.test(literalText.replace(/\\./gs, ''))) return undefined;
+    if (!quoted && mayBeBraces(literalText)) return undefined;
     return [piecesOf(session, scope, word, false)];
   }
   for (const [at, part] of parts.entries()) {
@@ -130,7 +134,10 @@ function partPieces(session: Session, scope: Scope, part: WordPart, first: boole
       if (part.kind === 'bracket' && part.text !== part.value) return unresolved(session, scope, part, 'glob', false);
       return [{ kind: 'glob', text: part.text }];
     case 'SingleQuoted':
+      return [{ kind: 'text', text: part.value }];
     case 'AnsiCQuoted':
+      // Bash ends the text at a NUL.
+      if (part.value.includes('\0')) return [{ kind: 'unknown', code: 'variable', text: part.text, loose: false }];
       return [{ kind: 'text', text: part.value }];
     case 'DoubleQuoted':
     case 'LocaleString':
@@ -193,13 +200,6 @@ function commandPieces(
   return [{ kind: 'unknown', code: 'command_substitution', text: part.text, loose: !quoted }];
 }
 
-function workingDirectory(scope: Scope): Value {
-  const { directories } = scope;
-  return directories?.length === 1 ? { kind: 'text', text: directories[0]! } : UNKNOWN;
-}
-
-type ParameterPart = Extract<WordPart, { type: 'SimpleExpansion' | 'ParameterExpansion' }>;
-
 function parameterPieces(session: Session, scope: Scope, part: ParameterPart, quoted: boolean): Piece[] {
   if (part.type === 'ParameterExpansion') visitNested(session, scope, part);
   const name = part.type === 'SimpleExpansion' ? part.text.slice(1) : part.parameter;
@@ -215,53 +215,6 @@ function parameterPieces(session: Session, scope: Scope, part: ParameterPart, qu
   if (value.kind === 'integer') return [{ kind: 'unknown', code: 'arithmetic', text: part.text, loose: false }];
   const code = value.kind === 'unknown' ? value.code : 'variable';
   return [{ kind: 'unknown', code, text: part.text, loose: !quoted || many }];
-}
-
-function isBare(part: ParameterPart): boolean {
-  return part.type === 'SimpleExpansion' || (part.operation === undefined && part.prefix === undefined && !part.index);
-}
-
-function parameterValue(scope: Scope, part: ParameterPart, name: string): Value {
-  if (part.type === 'ParameterExpansion' && !isBare(part)) {
-    if (part.prefix === '#') return { kind: 'integer' };
-    const value = part.prefix === undefined && part.index === undefined ? scope.lookup(name) : UNKNOWN;
-    // The default is not taken when the value is known and not empty.
-    const usesValue =
-      part.operation?.type === 'Default' && ['-', ':-', '=', ':=', '?', ':?'].includes(part.operation.operator);
-    return usesValue && value.kind === 'text' && value.text !== '' ? value : UNKNOWN;
-  }
-  if (/^[0-9]+$/.test(name)) return positionalValue(scope, Number(name));
-  if (name === 'PWD') return scope.variables.has('PWD') ? UNKNOWN : workingDirectory(scope);
-  if (/^[#?$!]$/.test(name) || name === 'RANDOM') return scope.variables.has(name) ? UNKNOWN : { kind: 'integer' };
-  return scope.lookup(name);
-}
-
-function positionalValue(scope: Scope, index: number): Value {
-  const field = index === 0 ? undefined : scope.positional?.[index - 1];
-  // After a wildcard nobody knows which parameter is which.
-  const counted = scope.positional?.slice(0, index - 1).every((other) => other.pattern === undefined);
-  if (field === undefined || counted !== true) return UNKNOWN;
-  if (field.unknown !== undefined) return { kind: 'unknown', code: field.unknown };
-  if (field.pattern !== undefined) return { kind: 'pattern', text: field.text, pattern: field.pattern };
-  return { kind: 'text', text: field.text };
-}
-
-/** What a parameter expansion does besides giving a value: `:=` assigns, a slice and a subscript are arithmetic. */
-function judgeParameter(session: Session, scope: Scope, part: ParameterExpansionPart): void {
-  const { operation, index, prefix, parameter } = part;
-  if (operation?.type === 'Default' && operation.operator.includes('=')) session.assign(scope, parameter, UNKNOWN);
-  if (operation?.type === 'Slice') {
-    arithmetic(session, scope, operation.offset.text);
-    if (operation.length !== undefined) arithmetic(session, scope, operation.length.text);
-  }
-  if (operation?.type === 'Unknown') session.flag('eval', part.text);
-  // `${x@P}` runs what a prompt may run.
-  if (operation?.type === 'Transform' && operation.operand.text === 'P') session.flag('eval', part.text);
-  if (index !== undefined && index.text !== '@' && index.text !== '*') arithmetic(session, scope, index.text);
-  if (prefix === '!' && operation?.type !== 'Names' && index === undefined) {
-    const target = scope.lookup(parameter);
-    if (target.kind !== 'text' || !/^\w+$/.test(target.text)) session.flag('eval', part.text);
-  }
 }
 
 /** Splits pieces into words where an unquoted value holds blanks, and makes a field of each word. */
@@ -320,10 +273,11 @@ const LEADING_STAR = '\u0000';
 
 /** At the start of a name a wildcard of bash matches no dot; before another wildcard this is left open. */
 function hideDots(pattern: string): string {
-  return pattern
-    .replace(/\u0000(?=$|[/.])/g, '[!.]*')
-    .replace(/\u0000(?=[[?*])/g, '*')
-    .replaceAll(LEADING_STAR, '{,[!.]*}');
+  const [first = '', ...rest] = pattern.split(LEADING_STAR);
+  return rest.reduce((done, next) => {
+    if (/^[[?*]/.test(next)) return `${done}*${next}`;
+    return /^([/.]|$)/.test(next) ? `${done}[!.]*${next}` : `${done}{,[!.]*}${next}`;
+  }, first);
 }
 
 /** A wildcard of bash as one of Signalbox. */

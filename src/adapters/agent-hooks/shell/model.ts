@@ -71,10 +71,14 @@ export type FlagCode = keyof typeof FLAG_CODES;
 /** Bounds of one analysis; reaching one raises `too_long` or `too_complex`, never an error. */
 export const LIMITS = {
   commandLength: 65_536,
+  /** Expansions in one command: nested ones cost the parser the square of their number. */
+  expansions: 2_000,
   /** Nested substitutions, functions and `sh -c` scripts. */
   depth: 24,
-  /** Commands evaluated, loops counted once per turn. */
-  steps: 4_000,
+  /** Nodes of the syntax evaluated, those of loops once per turn. */
+  steps: 20_000,
+  /** Characters of nested scripts and expansions read, again at each level. */
+  nestedLength: 400_000,
   findings: 1_000,
   loopTurns: 64,
   braceWords: 128,

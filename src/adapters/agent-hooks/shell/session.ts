@@ -4,10 +4,17 @@ import { LIMITS } from './model.ts';
 import type { Scope, Trace, Value } from './scope.ts';
 import { isInteger, newTrace } from './scope.ts';
 
+/** The analysis gives up: what it found so far stands, and is flagged. */
+export class LimitReached extends Error {
+  constructor() {
+    super('too many commands');
+  }
+}
+
 /** One analysis in progress: what was found so far, how deep it is, and what pieces being traced have changed. */
 export class Session {
   /** The names of the functions being called, outermost first. */
-  readonly calls: string[] = [];
+  calls: string[] = [];
   depth = 0;
   private readonly effects = new Map<string, Effect>();
   private readonly flags = new Map<string, Flag>();
@@ -16,6 +23,7 @@ export class Session {
   private readonly traces: Trace[] = [];
   private muted = 0;
   private steps = 0;
+  private characters = 0;
   /** Evaluates a nested script in a shell of its own; set by the walker, which this file must not know. */
   readonly runNested: (session: Session, script: ParsedScript, scope: Scope) => void;
 
@@ -58,12 +66,11 @@ export class Session {
     else if (into !== (this.flags as unknown)) this.flag('too_complex', 'too many files');
   }
 
-  /** Counts one command. False when the analysis must give up; that is flagged. */
-  step(): boolean {
+  /** Counts one node evaluated, of so many characters of nested text. Throws {@link LimitReached}. */
+  step(characters = 0): void {
     this.steps += 1;
-    if (this.steps <= LIMITS.steps) return true;
-    this.flag('too_complex', 'too many commands');
-    return false;
+    this.characters += characters;
+    if (this.steps > LIMITS.steps || this.characters > LIMITS.nestedLength) throw new LimitReached();
   }
 
   /** Runs `inner` one level deeper; flagged and skipped beyond the limit. */

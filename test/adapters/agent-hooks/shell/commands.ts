@@ -181,6 +181,7 @@ export const { script: scripts } = fc.letrec<{ script: string }>((tie) => {
       fc.tuple(script, script).map(([a, b]) => `fn() { ${line(a)}}\n${b}`),
       script.map((a) => `bash -c ${quoteAll(a)}`),
       script.map((a) => `eval ${quoteAll(a)}`),
+      script.map((a) => `sh -c ${quoteAll(a)}`),
       fc.tuple(script, word).map(([a, w]) => `bash -c ${quoteAll(a)} _ ${w}`),
       script.map((a) => `echo "$( ${line(a)})"`),
       script.map((a) => `bash <<'EOS'\n${line(a)}EOS\n`),

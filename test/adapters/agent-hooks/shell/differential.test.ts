@@ -1,9 +1,7 @@
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { scripts } from './commands.ts';
-import { compare, removeSandboxes } from './sandbox.ts';
-
-afterAll(removeSandboxes);
+import { compare } from './sandbox.ts';
 
 /** How many random commands to compare; each starts a real bash. */
 const RUNS = Number(process.env['SHELL_DIFFERENTIAL_RUNS'] ?? 100);

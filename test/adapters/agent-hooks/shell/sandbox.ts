@@ -38,17 +38,14 @@ const FILES = [
 ];
 const DEPTH = 12;
 
-export interface Sandbox {
+interface Sandbox {
   readonly root: string;
   readonly cwd: string;
   readonly home: string;
 }
 
-const roots: string[] = [];
-
-export function makeSandbox(): Sandbox {
+function makeSandbox(): Sandbox {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'signalbox-shell-')));
-  roots.push(root);
   const cwd = join(root, ...Array.from({ length: DEPTH }, (_, at) => `zqlevel${at}`), 'zqwork');
   const home = join(root, 'zqhome');
   for (const file of FILES) put(join(cwd, file), `${file}\na\nb\n`);
@@ -59,10 +56,6 @@ export function makeSandbox(): Sandbox {
 function put(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text);
-}
-
-export function removeSandboxes(): void {
-  for (const root of roots.splice(0)) rmSync(root, { recursive: true, force: true });
 }
 
 /** Every file and link below a folder with a digest of what it is. */
@@ -80,7 +73,7 @@ function snapshot(root: string): Map<string, string> {
 }
 
 /** Runs the command and answers with the absolute paths of the files that are not as they were. */
-export function changedBy(command: string, { root, cwd, home }: Sandbox, shell = 'bash'): readonly string[] {
+function changedBy(command: string, { root, cwd, home }: Sandbox, shell = 'bash'): readonly string[] {
   const before = snapshot(root);
   const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: home, LC_ALL: 'C.UTF-8' };
   spawnSync(shell, ['-c', command], {
@@ -117,9 +110,15 @@ export interface Comparison {
 }
 
 /** What an analysis claims next to what bash does. */
-export function compare(command: string, sandbox: Sandbox = makeSandbox()): Comparison {
-  const analysis = analyseCommand(command, { cwd: sandbox.cwd, home: sandbox.home });
-  const changed = changedBy(command, sandbox);
-  const missed = changed.filter((path) => !analysis.effects.some((effect) => coveredBy(effect, path)));
-  return { analysis, changed, missed: analysis.flags.length > 0 ? [] : missed };
+export function compare(command: string): Comparison {
+  const sandbox = makeSandbox();
+  try {
+    const analysis = analyseCommand(command, { cwd: sandbox.cwd, home: sandbox.home });
+    const changed = changedBy(command, sandbox);
+    const missed = changed.filter((path) => !analysis.effects.some((effect) => coveredBy(effect, path)));
+    return { analysis, changed, missed: analysis.flags.length > 0 ? [] : missed };
+  } finally {
+    // What still runs in the background finds its folder gone.
+    rmSync(sandbox.root, { recursive: true, force: true });
+  }
 }

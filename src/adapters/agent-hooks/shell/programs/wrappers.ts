@@ -134,6 +134,16 @@ const SHELL: OptionSpec = {
   stopAtOperand: true,
 };
 
+/** What other shells read otherwise than bash: quotes, braces, classes, assignments, and builtins they lack. */
+const BASH_ONLY =
+  /\$['"[]|\{[^{}]*(,|\.\.)|\+=|[<>]\(|\[\[|&>|>&[^0-9-]|<<<|\[\^|\(\(|\b(function|declare|typeset|let|pushd|popd|printf\s+-v|readarray|mapfile|shopt|builtin|select|source)\b/;
+
+/** Only POSIX's part of the language means the same in every shell; zsh differs even there. */
+function dialect(name: string, text: string): Outcome[] {
+  if (name === 'bash' || (name !== 'zsh' && !BASH_ONLY.test(text))) return [];
+  return [flag('unparseable', `${name} reads this otherwise than bash`)];
+}
+
 /** `bash -c text`, or a script on standard input; a script in a file is another program. */
 const shell: Handler = (call) => {
   if (call.args.length === 1 && textOf(call.args[0]) === '--version') return [];
@@ -145,10 +155,10 @@ const shell: Handler = (call) => {
     ...starting,
     ...options.map((field) => flag('environment', `${call.name} -o ${field.text}`)),
   ];
-  if (has('c')) return [...all, shellText(operands, call)];
+  if (has('c')) return [...all, ...dialect(call.name, textOf(operands[0]) ?? ''), shellText(operands, call)];
   if (operands.length > 0) return [...all, flag('interpreter', `${call.name} ${operands[0]!.text}`)];
   if (call.stdin === undefined) return [...all, flag('interpreter', `${call.name} reads its script from its input`)];
-  return [...all, { do: 'script', text: call.stdin, positional: [] }];
+  return [...all, ...dialect(call.name, call.stdin), { do: 'script', text: call.stdin, positional: [] }];
 };
 
 export const WRAPPERS: ReadonlyArray<readonly [string, Handler]> = [
