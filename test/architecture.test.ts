@@ -103,6 +103,11 @@ describe('the checker', () => {
     expect(planted({ 'src/adapters/bad.ts': "import '../app.ts';\n" })).toEqual([
       expect.stringContaining('adapters may not import app'),
     ]);
+    const start = { 'src/main/run.ts': "import '../app.ts';\n", 'src/main.ts': "import './main/run.ts';\n" };
+    expect(planted(start)).toEqual([]);
+    expect(planted({ ...start, 'src/app.ts': "import './main/run.ts';\n" })).toContainEqual(
+      expect.stringContaining('app may not import main'),
+    );
   });
 
   it.each([
