@@ -8,10 +8,18 @@ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
   NULL;
 END $$;
+-- From PostgreSQL 16 on, being a member of a role (as who creates it is) does not imply the right to SET ROLE to it.
 DO $$
+DECLARE
+  may text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
-  IF NOT pg_has_role(current_user, 'signalbox_app', 'MEMBER') THEN
+  IF NOT pg_has_role(current_user, 'signalbox_app', may) THEN
     EXECUTE format('GRANT signalbox_app TO %I', current_user);
+  END IF;
+EXCEPTION WHEN unique_violation OR internal_error THEN
+  -- Another database's migration granted it at the same moment.
+  IF NOT pg_has_role(current_user, 'signalbox_app', may) THEN
+    RAISE;
   END IF;
 END $$;
 
@@ -356,21 +364,31 @@ END $$;
 -- The one query before the org is known. Who presents the hash of a secret learns that key's org and nothing else.
 CREATE FUNCTION lookup_api_key(p_hash bytea)
 RETURNS TABLE (org_id uuid, id uuid, role text, member_id uuid, loop_id uuid, expires_at timestamptz, revoked_at timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER AS $$
   SELECT k.org_id, k.id, k.role, k.member_id, k.loop_id, k.expires_at, k.revoked_at FROM api_key k WHERE k.hash = p_hash
 $$;
 
 -- Root only: whether a slug is taken, and by which org (for the replay of a creation whose answer was lost).
 CREATE FUNCTION lookup_org(p_slug text) RETURNS uuid
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER AS $$
   SELECT o.org_id FROM org o WHERE o.slug = p_slug
 $$;
 
 -- Housekeeping walks the orgs one transaction each; it needs their ids and nothing of theirs.
 CREATE FUNCTION list_org_ids() RETURNS SETOF uuid
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER AS $$
   SELECT o.org_id FROM org o ORDER BY o.org_id
 $$;
+
+-- A function that runs as its owner must not find a caller's temporary table under the name of ours.
+DO $$
+DECLARE
+  f text;
+BEGIN
+  FOREACH f IN ARRAY ARRAY['lookup_api_key(bytea)', 'lookup_org(text)', 'list_org_ids()'] LOOP
+    EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', f, current_schema());
+  END LOOP;
+END $$;
 
 -- First statement of every org transaction: sets the org for row-level security and refuses a key that has been revoked
 -- or has expired since it was verified, so that no cache of tokens can outlive a revocation. Returns the database's

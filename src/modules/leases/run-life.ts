@@ -70,29 +70,29 @@ async function endLeases(tx: OrgTx, ids: readonly string[], reason: 'run_ended' 
 }
 
 /**
- * Ends the rows of leases that are over: expired with their lock delay past. Nothing depends on it but the size of the
- * index; a grant that comes first ends them itself.
+ * Ends the rows of leases that are over: expired with their lock delay past, or granted at the very moment in which their
+ * run finished. Nothing depends on it but the size of the index; a grant that comes first ends them itself.
  */
 export async function sweepLeases(db: Database, orgId: string): Promise<void> {
   await db.write(systemPrincipal(orgId), async (tx) => {
     const lockDelay = await lockDelayOf(tx);
     const due = await tx.db.$queryRaw<{ id: string; repo_id: string }[]>`
-      SELECT id, repo_id FROM lease WHERE org_id = ${orgId}::uuid AND ended_at IS NULL
-        AND expires_at < clock_timestamp() - make_interval(secs => ${lockDelay}::int) ORDER BY expires_at LIMIT ${SWEEP_LIMIT}`;
+      SELECT l.id, l.repo_id FROM lease l JOIN run r ON r.org_id = l.org_id AND r.id = l.run_id
+      WHERE l.org_id = ${orgId}::uuid AND l.ended_at IS NULL
+        AND (r.status = 'finished' OR l.expires_at < clock_timestamp() - make_interval(secs => ${lockDelay}::int))
+      ORDER BY l.expires_at LIMIT ${SWEEP_LIMIT}`;
     if (due.length === 0) return;
     const repoIds = [...new Set(due.map((row) => row.repo_id))];
     await tx.db
       .$queryRaw`SELECT id FROM repo WHERE org_id = ${orgId}::uuid AND id = ANY (${repoIds}::uuid[]) ORDER BY id FOR NO KEY UPDATE`;
     // Looked at again under the lock: a renewal may have come first.
     const now = await tx.clock();
-    const over = await tx.db.$queryRaw<{ id: string }[]>`
-      SELECT id FROM lease WHERE org_id = ${orgId}::uuid AND id = ANY (${due.map(({ id }) => id)}::uuid[]) AND ended_at IS NULL
-        AND expires_at < ${now}::timestamptz - make_interval(secs => ${lockDelay}::int)`;
-    await endLeases(
-      tx,
-      over.map(({ id }) => id),
-      'expired',
-      now,
-    );
+    const over = await tx.db.$queryRaw<{ id: string; finished: boolean }[]>`
+      SELECT l.id, r.status = 'finished' AS finished FROM lease l JOIN run r ON r.org_id = l.org_id AND r.id = l.run_id
+      WHERE l.org_id = ${orgId}::uuid AND l.id = ANY (${due.map(({ id }) => id)}::uuid[]) AND l.ended_at IS NULL
+        AND (r.status = 'finished' OR l.expires_at < ${now}::timestamptz - make_interval(secs => ${lockDelay}::int))`;
+    const idsWhere = (finished: boolean) => over.filter((row) => row.finished === finished).map(({ id }) => id);
+    await endLeases(tx, idsWhere(true), 'run_ended', now);
+    await endLeases(tx, idsWhere(false), 'expired', now);
   });
 }

@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { Problem } from '../errors.ts';
 
+/** Deeper than any document we know of, and far from where recursion over it would overflow the stack. */
+const MAX_DEPTH = 100;
 const SUSPECT_ESCAPE = /\\u(?:0000|d[89a-f])/i;
 
 /**
@@ -27,8 +29,10 @@ export function registerBodyParsers(app: FastifyInstance): void {
   );
 }
 
-/** @throws Problem 400 `malformed_json`, 422 `unsupported_character` */
+/** @throws Problem 400 `malformed_json`, 422 `too_deep`, `unsupported_character` */
 export function parseJson(source: string): unknown {
+  // A text of fewer characters cannot nest that deep.
+  if (source.length > MAX_DEPTH) refuseDeep(source);
   let value: unknown;
   try {
     value = JSON.parse(source, refusePrototype);
@@ -56,3 +60,27 @@ function refuseUnstorable(value: unknown, path: string): void {
     refuseUnstorable(member, path === '' ? key : `${path}.${key}`);
   }
 }
+
+/** Before parsing: counts brackets outside of strings. */
+function refuseDeep(source: string): void {
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < source.length; at += 1) {
+    const unit = source.charCodeAt(at);
+    if (inString) {
+      if (unit === BACKSLASH) at += 1;
+      else if (unit === QUOTE) inString = false;
+    } else if (unit === QUOTE) inString = true;
+    else if (unit === OPEN_BRACE || unit === OPEN_BRACKET) {
+      depth += 1;
+      if (depth > MAX_DEPTH) throw new Problem(422, 'too_deep', `The body nests deeper than ${MAX_DEPTH} levels.`);
+    } else if (unit === CLOSE_BRACE || unit === CLOSE_BRACKET) depth -= 1;
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
