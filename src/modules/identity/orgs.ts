@@ -1,3 +1,5 @@
+import { hkdfSync } from 'node:crypto';
+import { stringify } from 'uuid';
 import type { Answer, Database, OrgTx } from '../../platform/database/database.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import { sqlState, UNIQUE_VIOLATION } from '../../platform/database/sql-state.ts';
@@ -29,21 +31,21 @@ export class OrgService {
    */
   async create(input: NewOrg, idempotent: Idempotent | null): Promise<Answer<Created>> {
     try {
-      return await this.#create(input, idempotent);
+      return await this.#create(input, idempotent, idempotent === null ? newId() : idOf(idempotent));
     } catch (error) {
-      // Somebody took the slug between our look and our insert. The second look finds that org, and, if the rival was
-      // this same request sent twice, the answer it was given.
+      // Somebody took the slug between our look and our insert: the second look finds that org. Or an org was made under
+      // this key so long ago that the key is forgotten: then this is a new request.
       if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
-      return this.#create(input, idempotent);
+      return this.#create(input, idempotent, newId());
     }
   }
 
-  async #create(input: NewOrg, idempotent: Idempotent | null): Promise<Answer<Created>> {
+  async #create(input: NewOrg, idempotent: Idempotent | null, freshId: string): Promise<Answer<Created>> {
     const [taken] = await this.#db.lookup(
       (db) => db.$queryRaw<{ id: string | null }[]>`SELECT lookup_org(${input.slug})::text AS id`,
     );
     const existingId = taken?.id ?? null;
-    const orgId = existingId ?? newId();
+    const orgId = existingId ?? freshId;
     return this.#db.create(systemPrincipal(orgId), idempotent, async (tx) => {
       if (existingId !== null) throw conflict('slug_taken', `The slug ${input.slug} belongs to another org.`);
       return { status: 201, body: await insertOrg(tx, input) };
@@ -75,6 +77,18 @@ export class OrgService {
       return settings;
     });
   }
+}
+
+/**
+ * The id of the org that a request creates, the same for every request with this Idempotency-Key. Kept answers belong to
+ * an org, and here there is none yet: two bodies under one key must meet in the same one to be told apart. Derived under
+ * the root key, so that nobody else can foresee it. UUID version 8.
+ */
+function idOf({ key, sealWith = '' }: Idempotent): string {
+  const bytes = new Uint8Array(hkdfSync('sha256', sealWith, key, 'signalbox org id', 16));
+  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  return stringify(bytes);
 }
 
 async function insertOrg(tx: OrgTx, input: NewOrg): Promise<Created> {
