@@ -1,4 +1,4 @@
-import { claudeSettings } from '../adapters/agent-hooks/claude-code/settings.ts';
+import { claudeSettings } from '../adapters/agent-hooks/index.ts';
 import { DEMO_GUARDED_PATH, DEMO_REPO, type Demo } from './demo.ts';
 
 export interface Started {

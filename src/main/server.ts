@@ -49,7 +49,8 @@ export async function startServer(options: StartOptions): Promise<Started> {
   stopping.throwIfAborted();
 
   const { rootKey } = database;
-  const signalbox = await buildApp({ pools, logger: log, clock: systemClock, telemetry, version, rootKey });
+  const { publicUrl } = config;
+  const signalbox = await buildApp({ pools, logger: log, clock: systemClock, telemetry, version, rootKey, publicUrl });
   teardown.add('server', () => signalbox.close());
   await signalbox.app.ready();
   await signalbox.start();
@@ -61,7 +62,7 @@ export async function startServer(options: StartOptions): Promise<Started> {
     throw listenFailure(error, config);
   });
   const localUrl = urlOf(signalbox.app.server.address() as AddressInfo);
-  return { version, localUrl, publicUrl: config.publicUrl ?? localUrl, database: database.shown, demo };
+  return { version, localUrl, publicUrl: publicUrl ?? localUrl, database: database.shown, demo };
 }
 
 interface OpenDatabase {

@@ -75,12 +75,19 @@ describe('roots', () => {
 });
 
 describe('what is never asked or told', () => {
-  it('a failing command is not a PostToolUse; an Edit that cannot apply asks no hook', async () => {
+  it('a failing command is a PostToolUseFailure; an Edit that cannot apply asks no hook', async () => {
     const { hooks, shop } = await stage('project');
     const script = inOrder(use(bash('exit 3')), use(edit(join(shop.main, 'src/cart.ts'), 'no such text', 'x')));
     const run = await runClaude({ cwd: shop.main, prompt: 'x', env, script });
     expect(run.model.conversations.at(-1)?.toolResults.map((result) => result.isError)).toEqual([true, true]);
-    expect(events(hooks)).toEqual(['SessionStart', 'UserPromptSubmit', 'PreToolUse', 'Stop', 'SessionEnd']);
+    expect(events(hooks)).toEqual([
+      'SessionStart',
+      'UserPromptSubmit',
+      'PreToolUse',
+      'PostToolUseFailure',
+      'Stop',
+      'SessionEnd',
+    ]);
   });
 });
 

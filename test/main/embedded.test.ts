@@ -50,7 +50,9 @@ describe('the first start', () => {
   it('prints a hook block to paste, for this server and with no key in it', () => {
     const json = /^\{\n[^]*?^\}/m.exec(server.stdout())![0];
     const { hooks } = JSON.parse(json) as { hooks: Record<string, { matcher?: string; hooks: object[] }[]> };
-    expect(Object.keys(hooks)).toEqual(expect.arrayContaining(['PreToolUse', 'PostToolUse', 'SessionEnd']));
+    expect(Object.keys(hooks)).toEqual(
+      expect.arrayContaining(['SessionStart', 'PreToolUse', 'PostToolUse', 'SessionEnd']),
+    );
     expect(hooks['PreToolUse']).toMatchObject([{ hooks: [{ type: 'http', onFailure: 'block' }] }]);
     expect(json).toContain(`${server.url}/hooks/claude-code?repo=acme%2Fshop`);
     expect(json).not.toContain('sbx_');

@@ -12,6 +12,8 @@ import { ClaudeCodeHook } from './claude-code/hook.ts';
 import { claudeCodeRoutes } from './claude-code/routes.ts';
 import { RootBook } from './root-book.ts';
 
+export { claudeSettings } from './claude-code/settings.ts';
+
 export interface AgentHookDeps {
   readonly db: Database;
   readonly clock: Clock;

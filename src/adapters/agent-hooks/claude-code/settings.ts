@@ -46,6 +46,7 @@ export function claudeSettings(options: HookSettings): ClaudeSettings {
       UserPromptSubmit: on(telling),
       PreToolUse: on(asking, WRITING_TOOLS),
       PostToolUse: on(telling, WRITING_TOOLS),
+      PostToolUseFailure: on(telling, WRITING_TOOLS),
       Stop: on(telling),
       // The client gives all SessionEnd hooks 1.5 s together, unless an entry asks for more: leases should be let go.
       SessionEnd: on(http(3)),
