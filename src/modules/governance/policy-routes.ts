@@ -49,6 +49,7 @@ function draftRoutes(app: App, policies: PolicyService): void {
           tags,
           summary: 'Replace the draft of a policy; what is published stays in force',
           description: 'The document as JSON, or as YAML with the content type application/yaml.',
+          consumes: ['application/json', 'application/yaml'],
           params,
           body: z.unknown(),
           response: { 200: draftView },

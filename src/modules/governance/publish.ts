@@ -6,10 +6,10 @@ import { compilePolicySet, type DocumentIssue, PolicyCompileError, type Publishe
 import { type PolicySource, policyInvalid, type ReadPolicy, readPolicy } from './policy-source.ts';
 
 /** Every server compiles an org's whole set between two of its decisions, and other orgs wait meanwhile. */
-export const MAX_RULES_IN_FORCE = 5000;
-export const MAX_PUBLISHED_POLICIES = 200;
+const MAX_RULES_IN_FORCE = 5000;
+const MAX_PUBLISHED_POLICIES = 200;
 
-export interface ToPublish {
+interface ToPublish {
   /** Its row is locked. */
   readonly policy: Policy;
   readonly source: PolicySource;
@@ -97,7 +97,7 @@ function demandCompiles(policies: readonly PublishedPolicy[]): void {
   }
 }
 
-export interface TeamIssues {
+interface TeamIssues {
   /** Teams that the org does not have: such a rule could never be met. */
   readonly missing: readonly DocumentIssue[];
   /** Teams with fewer members than the votes asked for: it cannot be met as things stand. */

@@ -4,7 +4,7 @@ import type { ApprovalService } from './approval-service.ts';
 import { policyRoutes } from './policy-routes.ts';
 import type { PolicyService } from './policy-service.ts';
 
-export interface GovernanceDeps {
+interface GovernanceDeps {
   readonly policies: PolicyService;
   readonly approvals: ApprovalService;
   /** Aborts when the server shuts down. */

@@ -279,6 +279,24 @@ defaults: { deploy: allow }
     expect(published.body).toMatchObject({ version: 1, warnings: [place] });
   });
 
+  it('has a limit on the rules in force, since every server compiles them all', async () => {
+    const { admin, id } = await server.newOrg();
+    await server.sql(
+      `WITH p AS (INSERT INTO policy (org_id, name, published_version, created_at) VALUES ($1, 'large', 1, now()))
+       INSERT INTO policy_version (org_id, name, version, source, format, published_at, published_by, org_version, document)
+       SELECT $1, 'large', 1, '', 'json', now(), $1, 0, jsonb_build_object('name', 'large', 'defaults', '{"deploy": "allow"}'::jsonb,
+         'rules', jsonb_agg(jsonb_build_object('id', 'rule-' || n, 'effect', 'deny', 'mode', 'enforce', 'actions', '["deploy"]'::jsonb)))
+       FROM generate_series(1, 4999) AS n`,
+      [id],
+    );
+    await admin.put('/policies/house/draft', nightly, YAML);
+    expect((await admin.post('/policies/house/publish')).status).toBe(200);
+    await admin.put('/policies/office/draft', nightly.replace('house', 'office'), YAML);
+    const refused = await admin.post('/policies/office/publish');
+    expect([refused.status, refused.body.code]).toEqual([422, 'too_many_rules']);
+    expect((await admin.get('/policies/office')).body.publishedVersion).toBeNull();
+  });
+
   it('leaves nothing behind when its last statement fails', async () => {
     const { admin, id } = await server.newOrg();
     await admin.put('/policies/house/draft', nightly, YAML);
