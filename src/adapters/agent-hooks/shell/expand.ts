@@ -79,8 +79,8 @@ function arithmeticText(text: string): string {
 
 function mayBeBraces(source: string): boolean {
   const text = source.replace(/\\./gs, '');
-  const body = text.slice(text.indexOf('{') + 1, Math.max(0, text.lastIndexOf('}')));
-  return text.includes('{') && (body.includes(',') || body.includes('..'));
+  const body: string = text.slice(text.indexOf('{') + 1, Math.max(0, text.lastIndexOf('}')));
+  return text.includes('{') && /,|\.\./.test(body);
 }
 
 /** The pieces of each word that the braces make; undefined if they cannot be expanded. */

@@ -27,7 +27,7 @@ export function mayBeOption(field: Field): boolean {
   if (field.unknown !== undefined) {
     return field.loose === true || field.prefix === undefined || field.prefix === '' || field.prefix.startsWith('-');
   }
-  if (field.pattern !== undefined) return /^[-*?[]/.test(field.pattern);
+  if (field.pattern !== undefined) return /^[-*?[{]/.test(field.pattern);
   return field.text.startsWith('-') && field.text !== '-';
 }
 

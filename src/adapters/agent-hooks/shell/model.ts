@@ -19,7 +19,10 @@ export interface ShellAnalysis {
 
 export interface Effect {
   readonly kind: 'edit' | 'delete';
-  /** Absolute and lexically normalised; a Signalbox pattern (literals escaped) if `glob`. */
+  /**
+   * Absolute and lexically normalised; a Signalbox pattern (literals escaped) if `glob`. It may be over a pattern's
+   * limits or hold characters that no path may have: who cannot read it must treat the command as flagged.
+   */
   readonly path: string;
   /** What does it, for people: `redirect`, `sed -i`, `rm`. */
   readonly by: string;

@@ -2,11 +2,17 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { scripts } from './commands.ts';
 import { compare } from './sandbox.ts';
+import { TRICKS } from './tricks.ts';
 
 /** How many random commands to compare; each starts a real bash. */
 const RUNS = Number(process.env['SHELL_DIFFERENTIAL_RUNS'] ?? 100);
 
 describe('next to real bash', () => {
+  test.each(TRICKS)('%s', (command) => {
+    const { analysis, missed } = compare(command);
+    expect(missed, `effects ${JSON.stringify(analysis.effects)}`).toEqual([]);
+  });
+
   test('every file that a random command changes is claimed, or the command is flagged', () => {
     let unflagged = 0;
     let changing = 0;
