@@ -1,7 +1,7 @@
 import type { Answer, Database, OrgTx } from '../../platform/database/database.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import { invalid, notFound } from '../../platform/errors.ts';
-import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
+import { decodeIdCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import { newId } from '../../platform/ids.ts';
 import type { Principal, Role } from '../../platform/principal.ts';
 import { hashSecret, newSecret } from './secret.ts';
@@ -38,10 +38,10 @@ export class ApiKeyService {
   }
 
   async list(principal: Principal, query: { limit: number; cursor?: string | undefined }): Promise<Page<ApiKeyView>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
       const rows = await tx.db.apiKey.findMany({
-        where: { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: String(after[0]) } }) },
+        where: { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: after } }) },
         orderBy: { id: 'asc' },
         take: query.limit + 1,
       });

@@ -2,7 +2,7 @@ import type { Answer, Database, OrgTx } from '../../platform/database/database.t
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import { sqlState, UNIQUE_VIOLATION } from '../../platform/database/sql-state.ts';
 import { conflict, notFound } from '../../platform/errors.ts';
-import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
+import { decodeIdCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import { newId } from '../../platform/ids.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { viewMember, viewTeam } from './views.ts';
@@ -44,9 +44,9 @@ export class PeopleService {
   }
 
   async listMembers(principal: Principal, query: PageQuery): Promise<Page<MemberView>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
-      const where = { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: String(after[0]) } }) };
+      const where = { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: after } }) };
       const rows = await tx.db.member.findMany({ where, orderBy: { id: 'asc' }, take: query.limit + 1 });
       return pageFrom(rows, query.limit, viewMember, (row) => [row.id]);
     });
@@ -69,9 +69,9 @@ export class PeopleService {
   }
 
   async listTeams(principal: Principal, query: PageQuery): Promise<Page<TeamView>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
-      const where = { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: String(after[0]) } }) };
+      const where = { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: after } }) };
       const teams = await tx.db.team.findMany({ where, orderBy: { id: 'asc' }, take: query.limit + 1 });
       const rows = await tx.db.teamMember.findMany({
         where: { orgId: tx.orgId, teamId: { in: teams.map((team) => team.id) } },

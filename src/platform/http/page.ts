@@ -1,4 +1,6 @@
 import { invalid } from '../errors.ts';
+import { isUuid } from '../ids.ts';
+import { uuid } from './schemas.ts';
 
 export interface Page<T> {
   readonly items: T[];
@@ -10,16 +12,39 @@ export function encodeCursor(key: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url');
 }
 
-/** @throws Problem 422 `cursor_invalid` unless it is a cursor of `length` parts. */
-export function decodeCursor(cursor: string | undefined, length: number): (string | number)[] | null {
+const READS = {
+  uuid: (part: unknown) => typeof part === 'string' && isUuid(part),
+  text: (part: unknown) => typeof part === 'string' && part.isWellFormed() && !part.includes('\0'),
+  /** A 32-bit column. */
+  int: (part: unknown) => Number.isInteger(part) && Math.abs(part as number) < 2 ** 31,
+  number: (part: unknown) => Number.isSafeInteger(part),
+} as const;
+
+/**
+ * The sort key in a cursor, which has one part of the given kind: what a client made up never reaches a statement.
+ * @throws Problem 422 `cursor_invalid`
+ */
+export function decodeCursor(cursor: string | undefined, kind: keyof typeof READS): [string | number] | null {
   if (cursor === undefined) return null;
   try {
     const key: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-    if (isKey(key) && key.length === length) return key;
+    if (Array.isArray(key) && key.length === 1 && READS[kind](key[0])) return [key[0] as string | number];
   } catch {
     // Falls through to the refusal: what was sent is no cursor of ours.
   }
-  throw invalid('cursor_invalid', 'The cursor is not one that this list gave out.');
+  throw cursorInvalid();
+}
+
+/**
+ * The cursor of a list in the order of its ids. Whoever made one up must not get a cast to uuid to fail in the database.
+ * @throws Problem 422 `cursor_invalid` unless it is a cursor of one id.
+ */
+export function decodeIdCursor(cursor: string | undefined): string | null {
+  const key = decodeCursor(cursor, 1);
+  if (key === null) return null;
+  const id = uuid().safeParse(key[0]);
+  if (!id.success) throw cursorInvalid();
+  return id.data;
 }
 
 /** A page out of up to `limit + 1` rows: the extra one only tells that there are more. */
@@ -33,8 +58,4 @@ export function pageFrom<R, T>(
   const last = shown.at(-1);
   const more = rows.length > limit && last !== undefined;
   return { items: shown.map(view), nextCursor: more ? encodeCursor(keyOf(last)) : null };
-}
-
-function isKey(value: unknown): value is (string | number)[] {
-  return Array.isArray(value) && value.every((part) => typeof part === 'string' || typeof part === 'number');
 }

@@ -59,7 +59,7 @@ describe('creating an org', () => {
     const tokens = [org.admin.secret, `${ROOT_KEY}x`, ROOT_KEY.slice(1), ROOT_KEY.toUpperCase(), ''];
     for (const headers of [json, ...tokens.map((token) => ({ ...json, authorization: `Bearer ${token}` }))]) {
       const refused = await fetch(`${server.url}/api/v1/orgs`, { method: 'POST', headers, body });
-      expect([refused.status, (await refused.json()).code]).toEqual([401, 'unauthenticated']);
+      expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([401, 'unauthenticated']);
       expect(refused.headers.get('www-authenticate')).toMatch(/^Bearer/);
     }
     expect(await orgsNamed(slug)).toEqual([]);
@@ -73,7 +73,7 @@ describe('creating an org', () => {
         const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
         const body = JSON.stringify({ slug, name: 'x' });
         const refused = await fetch(`${url}/api/v1/orgs`, { method: 'POST', headers, body });
-        expect([refused.status, (await refused.json()).code]).toEqual([403, 'root_key_unset']);
+        expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([403, 'root_key_unset']);
       }
     });
     expect(await orgsNamed(slug)).toEqual([]);
