@@ -65,6 +65,10 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
   const instruments = createInstruments(telemetry.meter);
   const app = await createHttpServer({ logger, version: deps.version });
   await app.register(fastifyTelemetry(telemetry));
+  // A connection kept alive past an answer given now would hold up the end of the server until it times out.
+  app.addHook('onSend', async (_request, reply) => {
+    if (draining.signal.aborted) reply.header('connection', 'close');
+  });
   const authenticator = new Authenticator(pools.ordinary, db, clock);
   const roles = readRoles();
   controlAccess(app, { authenticator, roles, rootKey: deps.rootKey });

@@ -126,7 +126,7 @@ export class HaltService {
     principal: Principal,
     query: { all: boolean; limit: number; cursor?: string | undefined },
   ): Promise<Page<HaltView>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
       const rows = await tx.db.halt.findMany({
         where: {

@@ -25,8 +25,6 @@ export class HeldAnswers {
     } finally {
       this.#ends.delete(end);
       reply.raw.off('close', end);
-      // A connection kept alive past this answer would hold up the end of the server until it times out.
-      if (this.#draining.aborted) reply.header('connection', 'close');
     }
   }
 }

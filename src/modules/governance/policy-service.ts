@@ -90,7 +90,7 @@ export class PolicyService {
   }
 
   async list(principal: Principal, query: PageQuery): Promise<Page<PolicySummary>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'text');
     return this.#db.read(principal, async (tx) => {
       const rows = await tx.db.policy.findMany({
         where: { orgId: tx.orgId, ...(after === null ? {} : { name: { gt: String(after[0]) } }) },
@@ -109,9 +109,7 @@ export class PolicyService {
 
   /** Newest first. @throws Problem 404 */
   async versions(principal: Principal, name: string, query: PageQuery): Promise<Page<PolicyVersionSummary>> {
-    const after = decodeCursor(query.cursor, 1);
-    if (after !== null && !Number.isSafeInteger(after[0]))
-      throw invalid('cursor_invalid', 'The cursor is not one that this list gave out.');
+    const after = decodeCursor(query.cursor, 'int');
     return this.#db.read(principal, async (tx) => {
       await wholePolicy(tx, name);
       const rows = await tx.db.policyVersion.findMany({

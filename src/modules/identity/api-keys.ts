@@ -1,7 +1,7 @@
 import type { Answer, Database, OrgTx } from '../../platform/database/database.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import { invalid, notFound } from '../../platform/errors.ts';
-import { decodeIdCursor, type Page, pageFrom } from '../../platform/http/page.ts';
+import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import { newId } from '../../platform/ids.ts';
 import type { Principal, Role } from '../../platform/principal.ts';
 import { hashSecret, newSecret } from './secret.ts';

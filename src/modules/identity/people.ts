@@ -2,7 +2,7 @@ import type { Answer, Database, OrgTx } from '../../platform/database/database.t
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import { sqlState, UNIQUE_VIOLATION } from '../../platform/database/sql-state.ts';
 import { conflict, notFound } from '../../platform/errors.ts';
-import { decodeIdCursor, type Page, pageFrom } from '../../platform/http/page.ts';
+import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import { newId } from '../../platform/ids.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { viewMember, viewTeam } from './views.ts';

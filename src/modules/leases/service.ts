@@ -38,7 +38,7 @@ export class LeaseService {
       cursor?: string | undefined;
     },
   ): Promise<Page<LeaseView>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'number');
     const path = query.path === undefined ? null : readPath(query.path);
     if (path !== null && query.repo === undefined)
       throw invalid('repo_required', 'A path is looked up in one repo: send repo too.');

@@ -59,7 +59,7 @@ export class LoopService {
   }
 
   async list(principal: Principal, query: LoopQuery): Promise<Page<LoopView>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
       const repoId = query.repo === undefined ? undefined : await repoIdOf(tx, query.repo);
       if (repoId === null) return { items: [], nextCursor: null };

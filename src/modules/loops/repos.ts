@@ -50,7 +50,7 @@ export class RepoService {
     principal: Principal,
     query: { name?: string | undefined; limit: number; cursor?: string | undefined },
   ): Promise<Page<RepoView>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
       const rows = await tx.db.repo.findMany({
         where: {

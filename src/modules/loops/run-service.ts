@@ -136,7 +136,7 @@ export class RunService {
 
   /** Newest first. */
   async list(principal: Principal, query: RunQuery): Promise<Page<RunView>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
       const stallSeconds = await stallSecondsOf(tx);
       const repoId = query.repo === undefined ? undefined : await repoIdOf(tx, query.repo);
@@ -168,7 +168,7 @@ export class RunService {
     id: string,
     query: { limit: number; cursor?: string | undefined },
   ): Promise<Page<IterationView>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 'int');
     return this.#db.read(principal, async (tx) => {
       if ((await tx.db.run.count({ where: { orgId: tx.orgId, id } })) === 0) throw notFound('run');
       const rows = await tx.db.iteration.findMany({

@@ -1,6 +1,5 @@
 import { invalid } from '../errors.ts';
 import { isUuid } from '../ids.ts';
-import { uuid } from './schemas.ts';
 
 export interface Page<T> {
   readonly items: T[];
@@ -32,19 +31,7 @@ export function decodeCursor(cursor: string | undefined, kind: keyof typeof READ
   } catch {
     // Falls through to the refusal: what was sent is no cursor of ours.
   }
-  throw cursorInvalid();
-}
-
-/**
- * The cursor of a list in the order of its ids. Whoever made one up must not get a cast to uuid to fail in the database.
- * @throws Problem 422 `cursor_invalid` unless it is a cursor of one id.
- */
-export function decodeIdCursor(cursor: string | undefined): string | null {
-  const key = decodeCursor(cursor, 1);
-  if (key === null) return null;
-  const id = uuid().safeParse(key[0]);
-  if (!id.success) throw cursorInvalid();
-  return id.data;
+  throw invalid('cursor_invalid', 'The cursor is not one that this list gave out.');
 }
 
 /** A page out of up to `limit + 1` rows: the extra one only tells that there are more. */

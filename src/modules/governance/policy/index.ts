@@ -19,3 +19,4 @@ export type { Approvers, DocumentIssue, Effect, PolicyDocument, PolicyRule, Rule
 export { type Evaluation, evaluate, type MatchedRule } from './evaluate.ts';
 export { type ParseResult, parsePolicyDocument } from './parse.ts';
 export type { DocumentFormat } from './source.ts';
+export { standInPaths } from './stand-ins.ts';
