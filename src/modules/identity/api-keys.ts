@@ -41,7 +41,7 @@ export class ApiKeyService {
     const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
       const rows = await tx.db.apiKey.findMany({
-        where: { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: after } }) },
+        where: { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: String(after[0]) } }) },
         orderBy: { id: 'asc' },
         take: query.limit + 1,
       });

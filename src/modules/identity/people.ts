@@ -46,7 +46,7 @@ export class PeopleService {
   async listMembers(principal: Principal, query: PageQuery): Promise<Page<MemberView>> {
     const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
-      const where = { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: after } }) };
+      const where = { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: String(after[0]) } }) };
       const rows = await tx.db.member.findMany({ where, orderBy: { id: 'asc' }, take: query.limit + 1 });
       return pageFrom(rows, query.limit, viewMember, (row) => [row.id]);
     });
@@ -71,7 +71,7 @@ export class PeopleService {
   async listTeams(principal: Principal, query: PageQuery): Promise<Page<TeamView>> {
     const after = decodeCursor(query.cursor, 'uuid');
     return this.#db.read(principal, async (tx) => {
-      const where = { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: after } }) };
+      const where = { orgId: tx.orgId, ...(after === null ? {} : { id: { gt: String(after[0]) } }) };
       const teams = await tx.db.team.findMany({ where, orderBy: { id: 'asc' }, take: query.limit + 1 });
       const rows = await tx.db.teamMember.findMany({
         where: { orgId: tx.orgId, teamId: { in: teams.map((team) => team.id) } },
