@@ -1,9 +1,8 @@
 import { type Approval, Prisma } from '../../generated/prisma/client.ts';
 import type { Answer, Database, OrgTx } from '../../platform/database/database.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
-import { invalid, notFound } from '../../platform/errors.ts';
+import { notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
-import { uuid } from '../../platform/http/schemas.ts';
 import { type Principal, principalId } from '../../platform/principal.ts';
 import { type ApprovalStatus, type ApprovalView, teamsOfPrincipals, viewApprovals } from './approval-views.ts';
 import type { ApprovalWatch } from './approval-watch.ts';

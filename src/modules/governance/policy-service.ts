@@ -1,7 +1,7 @@
 import type { Policy } from '../../generated/prisma/client.ts';
 import type { Answer, Database, OrgTx } from '../../platform/database/database.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
-import { conflict, invalid, notFound } from '../../platform/errors.ts';
+import { conflict, notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import type { Principal } from '../../platform/principal.ts';
 import type { DocumentIssue } from './policy/index.ts';
