@@ -15,13 +15,12 @@ const SHOWN = 5;
 
 /** One line of somebody else's words. */
 export function quoted(text: string, most = 200): string {
-  // oxlint-disable-next-line no-control-regex -- they are what must not reach a terminal or a model
   const line = text
-    .replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, ' ')
+    .replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
     .replace(/\s+/g, ' ')
     .trim();
-  const cut = line.length > most ? `${line.slice(0, most - 1).toWellFormed()}…` : line;
-  return `"${cut.replaceAll('"', "'")}"`;
+  const cut = line.length > most ? `${line.slice(0, most - 1)}…` : line;
+  return `"${cut.toWellFormed().replaceAll('"', "'")}"`;
 }
 
 /** Somebody else holds what was asked for. */
@@ -31,7 +30,7 @@ export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'co
   const more = conflicts.length > SHOWN ? [`- and ${conflicts.length - SHOWN} more`] : [];
   const earliest = conflicts
     .map(({ freeAt }) => freeAt)
-    .sort()
+    .toSorted()
     .at(-1);
   const free = admission.free ?? [];
   const others = admission.context.active.filter(({ leaseId }) => !conflicts.some((one) => one.leaseId === leaseId));

@@ -1,22 +1,18 @@
 import type { Part } from '../../modules/admission/index.ts';
 import { escapePattern } from './shell/field.ts';
-import { analyseCommand, type GitAction, type ShellAnalysis } from './shell/index.ts';
+import { analyseCommand, type Effect, type GitAction, type ShellAnalysis } from './shell/index.ts';
 import { isUnder, locate, locatePattern, type Whereabouts } from './worktree.ts';
 
-/** What a shell command asks for: its parts for the policies, and what it must hold. */
+/** What a shell command asks for. */
 export interface ShellAsk {
   readonly parts: readonly Part[];
-  /** Patterns to hold besides the paths of the parts. */
-  readonly patterns: readonly string[];
-  /** Paths of the repo that it changes, for the record. */
+  /** Paths and patterns of the repo that it changes, for the record. */
   readonly paths: readonly string[];
 }
 
-interface Found {
-  readonly edits: Set<string>;
-  readonly deletes: Set<string>;
+interface Touched {
+  readonly paths: Set<string>;
   readonly patterns: Set<string>;
-  readonly flags: Set<string>;
 }
 
 /** The flag of a command that changes something no checkout of the repo explains. */
@@ -30,56 +26,59 @@ export const RECURSIVE = 'recursive';
  */
 export function askOfShell(command: string, cwd: string, home: string | undefined, where: Whereabouts): ShellAsk {
   const analysis = analyseCommand(command, home === undefined ? { cwd } : { cwd, home });
-  const found: Found = { edits: new Set(), deletes: new Set(), patterns: new Set(), flags: new Set() };
-  for (const { code } of analysis.flags) found.flags.add(code);
-  for (const effect of analysis.effects) place(effect, where, found);
-  const paths = [...new Set([...found.edits, ...found.deletes])];
+  const flags = new Set<string>(analysis.flags.map(({ code }) => code));
+  const edits = touchedBy('edit', analysis, where, flags);
+  const deletes = touchedBy('delete', analysis, where, flags);
   return {
     parts: [
-      { action: 'command.run', subjects: [{ command, flags: [...found.flags] }] },
-      ...onPaths('path.edit', found.edits),
-      ...onPaths('path.delete', found.deletes),
+      { action: 'command.run', subjects: [{ command, flags: [...flags] }] },
+      ...onPaths('path.edit', edits),
+      ...onPaths('path.delete', deletes),
       ...analysis.gitActions.flatMap((action) => gitParts(action, where)),
     ],
-    patterns: [...found.patterns],
-    paths: [...paths, ...found.patterns],
+    paths: [...new Set([...edits.paths, ...deletes.paths, ...edits.patterns, ...deletes.patterns])],
   };
 }
 
-function onPaths(action: 'path.edit' | 'path.delete', paths: ReadonlySet<string>): Part[] {
-  return paths.size === 0 ? [] : [{ action, subjects: [...paths].map((path) => ({ path })) }];
+function onPaths(action: 'path.edit' | 'path.delete', { paths, patterns }: Touched): Part[] {
+  if (paths.size + patterns.size === 0) return [];
+  const subjects = [...paths].map((path) => ({ path }));
+  return [{ action, subjects, ...(patterns.size === 0 ? {} : { patterns: [...patterns] }) }];
 }
 
-function place(effect: ShellAnalysis['effects'][number], where: Whereabouts, found: Found): void {
-  const touched = effect.kind === 'delete' ? found.deletes : found.edits;
-  if (effect.glob === true) return placeGlob(effect, where, found, touched);
-  const at = locate(effect.path, where);
-  const holdsRoot = effect.recursive === true && where.roots.some((root) => isUnder(root, effect.path));
-  if (at.kind === 'repo') {
-    touched.add(at.path);
-    if (effect.recursive !== true) return;
-    found.flags.add(RECURSIVE);
-    found.patterns.add(`${escapePattern(at.path)}/`);
-  } else if (holdsRoot) {
-    found.flags.add(RECURSIVE);
-    found.patterns.add('**');
-  } else if (at.kind !== 'root') found.flags.add(OUTSIDE_REPO);
+function touchedBy(kind: Effect['kind'], analysis: ShellAnalysis, where: Whereabouts, flags: Set<string>): Touched {
+  const touched = { paths: new Set<string>(), patterns: new Set<string>() };
+  for (const effect of analysis.effects) {
+    if (effect.kind !== kind) continue;
+    const found = effect.glob === true ? globbed(effect, where) : named(effect, where);
+    if (found === null) flags.add(OUTSIDE_REPO);
+    else {
+      if (found.patterns.length > 0) flags.add(RECURSIVE);
+      for (const path of found.paths) touched.paths.add(path);
+      for (const pattern of found.patterns) touched.patterns.add(pattern);
+    }
+  }
+  return touched;
 }
 
-/** For policies a wildcard stands for the directory it looks in; what is held is all that it may match. */
-function placeGlob(
-  { path, recursive }: ShellAnalysis['effects'][number],
-  where: Whereabouts,
-  found: Found,
-  touched: Set<string>,
-): void {
+interface Found {
+  readonly paths: readonly string[];
+  readonly patterns: readonly string[];
+}
+
+/** Null for what lies outside the repo. */
+function named({ path, recursive }: Effect, where: Whereabouts): Found | null {
+  const at = locate(path, where);
+  if (at.kind === 'repo')
+    return { paths: [at.path], patterns: recursive === true ? [`${escapePattern(at.path)}/`] : [] };
+  if (recursive === true && where.roots.some((root) => isUnder(root, path))) return { paths: [], patterns: ['**'] };
+  return at.kind === 'root' ? { paths: [], patterns: [] } : null;
+}
+
+function globbed({ path, recursive }: Effect, where: Whereabouts): Found | null {
   const pattern = locatePattern(path, where);
-  if (pattern === null) return void found.flags.add(OUTSIDE_REPO);
-  found.flags.add(RECURSIVE);
-  found.patterns.add(pattern);
-  if (recursive === true) found.patterns.add(`${pattern}/`);
-  const directory = /^((?:[^/*?[{\\]+\/)*)/.exec(pattern)?.[1] ?? '';
-  if (directory !== '') touched.add(directory.slice(0, -1));
+  if (pattern === null) return null;
+  return { paths: [], patterns: recursive === true ? [pattern, `${pattern}/`] : [pattern] };
 }
 
 function gitParts({ kind, directory, remote, refspecs, force }: GitAction, where: Whereabouts): Part[] {

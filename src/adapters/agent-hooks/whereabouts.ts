@@ -33,21 +33,23 @@ export function whereaboutsOf(sighting: Sighting): { where: Whereabouts; notes: 
   const firstCwd = absolute(sighting.firstCwd) ?? cwd;
   const cwds = [firstCwd, cwd].filter((one) => one !== null);
   const { root: named, alias } = readHeader(sighting.header, cwds);
-  const session = surest([
+  const candidates = surestFirst([
     known.get(MAIN_AGENT),
     named === null ? undefined : { path: named, source: 'header' },
     firstCwd === null ? undefined : { path: stripAgentWorktree(firstCwd), source: 'cwd' },
   ]);
+  const [session] = candidates;
   // Below a worktree that Claude Code made lies the main checkout, also when the session runs in a linked worktree.
   const around = cwd === null || stripAgentWorktree(cwd) === cwd ? null : stripAgentWorktree(cwd);
-  const explained = [session?.path, around].filter((path) => path != null);
+  const paths = [session?.path, around, ...candidates.map(({ path }) => path)];
+  const explained = apart(paths.filter((path) => path != null));
   const own = agentId === MAIN_AGENT ? undefined : (known.get(agentId) ?? ownRoot(cwd, explained));
   const notes = [
     ...(session === undefined ? [] : [{ agentId: MAIN_AGENT, root: session }]),
     ...(own === undefined ? [] : [{ agentId, root: own }]),
   ];
-  const roots = new Set([own?.path, ...explained].filter((path) => path !== undefined));
-  return { where: { roots: [...roots], alias, ownDirectories }, notes };
+  const roots = own === undefined ? explained : [own.path, ...explained];
+  return { where: { roots, alias, ownDirectories }, notes };
 }
 
 /** A subagent that starts where no root of the session is has a worktree of its own, made by somebody else's hook. */
@@ -56,14 +58,18 @@ function ownRoot(cwd: string | null, explained: readonly string[]): Root | undef
   return { path: cwd, source: 'cwd' };
 }
 
-function surest(roots: readonly (Root | undefined)[]): Root | undefined {
+function surestFirst(roots: readonly (Root | undefined)[]): Root[] {
   const rank = (root: Root): number => ROOT_SOURCES.indexOf(root.source);
-  return roots
-    .filter((root) => root !== undefined)
-    .reduce<Root | undefined>(
-      (best, root) => (best !== undefined && rank(best) >= rank(root) ? best : root),
-      undefined,
-    );
+  return roots.filter((root) => root !== undefined).toSorted((a, b) => rank(b) - rank(a));
+}
+
+/** Without those that lie in a surer one or around it: they would name its files in a second way. */
+function apart(paths: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (const path of paths) {
+    if (!kept.some((surer) => isUnder(path, surer) || isUnder(surer, path))) kept.push(path);
+  }
+  return kept;
 }
 
 function absolute(path: string | null): string | null {

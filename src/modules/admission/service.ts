@@ -24,8 +24,6 @@ export interface AdmissionRequest {
   /** What it is mainly about, as the log names it. */
   readonly action: ActionName;
   readonly parts: readonly Part[];
-  /** To be held besides the paths of the parts: `dir/` of a request that deletes `dir` with all below it. */
-  readonly patterns?: readonly string[];
   readonly purpose: string | null;
   readonly contentDigest: string | null;
   readonly lease: LeaseWish | null;
@@ -86,7 +84,7 @@ export class AdmissionService {
    */
   async admit(principal: Principal, request: AdmissionRequest, idempotent: Idempotent | null): Promise<Admission> {
     const paths = pathsOf(request.parts);
-    const { patterns = [] } = request;
+    const patterns = request.parts.flatMap((part) => part.patterns ?? []);
     const matchers = paths.length + patterns.length === 0 ? [] : parseMatchers(paths, patterns);
     const repo = await this.#repos.resolve(principal, request.repo);
     const wanted =
@@ -147,8 +145,8 @@ export function partsOf(
 }
 
 /** The repo is the one that is admitted to, whatever a subject says. */
-function inRepo({ action, subjects }: Part, repo: string): Part {
-  return { action, subjects: subjects.map((subject) => ({ ...subject, repo })) };
+function inRepo(part: Part, repo: string): Part {
+  return { ...part, subjects: part.subjects.map((subject) => ({ ...subject, repo })) };
 }
 
 function pathsOf(parts: readonly Part[]): string[] {

@@ -22,6 +22,7 @@ export async function readBody(stream: IncomingMessage, limitBytes: number): Pro
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size <= limitBytes) chunks.push(chunk);
+    else if (chunks.length === 0) chunks.push(chunk.subarray(0, limitBytes));
   }
   const text = Buffer.concat(chunks).toString('utf8');
   const event = (): string | null => eventIn(text.slice(0, HEAD_CHARACTERS));

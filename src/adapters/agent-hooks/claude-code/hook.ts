@@ -19,7 +19,7 @@ import { askOfShell } from '../shell-parts.ts';
 import { whereaboutsOf } from '../whereabouts.ts';
 import { locate, readRoot, spellings, stripAgentWorktree, type Whereabouts } from '../worktree.ts';
 import { type Answer, beforeTool, NO_OPINION, onPrompt } from './dialect.ts';
-import { type Common, type EventName, PAYLOADS, type StopCall, type ToolCall } from './payload.ts';
+import { type Common, type EventName, PAYLOADS, type StopCall, storable, type ToolCall } from './payload.ts';
 import { descriptionOf, homeOf, intentOf, ownDirectoriesOf } from './tools.ts';
 
 export interface HookDeps {
@@ -142,7 +142,7 @@ export class ClaudeCodeHook {
     payload: ToolCall,
     caller: Caller,
     where: Whereabouts,
-  ): Promise<Pick<AdmissionRequest, 'action' | 'parts' | 'patterns'> | { refused: string }> {
+  ): Promise<Pick<AdmissionRequest, 'action' | 'parts'> | { refused: string }> {
     const intent = intentOf(payload);
     const asTool = {
       action: 'tool.use',
@@ -154,13 +154,13 @@ export class ClaudeCodeHook {
       case 'tool':
         return asTool;
       case 'shell': {
-        const { parts, patterns } = askOfShell(
+        const { parts } = askOfShell(
           storable(intent.command),
           payload.cwd ?? '',
           homeOf(payload.transcript_path),
           where,
         );
-        return { action: 'command.run', parts, patterns };
+        return { action: 'command.run', parts };
       }
       case 'edit': {
         const place = locate(intent.path, where);
@@ -190,9 +190,9 @@ export class ClaudeCodeHook {
         subject: { kind: 'run', id: run.id },
         data: {
           loopId: loop.id,
-          tool: storable(payload.tool_name),
-          toolUseId: storableOrNull(payload.tool_use_id),
-          agentId: storableOrNull(payload.agent_id),
+          tool: payload.tool_name,
+          toolUseId: payload.tool_use_id ?? null,
+          agentId: payload.agent_id ?? null,
           ok,
           paths: paths.slice(0, MOST_PATHS_TOLD),
           morePaths: Math.max(0, paths.length - MOST_PATHS_TOLD),
@@ -211,15 +211,15 @@ export class ClaudeCodeHook {
     const tasks = (payload.background_tasks ?? []).slice(0, MOST_TIMERS_TOLD);
     await this.#deps.sessions.endIteration(caller.principal, found.run.id, {
       sessionCrons: crons.map(({ id, schedule, recurring, prompt }) => ({
-        id: storable(id),
-        schedule: storable(schedule),
+        id,
+        schedule,
         recurring: recurring ?? null,
         prompt: prompt == null ? null : this.#notes.purposeFrom(prompt),
       })),
       backgroundTasks: tasks.map(({ id, type, status, description }) => ({
-        id: storable(id),
-        type: storableOrNull(type),
-        status: storableOrNull(status),
+        id,
+        type: type ?? null,
+        status: status ?? null,
         description: description == null ? null : this.#notes.purposeFrom(description),
       })),
     });
@@ -235,7 +235,7 @@ export class ClaudeCodeHook {
   async #ended(payload: Common, reason: string, caller: Caller): Promise<Answer> {
     const found = await this.#live(payload, caller);
     if (found === null) return NO_OPINION;
-    const summary = `The session ended: ${storable(reason)}`;
+    const summary = `The session ended: ${reason}`;
     const { id, epoch } = found.run;
     await this.#deps.runs.finish(caller.principal, id, { epoch, outcome: { status: 'succeeded', summary } });
     return NO_OPINION;
@@ -245,7 +245,9 @@ export class ClaudeCodeHook {
   async #enter(payload: Common, caller: Caller): Promise<{ run: SessionRun['run']; where: Whereabouts }> {
     const { principal } = caller;
     const session = sessionOf(payload, caller);
-    const { run } = await this.#deps.sessions.runOfSession(principal, session);
+    const { run, started } = await this.#deps.sessions.runOfSession(principal, session);
+    // So that it is known when the database no longer answers.
+    if (started) await this.#deps.settings(principal);
     const report = this.#notes.takeReport(keyOf(caller, session));
     if (report !== undefined) await this.#deps.roots.note(principal, run.id, MAIN_AGENT, report);
     return { run, where: await this.#whereabouts(payload, caller, run) };
@@ -284,9 +286,9 @@ function sessionOf(payload: Common, { repo, loopName }: Caller): Session {
   return {
     repo,
     loopName,
-    sessionId: storable(payload.session_id),
+    sessionId: payload.session_id,
     trigger: 'claude-code',
-    worktree: payload.cwd?.startsWith('/') === true ? storable(payload.cwd) : undefined,
+    worktree: payload.cwd?.startsWith('/') === true ? payload.cwd : undefined,
   };
 }
 
@@ -300,13 +302,4 @@ function pathsOf(payload: ToolCall, where: Whereabouts): readonly string[] {
     return askOfShell(storable(intent.command), payload.cwd ?? '', homeOf(payload.transcript_path), where).paths;
   const place = intent.kind === 'edit' ? locate(intent.path, where) : null;
   return place?.kind === 'repo' ? [storable(place.path)] : [];
-}
-
-/** As PostgreSQL can keep it: whatever an agent wrote, it must be possible to record that it asked. */
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\ufffd');
-}
-
-function storableOrNull(text: string | null | undefined): string | null {
-  return text == null ? null : storable(text);
 }

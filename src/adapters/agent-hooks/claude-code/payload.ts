@@ -13,32 +13,38 @@ export const EVENTS = [
 ] as const;
 export type EventName = (typeof EVENTS)[number];
 
-const path = () => z.string().max(4096);
+/** As PostgreSQL can keep it: whatever an agent wrote, it must be possible to record that it asked. */
+export function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\ufffd');
+}
+
+const text = (most: number, least = 0) => z.string().min(least).max(most).transform(storable);
+const path = () => text(4096);
 
 /** What every event says. Whatever else a release adds is ignored: it must not turn an answer into a refusal. */
 const common = z.looseObject({
-  session_id: z.string().min(1).max(200),
+  session_id: text(200, 1),
   cwd: path().nullish(),
   transcript_path: path().nullish(),
-  agent_id: z.string().max(200).nullish(),
+  agent_id: text(200).nullish(),
 });
 
 const toolCall = common.extend({
-  tool_name: z.string().min(1).max(500),
+  tool_name: text(500, 1),
   tool_input: z.record(z.string(), z.unknown()).nullish(),
-  tool_use_id: z.string().max(500).nullish(),
+  tool_use_id: text(500).nullish(),
 });
 
 const cron = z.looseObject({
-  id: z.string(),
-  schedule: z.string(),
+  id: text(200),
+  schedule: text(200),
   recurring: z.boolean().nullish(),
   prompt: z.string().nullish(),
 });
 const task = z.looseObject({
-  id: z.string(),
-  type: z.string().nullish(),
-  status: z.string().nullish(),
+  id: text(200),
+  type: text(200).nullish(),
+  status: text(200).nullish(),
   description: z.string().nullish(),
 });
 
@@ -53,7 +59,7 @@ export const PAYLOADS = {
     background_tasks: z.array(task).nullish().catch(null),
   }),
   SubagentStop: common,
-  SessionEnd: common.extend({ reason: z.string().nullish() }),
+  SessionEnd: common.extend({ reason: text(200).nullish().catch('other') }),
 } as const satisfies Record<EventName, z.ZodType>;
 
 export type Common = z.output<typeof common>;

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Authenticator } from '../../../modules/identity/index.ts';
@@ -40,12 +41,9 @@ export async function claudeCodeRoutes(app: App, deps: ClaudeCodeRoutes): Promis
   await app.register(async (scope) => {
     const refusals = new WeakMap<FastifyRequest, Problem>();
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', (request, payload, done) => {
-      readBody(payload, refusals.has(request) ? STRANGERS_LIMIT_BYTES : BODY_LIMIT_BYTES).then(
-        (body) => done(null, body),
-        (error: unknown) => done(error as Error),
-      );
-    });
+    scope.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) =>
+      readBody(payload, refusals.has(request) ? STRANGERS_LIMIT_BYTES : BODY_LIMIT_BYTES),
+    );
     scope.setErrorHandler((error, request, reply) => {
       request.log.error({ err: error }, 'agent hook');
       return send(reply, onFailure(null, failedAdvice('the call could not be read.')));
@@ -62,7 +60,7 @@ export async function claudeCodeRoutes(app: App, deps: ClaudeCodeRoutes): Promis
       },
       handler: async (request, reply) => {
         const body = (request.body as HookBody | undefined) ?? EMPTY;
-        return send(reply, await answer(deps, request, reply, body, refusals.get(request)));
+        return send(reply, await answerTo(deps, request, reply, { body, refusal: refusals.get(request) }));
       },
     });
   });
@@ -74,12 +72,11 @@ function send(reply: FastifyReply, answer: Answer): FastifyReply {
   return reply.code(200).type('application/json; charset=utf-8').send(JSON.stringify(answer));
 }
 
-async function answer(
+async function answerTo(
   deps: ClaudeCodeRoutes,
   request: FastifyRequest,
   reply: FastifyReply,
-  body: HookBody,
-  refusal: Problem | undefined,
+  { body, refusal }: { body: HookBody; refusal: Problem | undefined },
 ): Promise<Answer> {
   const event = eventOf(body);
   try {

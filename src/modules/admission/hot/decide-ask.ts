@@ -43,9 +43,10 @@ export function ask(snapshot: Snapshot, op: AskOperation): Asked {
  * never free text, which no retry repeats word for word, and not the run, since an approval may outlive a session.
  */
 function digestOf(op: AskOperation, run: RunFacts | null): string {
-  const parts = op.parts.map(({ action, subjects }) => ({
+  const parts = op.parts.map(({ action, subjects, patterns }) => ({
     action,
     subjects: subjects.map((subject) => canonicalDigest(subject).toString('hex')).toSorted(),
+    ...(patterns === undefined ? {} : { patterns: patterns.toSorted() }),
   }));
   const who = run === null ? { principal: principalId(op.principal) } : { loop: run.loop.id };
   return canonicalDigest({ who, repo: op.repo?.id ?? null, parts, content: op.contentDigest }).toString('hex');

@@ -1,10 +1,10 @@
-import { compilePattern, matches, parsePath } from '../../../patterns/index.ts';
+import { compilePattern, covers, matches, parsePath } from '../../../patterns/index.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import { principalId } from '../../../platform/principal.ts';
-import { type Evaluation, evaluate, type MatchedRule } from '../../governance/index.ts';
+import { type Evaluation, evaluate, type MatchedRule, standInPaths } from '../../governance/index.ts';
 import { guardrailSignal, type RunFacts } from '../../loops/index.ts';
 import { haltsOf } from './halts.ts';
-import type { AskOperation } from './operation.ts';
+import type { AskOperation, Part } from './operation.ts';
 import type { Snapshot } from './snapshot.ts';
 
 type Outcome = Evaluation['outcome'];
@@ -40,12 +40,13 @@ export function judgeRequest(snapshot: Snapshot, op: AskOperation, run: RunFacts
     ...haltRules(snapshot, op, run),
     ...(run === null ? [] : [...guardrailRules(run, snapshot), ...scopeRules(snapshot, op, run)]),
   ];
+  const caseSensitive = op.repo === null ? true : (snapshot.repos.get(op.repo.id)?.caseSensitive ?? true);
   const evaluations = op.parts.map((part) =>
     evaluate(snapshot.policies, {
       action: part.action,
-      subjects: part.subjects,
+      subjects: subjectsOf(snapshot, part, { repo: op.repo?.name, caseSensitive }),
       at: snapshot.now,
-      caseSensitive: op.repo === null ? true : (snapshot.repos.get(op.repo.id)?.caseSensitive ?? true),
+      caseSensitive,
       ...askerOf(snapshot, op.principal, run),
     }),
   );
@@ -64,6 +65,19 @@ export function judgeRequest(snapshot: Snapshot, op: AskOperation, run: RunFacts
     requirements:
       outcome === 'require_approval' ? union(evaluations.flatMap((evaluation) => evaluation.requirements)) : [],
   };
+}
+
+/** Rules speak of paths: for a pattern, paths that it may match stand in. */
+function subjectsOf(
+  snapshot: Snapshot,
+  { subjects, patterns = [] }: Part,
+  { repo, caseSensitive }: { repo: string | undefined; caseSensitive: boolean },
+) {
+  const standIns = patterns.flatMap((text) => {
+    const read = compilePattern(text);
+    return read.ok ? standInPaths(snapshot.policies, read.pattern, { caseSensitive }) : [];
+  });
+  return standIns.length === 0 ? subjects : [...subjects, ...standIns.map((path) => ({ repo, path }))];
 }
 
 /** Who asks, as the server knows it; never as the request says. */
@@ -112,8 +126,15 @@ function scopeRules(snapshot: Snapshot, op: AskOperation, run: RunFacts): ShownR
     const read = parsePath(text);
     return !read.ok || !scope.some((pattern) => matches(pattern, read.path, mode));
   });
-  if (outside.length === 0) return [];
-  return [guardrail('out_of_scope', `The loop's scope is ${run.loop.scope.join(', ')}.`, outside)];
+  const reaching = op.parts
+    .flatMap((part) => part.patterns ?? [])
+    .filter((text) => {
+      const read = compilePattern(text);
+      return !read.ok || !scope.some((pattern) => covers(pattern, read.pattern, mode));
+    });
+  if (outside.length + reaching.length === 0) return [];
+  const reason = `The loop's scope is ${run.loop.scope.join(', ')}.`;
+  return [guardrail('out_of_scope', reason, [...outside, ...reaching])];
 }
 
 function guardrail(code: string, reason: string, paths: readonly string[]): ShownRule {

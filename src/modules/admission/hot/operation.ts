@@ -7,6 +7,8 @@ import type { LeaseOperation, Wanted } from '../../leases/index.ts';
 export interface Part {
   readonly action: ActionName;
   readonly subjects: readonly Subject[];
+  /** Of an action on paths: what it touches besides, as a pattern. `dir/` of a request that deletes `dir` with all below it. */
+  readonly patterns?: readonly string[];
 }
 
 /**

@@ -2,36 +2,49 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTestServer, type TestOrg, type TestServer } from '../../../support/server.ts';
 import { refusal, session } from './support.ts';
 
-/** Two developers' sessions, as the real client reports them, against the real server. */
-describe('Claude Code sessions', () => {
-  let server: TestServer;
-  let org: TestOrg;
-  let alice: ReturnType<typeof session>;
-  let bob: ReturnType<typeof session>;
+/** Developers' sessions, as the real client reports them, against the real server. */
+let server: TestServer;
+let org: TestOrg;
+let alice: ReturnType<typeof session>;
+let bob: ReturnType<typeof session>;
 
-  beforeAll(async () => {
-    server = await startTestServer();
-  });
-  afterAll(() => server.close());
-  beforeEach(async () => {
-    org = await server.newOrg();
-    alice = session(server, (await org.member()).secret, 'alice-1', '?repo=acme/shop&loop=refactor');
-    bob = session(server, (await org.member()).secret, 'bob-1', '?repo=acme/shop&loop=triage');
-  });
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(() => server.close());
+beforeEach(async () => {
+  org = await server.newOrg();
+  alice = session(server, (await org.member()).secret, 'alice-1', '?repo=acme/shop&loop=refactor');
+  bob = session(server, (await org.member()).secret, 'bob-1', '?repo=acme/shop&loop=triage');
+});
 
-  it('a path that another session works on is refused with who, why and until when, to Write and to a shell append', async () => {
+const cart = { file_path: '/home/dev/alice/src/cart.ts' };
+const runs = async () => (await org.admin.get('/runs')).body.items;
+const leases = async () => (await org.admin.get('/leases?repo=acme/shop')).body.items;
+const kinds = async () => (await org.events()).map(({ kind }) => kind);
+
+describe('paths', () => {
+  it('a path that another session works on is refused with who, why and until when: to Write and to a shell append', async () => {
     await alice('user-prompt-submit', { prompt: 'Move the prices to integers' });
     expect(await alice('pre-edit')).toEqual({});
-    const write = refusal(await bob('pre-write', {}, { file_path: '/home/dev/alice/src/cart.ts' }));
+    const write = refusal(await bob('pre-write', {}, cart));
     const append = refusal(await bob('pre-bash-append', {}, { command: 'echo "// seen" >> src/cart.ts' }));
     for (const reason of [write, append]) {
       expect(reason).toContain('src/cart.ts is held by loop "refactor" of "Member');
       expect(reason).toContain('purpose "Move the prices to integers"');
       expect(reason).toMatch(/until \d\d:\d\d:\d\d UTC \(in 15 min\)/);
     }
+    expect(await leases()).toHaveLength(1);
   });
 
-  it('a free path is allowed without taking the decision from the user, with what others hold nearby as context', async () => {
+  it('of several paths of one command it is told which are free', async () => {
+    await alice('pre-edit');
+    const reason = refusal(await bob('pre-bash-append', {}, { command: 'touch src/cart.ts src/other.ts' }));
+    expect(reason).toContain('this is free right now: src/other.ts');
+    expect(await leases()).toHaveLength(1);
+  });
+
+  it('a free path is allowed without answering for the user, with what others hold nearby as context', async () => {
     await alice('user-prompt-submit', { prompt: 'Move the prices to integers' });
     await alice('pre-edit');
     const answer = await bob('pre-write');
@@ -39,5 +52,165 @@ describe('Claude Code sessions', () => {
       hookSpecificOutput: { hookEventName: 'PreToolUse', additionalContext: expect.stringContaining('src/cart.ts') },
     });
     expect(answer.hookSpecificOutput.additionalContext).toContain('loop "refactor"');
+  });
+
+  it('a notebook and an edit through a wildcard or a directory are held as what they may touch', async () => {
+    await alice('pre-notebook-edit');
+    await alice('pre-bash-append', {}, { command: 'rm -r docs && sed -i s/a/b/ lib/*.ts' });
+    const held = (await leases()).flatMap((lease: { paths: string[]; patterns: string[] }) => [
+      ...lease.paths,
+      ...lease.patterns,
+    ]);
+    expect(held.toSorted()).toEqual(['docs', 'docs/', 'lib/[!.]*.ts', 'notebooks/sales.ipynb']);
+    for (const path of ['docs/a/b.md', 'lib/x.ts', 'notebooks/sales.ipynb'])
+      expect(refusal(await bob('pre-write', {}, { file_path: `/home/dev/alice/${path}` }))).toContain(path);
+    expect(refusal(await bob('pre-write', {}, { file_path: '/home/dev/alice/lib/deep/x.ts' }))).toBeUndefined();
+  });
+
+  it('two subagents of one session work under its one run and do not refuse each other', async () => {
+    const answers = await Promise.all(
+      ['one', 'two', 'three'].map((agent_id) => alice('pre-write-subagent', { agent_id })),
+    );
+    expect(answers.map(refusal)).toEqual([undefined, undefined, undefined]);
+    expect(await runs()).toHaveLength(1);
+  });
+
+  it('a tool that says no path is asked about as a tool, and recorded', async () => {
+    expect(await alice('pre-mcp')).toEqual({});
+    const decisions = (await org.events()).filter(({ kind }) => kind === 'decision.recorded');
+    expect(decisions.map(({ data }) => data)).toMatchObject([{ action: 'tool.use', outcome: 'allow' }]);
+    expect(await leases()).toEqual([]);
+  });
+});
+
+describe('what was done', () => {
+  it('is recorded once, with paths as the repo names them, and as failed when it failed', async () => {
+    await alice('pre-write');
+    for (const tool_use_id of ['toolu_a', 'toolu_a', 'toolu_b']) await alice('post-write', { tool_use_id });
+    await alice('failure-bash');
+    const used = (await org.events()).filter(({ kind }) => kind === 'agent.tool_used').map(({ data }) => data);
+    expect(used).toMatchObject([
+      { tool: 'Write', toolUseId: 'toolu_a', ok: true, paths: ['src/coupons.ts'] },
+      { tool: 'Write', toolUseId: 'toolu_b', ok: true, paths: ['src/coupons.ts'] },
+      { tool: 'Bash', ok: false, paths: [] },
+    ]);
+  });
+
+  it('starts no run, should it come after the end', async () => {
+    for (const late of ['post-write', 'failure-bash', 'stop', 'subagent-stop', 'session-end'])
+      expect(await alice(late)).toEqual({});
+    expect(await runs()).toEqual([]);
+  });
+});
+
+describe('the life of a session', () => {
+  it('is a run from its first event on; Stop ends a round and lets leases be; SessionEnd ends both', async () => {
+    await alice('user-prompt-submit');
+    await alice('pre-edit');
+    const [before] = await leases();
+    await alice('stop-with-crons-and-tasks');
+    expect(await runs()).toMatchObject([
+      { status: 'running', iteration: 1, sessionId: 'alice-1', trigger: 'claude-code', worktree: '/home/dev/alice' },
+    ]);
+    expect(await leases()).toEqual([before]);
+    const ended = (await org.events()).find(({ kind }) => kind === 'run.iteration_ended');
+    expect(ended?.data).toMatchObject({
+      iteration: 1,
+      sessionCrons: [{ schedule: '0 9 * * 1-5', recurring: true }, {}, {}],
+      backgroundTasks: [{ type: 'shell' }],
+    });
+    expect(refusal(await bob('pre-write', {}, cart))).toContain('src/cart.ts');
+    await alice('session-end');
+    expect(await runs()).toMatchObject([
+      { sessionId: 'bob-1' },
+      { status: 'finished', outcome: { status: 'succeeded' } },
+    ]);
+    expect(refusal(await bob('pre-write', {}, cart))).toBeUndefined();
+  });
+
+  it('goes on in a new run when it is resumed after its end', async () => {
+    await alice('session-start');
+    await alice('pre-edit');
+    await alice('session-end');
+    await alice('session-start-resume');
+    expect(refusal(await alice('pre-edit'))).toBeUndefined();
+    expect(await runs()).toMatchObject([
+      { status: 'running', sessionId: 'alice-1' },
+      { status: 'finished', sessionId: 'alice-1' },
+    ]);
+    expect(await leases()).toHaveLength(1);
+  });
+
+  it('counts rounds: prompts begin them, and each Stop ends one, also without a prompt', async () => {
+    await alice('user-prompt-submit');
+    await alice('stop');
+    await alice('user-prompt-submit');
+    await alice('stop');
+    await alice('stop', { stop_hook_active: true });
+    expect(await runs()).toMatchObject([{ iteration: 3 }]);
+    expect((await kinds()).filter((kind) => kind === 'run.iteration_ended')).toHaveLength(3);
+  });
+
+  it('a loop that has had all its rounds gets no further prompt', async () => {
+    const owner = await org.member();
+    const definition = { name: 'short', repo: 'acme/shop', guardrails: { maxIterations: 1 } };
+    expect((await owner.post('/loops', definition)).status).toBe(201);
+    const short = session(server, owner.secret, 'short-1', '?repo=acme/shop&loop=short');
+    expect(await short('user-prompt-submit')).toEqual({});
+    await short('stop');
+    expect(await short('user-prompt-submit')).toMatchObject({
+      decision: 'block',
+      reason: expect.stringContaining('iteration 2 of at most 1'),
+    });
+  });
+
+  it('a key that is bound to a loop runs that loop', async () => {
+    const owner = await org.member();
+    const { body: loop } = await owner.post('/loops', { name: 'nightly', repo: 'acme/shop' });
+    const nightly = session(server, (await org.key('loop', { loopId: loop.id })).secret, 'n-1');
+    expect(await nightly('pre-write')).toEqual({});
+    expect(await runs()).toMatchObject([{ loopId: loop.id }]);
+  });
+});
+
+describe('a halt', () => {
+  const halt = async () => (await org.admin.post('/halts', { scope: { kind: 'org' }, reason: 'Bad night' })).body.id;
+
+  it('stops the agent at every later call, whatever tool it is, and is gone when lifted', async () => {
+    await alice('pre-edit');
+    const id = await halt();
+    const outside = { file_path: '/home/dev/elsewhere/x.ts' };
+    const calls = [
+      () => alice('pre-edit'),
+      () => alice('pre-bash-append'),
+      () => alice('pre-mcp'),
+      () => alice('pre-write-subagent'),
+      () => alice('pre-write', {}, outside),
+      () => bob('pre-write'),
+    ];
+    for (const call of calls) {
+      expect(await call()).toEqual({
+        continue: false,
+        stopReason: expect.stringContaining('Bad night'),
+        hookSpecificOutput: {
+          hookEventName: 'PreToolUse',
+          permissionDecision: 'deny',
+          permissionDecisionReason: expect.stringContaining('Bad night'),
+        },
+      });
+    }
+    const blocked = { decision: 'block', reason: expect.stringContaining('Bad night') };
+    expect(await alice('user-prompt-submit')).toEqual(blocked);
+    expect(await bob('user-prompt-submit')).toEqual(blocked);
+    expect((await org.admin.delete(`/halts/${id}`)).status).toBeLessThan(300);
+    expect(await alice('pre-edit')).toEqual({});
+  });
+
+  it('does not lose the root that a session reported under it', async () => {
+    const id = await halt();
+    await alice('session-start-subdirectory');
+    await org.admin.delete(`/halts/${id}`);
+    await alice('pre-write-subdirectory');
+    expect(await leases()).toMatchObject([{ paths: ['services/payments/payout.ts'] }]);
   });
 });

@@ -53,7 +53,11 @@ export async function post(server: TestServer, call: Call, sent: Sent = {}): Pro
     },
     body: sent.raw ?? JSON.stringify(call.body),
   });
-  return { status: response.status, type: response.headers.get('content-type'), body: JSON.parse(await response.text()) };
+  return {
+    status: response.status,
+    type: response.headers.get('content-type'),
+    body: JSON.parse(await response.text()),
+  };
 }
 
 /** A session of one developer: the same key and session id on every call. */
