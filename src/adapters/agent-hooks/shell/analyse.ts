@@ -24,7 +24,7 @@ export function analyseCommand(command: string, { cwd, home }: ShellContext): Sh
     session.flag('too_long', `${command.length} characters`);
     return session.result();
   }
-  if ((command.match(/\$[{([]|`/g)?.length ?? 0) > LIMITS.expansions) {
+  if ((command.match(/\$[{([]/g)?.length ?? 0) > LIMITS.expansions) {
     session.flag('too_complex', 'too many expansions');
     return session.result();
   }

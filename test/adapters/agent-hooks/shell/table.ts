@@ -27,6 +27,7 @@ export const CASES: Readonly<Record<string, readonly Case[]>> = {
     '[[ $x > b && -n $y ]] && echo "a > b"',
     'mkdir -p a/b/c; tar tzf a.tgz; unzip -l a.zip; curl -s https://x.example/y',
     'GIT_PAGER=cat git log -3; git --no-pager show HEAD:a.ts',
+    'date -Iseconds; date +%s; tree -L 2; wc -l src/**/*.ts; git log -S foo; kill $(lsof -t -i:3000)',
     'jq .a b.json; export FOO=bar; sleep 1',
   ].map((command) => ({ command })),
   redirects: [

@@ -25,7 +25,7 @@ const READ_ONLY_BUT: Readonly<
   fd: { options: /^(-[^-]*[xX]|--exec)/, what: 'interpreter' },
   fdfind: { options: /^(-[^-]*[xX]|--exec)/, what: 'interpreter' },
   file: { options: /^(-[^-]*C|--compile)/, what: 'unknown_writer' },
-  date: { options: /^(-[^-]*s|--set)/, what: 'unknown_writer' },
+  date: { options: /^(-[uR]*s|--s)/, what: 'unknown_writer' },
   tree: { options: /^(-[^-]*[oR])/, what: 'unknown_writer' },
   bat: { options: /^(--pager|cache)/, what: 'interpreter' },
   less: { options: /^([-+])/, what: 'unknown_writer' },
