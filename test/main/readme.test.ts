@@ -71,7 +71,9 @@ describe('the README', () => {
     const known = [...(await fileText('src/platform/config.ts')).matchAll(/^ {2}([A-Z][A-Z_]+): /gm)];
     const section = readme.slice(readme.indexOf('\n## Configuration\n'), readme.indexOf('\n## On your own'));
     const told = [...section.matchAll(/^\| `([A-Z_]+)` \|/gm)];
-    expect(told.map(([, name]) => name).toSorted()).toEqual(known.map(([, name]) => name).toSorted());
+    const names = (found: RegExpMatchArray[]) => new Set(found.map(([, name]) => name));
+    expect(known.length).toBeGreaterThan(5);
+    expect(names(told)).toEqual(names(known));
   });
 
   it('links to files that are there', async () => {
