@@ -5,7 +5,7 @@ import type { Signalbox } from '../app.ts';
 import { PACKAGE_ROOT } from '../platform/package-root.ts';
 import { keep, readKept } from './kept-file.ts';
 
-export const DEMO_FILE = 'demo.json';
+const DEMO_FILE = 'demo.json';
 export const DEMO_REPO = 'acme/shop';
 /** A path that the demo's published policy sends to a human. */
 export const DEMO_GUARDED_PATH = 'services/payments/ledger.ts';
