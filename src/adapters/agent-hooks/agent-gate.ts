@@ -11,6 +11,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { approvalAdvice, deniedAdvice, haltAdvice, heldAdvice, nearbyContext } from './advice.ts';
+import type { Patience } from './patience.ts';
 
 /** What an agent is told, before it is put into its dialect. */
 export type Verdict =
@@ -36,6 +37,7 @@ export interface Question {
   readonly content: unknown;
   /** Where people look at an approval. */
   readonly approvalLink: (approvalId: string) => string;
+  readonly patience: Patience;
   /** Aborts when the client has gone or the server drains. */
   readonly ended: AbortSignal;
 }
@@ -64,6 +66,7 @@ export class AgentGate {
   async #hold(question: Question, first: Admission, approvalId: string): Promise<Verdict> {
     const { principal, ended } = question;
     const { holdSeconds } = await this.#deps.settings(principal);
+    question.patience.extend(holdSeconds * 1000);
     const approval = await this.#deps.approvals.wait(principal, approvalId, holdSeconds, ended);
     if (approval.status === 'pending') {
       const link = question.approvalLink(approvalId);

@@ -45,6 +45,7 @@ export async function agentHookRoutes(app: App, deps: AgentHookDeps): Promise<vo
   await claudeCodeRoutes(app, {
     hook,
     authenticator: deps.authenticator,
+    clock,
     mayRunLoops: ({ role }) => OPERATIONS.every((operation) => deps.roles[role].has(operation)),
     failsOpen: (orgId) => failsOpen.get(orgId) ?? false,
     publicUrl: deps.publicUrl,

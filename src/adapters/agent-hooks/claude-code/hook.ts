@@ -13,6 +13,7 @@ import { Problem } from '../../../platform/errors.ts';
 import { type Principal, principalId } from '../../../platform/principal.ts';
 import { failedAdvice, haltAdvice, unexplainedAdvice } from '../advice.ts';
 import type { AgentGate, Verdict } from '../agent-gate.ts';
+import type { Patience } from '../patience.ts';
 import { MAIN_AGENT, type RootBook } from '../root-book.ts';
 import { SessionNotes } from '../session-notes.ts';
 import { askOfShell } from '../shell-parts.ts';
@@ -39,6 +40,7 @@ export interface Caller {
   /** `x-signalbox-root` as Node reads it; empty if there is none. */
   readonly rootHeader: string;
   readonly approvalLink: (approvalId: string) => string;
+  readonly patience: Patience;
   /** Aborts when the client has gone or the server drains. */
   readonly ended: AbortSignal;
 }
@@ -126,6 +128,7 @@ export class ClaudeCodeHook {
       callId: payload.tool_use_id ?? null,
       content: [payload.tool_name, payload.tool_input ?? null],
       approvalLink: caller.approvalLink,
+      patience: caller.patience,
       ended: caller.ended,
     });
   }

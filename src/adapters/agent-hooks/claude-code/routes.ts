@@ -2,12 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Authenticator } from '../../../modules/identity/index.ts';
+import type { Clock } from '../../../platform/clock.ts';
 import { Problem } from '../../../platform/errors.ts';
 import { bearerOf } from '../../../platform/http/request.ts';
 import { repoName } from '../../../platform/http/schemas.ts';
 import type { App } from '../../../platform/http/server.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import { failedAdvice } from '../advice.ts';
+import { Patience } from '../patience.ts';
 import { BODY_LIMIT_BYTES, type HookBody, readBody } from './body.ts';
 import { type Answer, NO_OPINION, onFailure } from './dialect.ts';
 import type { Caller, ClaudeCodeHook } from './hook.ts';
@@ -16,6 +18,7 @@ import { isEvent } from './payload.ts';
 export interface ClaudeCodeRoutes {
   readonly hook: ClaudeCodeHook;
   readonly authenticator: Authenticator;
+  readonly clock: Clock;
   /** Whether a role may do what a hook does in its name. */
   readonly mayRunLoops: (principal: Principal) => boolean;
   /** Whether the org has said that an agent may go on when we fail; false when it is not known. */
@@ -28,6 +31,9 @@ export interface ClaudeCodeRoutes {
 /** Without a key a body is read only for the event's name. */
 const STRANGERS_LIMIT_BYTES = 64 * 1024;
 
+/** Besides the time that a person is waited for: together less than the 30 s that the client waits. */
+const PATIENCE_MS = 8000;
+
 const query = z.object({
   repo: repoName(),
   loop: z.string().min(1).max(200).optional(),
@@ -39,10 +45,10 @@ const query = z.object({
  */
 export async function claudeCodeRoutes(app: App, deps: ClaudeCodeRoutes): Promise<void> {
   await app.register(async (scope) => {
-    const refusals = new WeakMap<FastifyRequest, Problem>();
+    const entries = new WeakMap<FastifyRequest, Entry>();
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) =>
-      readBody(payload, refusals.has(request) ? STRANGERS_LIMIT_BYTES : BODY_LIMIT_BYTES),
+      readBody(payload, request.principal === null ? STRANGERS_LIMIT_BYTES : BODY_LIMIT_BYTES),
     );
     scope.setErrorHandler((error, request, reply) => {
       request.log.error({ err: error }, 'agent hook');
@@ -52,18 +58,26 @@ export async function claudeCodeRoutes(app: App, deps: ClaudeCodeRoutes): Promis
       config: { access: 'agent-hook' },
       schema: { hide: true },
       onRequest: async (request) => {
+        const entry: Entry = { patience: new Patience(deps.clock, PATIENCE_MS), refusal: null };
+        entries.set(request, entry);
         try {
-          request.principal = await deps.authenticator.authenticate(bearerOf(request));
+          request.principal = await entry.patience.demand(deps.authenticator.authenticate(bearerOf(request)));
         } catch (error) {
-          refusals.set(request, toRefusal(error, request));
+          entry.refusal = toRefusal(error, request);
         }
       },
       handler: async (request, reply) => {
         const body = (request.body as HookBody | undefined) ?? EMPTY;
-        return send(reply, await answerTo(deps, request, reply, { body, refusal: refusals.get(request) }));
+        return send(reply, await answerTo(deps, request, reply, body, entries.get(request)!));
       },
     });
   });
+}
+
+interface Entry {
+  readonly patience: Patience;
+  /** Why the key was refused. */
+  refusal: Problem | null;
 }
 
 const EMPTY: HookBody = { kind: 'unreadable', why: "the hook's body is empty.", event: null };
@@ -76,16 +90,17 @@ async function answerTo(
   deps: ClaudeCodeRoutes,
   request: FastifyRequest,
   reply: FastifyReply,
-  { body, refusal }: { body: HookBody; refusal: Problem | undefined },
+  body: HookBody,
+  { patience, refusal }: Entry,
 ): Promise<Answer> {
   const event = eventOf(body);
   try {
-    if (refusal !== undefined) throw refusal;
+    if (refusal !== null) throw refusal;
     if (body.kind === 'unreadable') throw new Problem(400, 'unreadable', body.why);
     if (event === null) throw new Problem(422, 'invalid_request', 'the body names no hook_event_name.');
     if (!isEvent(event)) return NO_OPINION;
     return await whileOpen(reply, deps.draining, (ended) =>
-      deps.hook.answer(event, body.value, callerOf(deps, request, ended)),
+      patience.demand(deps.hook.answer(event, body.value, { ...callerOf(deps, request), patience, ended })),
     );
   } catch (error) {
     const problem = toRefusal(error, request);
@@ -102,7 +117,7 @@ function eventOf(body: HookBody): string | null {
 }
 
 /** @throws Problem 401, 403, 422 for who calls and the URL */
-function callerOf(deps: ClaudeCodeRoutes, request: FastifyRequest, ended: AbortSignal): Caller {
+function callerOf(deps: ClaudeCodeRoutes, request: FastifyRequest): Omit<Caller, 'patience' | 'ended'> {
   const { principal } = request;
   if (principal === null) throw new Problem(401, 'unauthenticated', 'the API key is not known.');
   if (!deps.mayRunLoops(principal)) {
@@ -118,7 +133,6 @@ function callerOf(deps: ClaudeCodeRoutes, request: FastifyRequest, ended: AbortS
     loopName: read.data.loop ?? null,
     rootHeader: typeof header === 'string' ? header : '',
     approvalLink: (approvalId) => `${base}/?approval=${approvalId}`,
-    ended,
   };
 }
 
