@@ -1,7 +1,10 @@
 import { createServer } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createEmptyDatabase, onTestServer, type TestDatabase } from '../support/database.ts';
 import { type Environment, isAlive, launch, type Running, start } from './process.ts';
+
+// Each start takes seconds, on a busy machine many.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const ROOT_KEY = 'root-key-of-this-test-0123456789abcdef';
 const launched: Running[] = [];

@@ -27,7 +27,7 @@ export interface Running {
 export type Environment = Readonly<Record<string, string>>;
 
 /** Command and arguments that start the server from its sources. */
-export const FROM_SOURCE: readonly string[] = [process.execPath, '--import', 'tsx', 'src/main.ts'];
+const FROM_SOURCE: readonly string[] = [process.execPath, '--import', 'tsx', 'src/main.ts'];
 
 /** Starts it with `env` and nothing else of this process's but what programs need to be found. Port 0 unless told otherwise. */
 export function launch(env: Environment, command: readonly string[] = FROM_SOURCE): Running {
