@@ -8,23 +8,25 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * equal values have equal text. `undefined` members are left out, as JSON.stringify does.
  */
 export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`;
-  if (value !== null && typeof value === 'object') {
-    const source = value as Record<string, unknown>;
-    const members = Object.keys(source)
-      .filter((key) => source[key] !== undefined)
-      .toSorted(byCodeUnit)
-      .map((key) => `${JSON.stringify(key)}:${canonicalJson(source[key])}`);
-    return `{${members.join(',')}}`;
+  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
+  if (Array.isArray(value)) return listJson(value);
+  const source = value as Record<string, unknown>;
+  let text = '';
+  // The default order of sort() is that of UTF-16 code units.
+  for (const key of Object.keys(source).toSorted()) {
+    const member = source[key];
+    if (member !== undefined) text += `${text === '' ? '{' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`;
   }
-  return JSON.stringify(value);
+  return text === '' ? '{}' : `${text}}`;
+}
+
+function listJson(items: readonly unknown[]): string {
+  let text = '[';
+  for (let at = 0; at < items.length; at += 1) text += (at === 0 ? '' : ',') + canonicalJson(items[at]);
+  return `${text}]`;
 }
 
 /** SHA-256 of the canonical JSON. */
 export function canonicalDigest(value: unknown): Buffer {
   return createHash('sha256').update(canonicalJson(value)).digest();
-}
-
-function byCodeUnit(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

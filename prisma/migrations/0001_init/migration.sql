@@ -266,7 +266,6 @@ CREATE TABLE decision (
   shadow jsonb NOT NULL,
   policy_version bigint NOT NULL,
   approval_id uuid,
-  digest bytea NOT NULL,
   CONSTRAINT decision_pkey PRIMARY KEY (org_id, id)
 );
 CREATE INDEX decision_org_id_run_id_at_idx ON decision (org_id, run_id, at);

@@ -25,12 +25,12 @@ BEGIN
   END IF;
   IF p_batch ? 'decisions' THEN
     INSERT INTO decision (org_id, id, at, action, subject, actor, run_id, loop_id, outcome, ungoverned, rules, shadow,
-        policy_version, approval_id, digest)
+        policy_version, approval_id)
       SELECT p_org, d.id, d.at, d.action, d.subject, d.actor, d.run_id, d.loop_id, d.outcome, d.ungoverned, d.rules, d.shadow,
-        p_policy, d.approval_id, decode(d.digest, 'hex')
+        p_policy, d.approval_id
       FROM jsonb_to_recordset(p_batch -> 'decisions')
         AS d (id uuid, at timestamptz, action text, subject jsonb, actor jsonb, run_id uuid, loop_id uuid, outcome text,
-          ungoverned boolean, rules jsonb, shadow jsonb, approval_id uuid, digest text);
+          ungoverned boolean, rules jsonb, shadow jsonb, approval_id uuid);
   END IF;
   IF p_batch ? 'approvalEnds' THEN
     UPDATE approval a SET status = e.status, settled_at = coalesce(a.settled_at, e.at), spent_at = CASE WHEN e.status = 'spent' THEN e.at END,

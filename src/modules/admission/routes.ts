@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { invalid } from '../../platform/errors.ts';
+import { plainJson } from '../../platform/http/plain-json.ts';
 import { idempotentOf, principalOf } from '../../platform/http/request.ts';
 import { repoName, text, time, uuid } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
@@ -107,6 +108,7 @@ export function admissionRoutes(app: App, admissions: AdmissionService): void {
   app.post(
     '/admissions',
     {
+      ...plainJson,
       schema: {
         operationId: 'admit',
         tags,
@@ -136,6 +138,7 @@ export function admissionRoutes(app: App, admissions: AdmissionService): void {
   app.post(
     '/decisions',
     {
+      ...plainJson,
       schema: {
         operationId: 'decide',
         tags,

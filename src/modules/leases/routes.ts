@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { invalid } from '../../platform/errors.ts';
+import { plainJson } from '../../platform/http/plain-json.ts';
 import { idempotentOf, principalOf } from '../../platform/http/request.ts';
 import { pageOf, pageQuery, repoName, uuid } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
@@ -55,6 +56,7 @@ export function leaseRoutes(app: App, { queue, leases, repos }: LeaseRoutesDeps)
   app.post(
     '/leases',
     {
+      ...plainJson,
       schema: {
         operationId: 'acquireLease',
         tags,
@@ -95,6 +97,7 @@ function holdingRoutes(app: App, queue: LeaseQueue): void {
   app.post(
     '/leases/:id/renew',
     {
+      ...plainJson,
       schema: {
         operationId: 'renewLease',
         tags,
@@ -121,6 +124,7 @@ function holdingRoutes(app: App, queue: LeaseQueue): void {
   app.post(
     '/leases/:id/release',
     {
+      ...plainJson,
       schema: {
         operationId: 'releaseLease',
         tags,

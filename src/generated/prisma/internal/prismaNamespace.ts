@@ -2361,8 +2361,7 @@ export const DecisionScalarFieldEnum = {
   rules: 'rules',
   shadow: 'shadow',
   policyVersion: 'policyVersion',
-  approvalId: 'approvalId',
-  digest: 'digest'
+  approvalId: 'approvalId'
 } as const
 
 export type DecisionScalarFieldEnum = (typeof DecisionScalarFieldEnum)[keyof typeof DecisionScalarFieldEnum]

@@ -45,7 +45,6 @@ export type DecisionMinAggregateOutputType = {
   ungoverned: boolean | null
   policyVersion: bigint | null
   approvalId: string | null
-  digest: runtime.Bytes | null
 }
 
 export type DecisionMaxAggregateOutputType = {
@@ -59,7 +58,6 @@ export type DecisionMaxAggregateOutputType = {
   ungoverned: boolean | null
   policyVersion: bigint | null
   approvalId: string | null
-  digest: runtime.Bytes | null
 }
 
 export type DecisionCountAggregateOutputType = {
@@ -77,7 +75,6 @@ export type DecisionCountAggregateOutputType = {
   shadow: number
   policyVersion: number
   approvalId: number
-  digest: number
   _all: number
 }
 
@@ -101,7 +98,6 @@ export type DecisionMinAggregateInputType = {
   ungoverned?: true
   policyVersion?: true
   approvalId?: true
-  digest?: true
 }
 
 export type DecisionMaxAggregateInputType = {
@@ -115,7 +111,6 @@ export type DecisionMaxAggregateInputType = {
   ungoverned?: true
   policyVersion?: true
   approvalId?: true
-  digest?: true
 }
 
 export type DecisionCountAggregateInputType = {
@@ -133,7 +128,6 @@ export type DecisionCountAggregateInputType = {
   shadow?: true
   policyVersion?: true
   approvalId?: true
-  digest?: true
   _all?: true
 }
 
@@ -238,7 +232,6 @@ export type DecisionGroupByOutputType = {
   shadow: runtime.JsonValue
   policyVersion: bigint
   approvalId: string | null
-  digest: runtime.Bytes
   _count: DecisionCountAggregateOutputType | null
   _avg: DecisionAvgAggregateOutputType | null
   _sum: DecisionSumAggregateOutputType | null
@@ -279,7 +272,6 @@ export type DecisionWhereInput = {
   shadow?: Prisma.JsonFilter<"Decision">
   policyVersion?: Prisma.BigIntFilter<"Decision"> | bigint | number
   approvalId?: Prisma.UuidNullableFilter<"Decision"> | string | null
-  digest?: Prisma.BytesFilter<"Decision"> | runtime.Bytes
 }
 
 export type DecisionOrderByWithRelationInput = {
@@ -297,7 +289,6 @@ export type DecisionOrderByWithRelationInput = {
   shadow?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   approvalId?: Prisma.SortOrderInput | Prisma.SortOrder
-  digest?: Prisma.SortOrder
 }
 
 export type DecisionWhereUniqueInput = Prisma.AtLeast<{
@@ -319,7 +310,6 @@ export type DecisionWhereUniqueInput = Prisma.AtLeast<{
   shadow?: Prisma.JsonFilter<"Decision">
   policyVersion?: Prisma.BigIntFilter<"Decision"> | bigint | number
   approvalId?: Prisma.UuidNullableFilter<"Decision"> | string | null
-  digest?: Prisma.BytesFilter<"Decision"> | runtime.Bytes
 }, "orgId_id">
 
 export type DecisionOrderByWithAggregationInput = {
@@ -337,7 +327,6 @@ export type DecisionOrderByWithAggregationInput = {
   shadow?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   approvalId?: Prisma.SortOrderInput | Prisma.SortOrder
-  digest?: Prisma.SortOrder
   _count?: Prisma.DecisionCountOrderByAggregateInput
   _avg?: Prisma.DecisionAvgOrderByAggregateInput
   _max?: Prisma.DecisionMaxOrderByAggregateInput
@@ -363,7 +352,6 @@ export type DecisionScalarWhereWithAggregatesInput = {
   shadow?: Prisma.JsonWithAggregatesFilter<"Decision">
   policyVersion?: Prisma.BigIntWithAggregatesFilter<"Decision"> | bigint | number
   approvalId?: Prisma.UuidNullableWithAggregatesFilter<"Decision"> | string | null
-  digest?: Prisma.BytesWithAggregatesFilter<"Decision"> | runtime.Bytes
 }
 
 export type DecisionCreateInput = {
@@ -381,7 +369,6 @@ export type DecisionCreateInput = {
   shadow: Prisma.JsonNullValueInput | runtime.InputJsonValue
   policyVersion: bigint | number
   approvalId?: string | null
-  digest: runtime.Bytes
 }
 
 export type DecisionUncheckedCreateInput = {
@@ -399,7 +386,6 @@ export type DecisionUncheckedCreateInput = {
   shadow: Prisma.JsonNullValueInput | runtime.InputJsonValue
   policyVersion: bigint | number
   approvalId?: string | null
-  digest: runtime.Bytes
 }
 
 export type DecisionUpdateInput = {
@@ -417,7 +403,6 @@ export type DecisionUpdateInput = {
   shadow?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   policyVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   approvalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
-  digest?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
 }
 
 export type DecisionUncheckedUpdateInput = {
@@ -435,7 +420,6 @@ export type DecisionUncheckedUpdateInput = {
   shadow?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   policyVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   approvalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
-  digest?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
 }
 
 export type DecisionCreateManyInput = {
@@ -453,7 +437,6 @@ export type DecisionCreateManyInput = {
   shadow: Prisma.JsonNullValueInput | runtime.InputJsonValue
   policyVersion: bigint | number
   approvalId?: string | null
-  digest: runtime.Bytes
 }
 
 export type DecisionUpdateManyMutationInput = {
@@ -471,7 +454,6 @@ export type DecisionUpdateManyMutationInput = {
   shadow?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   policyVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   approvalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
-  digest?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
 }
 
 export type DecisionUncheckedUpdateManyInput = {
@@ -489,7 +471,6 @@ export type DecisionUncheckedUpdateManyInput = {
   shadow?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   policyVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   approvalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
-  digest?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
 }
 
 export type DecisionOrgIdIdCompoundUniqueInput = {
@@ -512,7 +493,6 @@ export type DecisionCountOrderByAggregateInput = {
   shadow?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   approvalId?: Prisma.SortOrder
-  digest?: Prisma.SortOrder
 }
 
 export type DecisionAvgOrderByAggregateInput = {
@@ -530,7 +510,6 @@ export type DecisionMaxOrderByAggregateInput = {
   ungoverned?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   approvalId?: Prisma.SortOrder
-  digest?: Prisma.SortOrder
 }
 
 export type DecisionMinOrderByAggregateInput = {
@@ -544,7 +523,6 @@ export type DecisionMinOrderByAggregateInput = {
   ungoverned?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   approvalId?: Prisma.SortOrder
-  digest?: Prisma.SortOrder
 }
 
 export type DecisionSumOrderByAggregateInput = {
@@ -568,7 +546,6 @@ export type DecisionSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs
   shadow?: boolean
   policyVersion?: boolean
   approvalId?: boolean
-  digest?: boolean
 }, ExtArgs["result"]["decision"]>
 
 export type DecisionSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -586,7 +563,6 @@ export type DecisionSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exte
   shadow?: boolean
   policyVersion?: boolean
   approvalId?: boolean
-  digest?: boolean
 }, ExtArgs["result"]["decision"]>
 
 export type DecisionSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -604,7 +580,6 @@ export type DecisionSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exte
   shadow?: boolean
   policyVersion?: boolean
   approvalId?: boolean
-  digest?: boolean
 }, ExtArgs["result"]["decision"]>
 
 export type DecisionSelectScalar = {
@@ -622,10 +597,9 @@ export type DecisionSelectScalar = {
   shadow?: boolean
   policyVersion?: boolean
   approvalId?: boolean
-  digest?: boolean
 }
 
-export type DecisionOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "id" | "at" | "action" | "subject" | "actor" | "runId" | "loopId" | "outcome" | "ungoverned" | "rules" | "shadow" | "policyVersion" | "approvalId" | "digest", ExtArgs["result"]["decision"]>
+export type DecisionOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "id" | "at" | "action" | "subject" | "actor" | "runId" | "loopId" | "outcome" | "ungoverned" | "rules" | "shadow" | "policyVersion" | "approvalId", ExtArgs["result"]["decision"]>
 
 export type $DecisionPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Decision"
@@ -651,7 +625,6 @@ export type $DecisionPayload<ExtArgs extends runtime.Types.Extensions.InternalAr
     shadow: runtime.JsonValue
     policyVersion: bigint
     approvalId: string | null
-    digest: runtime.Bytes
   }, ExtArgs["result"]["decision"]>
   composites: {}
 }
@@ -1089,7 +1062,6 @@ export interface DecisionFieldRefs {
   readonly shadow: Prisma.FieldRef<"Decision", 'Json'>
   readonly policyVersion: Prisma.FieldRef<"Decision", 'BigInt'>
   readonly approvalId: Prisma.FieldRef<"Decision", 'String'>
-  readonly digest: Prisma.FieldRef<"Decision", 'Bytes'>
 }
     
 

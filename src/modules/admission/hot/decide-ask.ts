@@ -18,7 +18,7 @@ export interface Asked {
   readonly op: AskOperation;
   readonly run: RunFacts | null;
   readonly judgement: Judgement;
-  /** Hex; what an approval of this request binds to. */
+  /** Hex; what an approval of this request binds to. Empty where the policies ask for none. */
   readonly digest: string;
   /** The approval that a lease of the run already carries for all of this; edits under it ride on it. */
   readonly ridesOn: SpentApproval | null;
@@ -33,7 +33,7 @@ export function ask(snapshot: Snapshot, op: AskOperation): Asked {
     op,
     run,
     judgement,
-    digest: digestOf(op, run),
+    digest: needsApproval ? digestOf(op, run) : '',
     ridesOn: needsApproval && run !== null ? riddenApproval(snapshot, op, run, judgement) : null,
   };
 }
@@ -181,11 +181,11 @@ function judgeLease(snapshot: Snapshot, { op, run }: Asked): Verdict | null {
 }
 
 /** Keeps nothing: no decision, no lease, no spent approval. The caller asks again. */
-function waiting({ judgement, op }: Asked, verdict: Extract<Verdict, { kind: 'conflict' }>): HotAnswer {
+function waiting({ judgement }: Asked, verdict: Extract<Verdict, { kind: 'conflict' }>): HotAnswer {
   const decision = { id: null, outcome: 'allow', rules: judgement.rules, policyVersion: null };
   return {
     status: 200,
-    body: { outcome: 'wait', decision, conflicts: verdict.conflicts, free: verdict.free, action: op.action },
+    body: { outcome: 'wait', decision, conflicts: verdict.conflicts, free: verdict.free },
   };
 }
 
@@ -243,7 +243,7 @@ function record(
   asked: Asked,
   { outcome, extra, approvalId }: Recorded,
 ): HotAnswer {
-  const { op, run, judgement, digest } = asked;
+  const { op, run, judgement } = asked;
   const id = newId();
   const rules = [...extra, ...judgement.rules];
   if (run !== null) plan.beat(run, op.principal);
@@ -260,7 +260,6 @@ function record(
     rules,
     shadow: judgement.shadow,
     approval_id: approvalId ?? null,
-    digest,
   });
   plan.emit(op.principal, {
     kind: 'decision.recorded',
