@@ -103,7 +103,7 @@ describe('creating an org', () => {
     const replies = await Promise.all(
       Array.from({ length: 8 }, (_, i) => (i % 2 ? root : rootOfSecond).post('/orgs', { slug, name: `${i}` })),
     );
-    expect(replies.map(({ status }) => status).toSorted()).toEqual([201, ...Array(7).fill(409)]);
+    expect(replies.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, ...Array(7).fill(409)]);
     expect(new Set(replies.filter(({ status }) => status === 409).map(({ body }) => body.code))).toEqual(
       new Set(['slug_taken']),
     );
@@ -157,9 +157,9 @@ describe('creating an org again with the same Idempotency-Key', () => {
     const replies = await Promise.all(
       slugs.map((slug, i) => (i === 0 ? root : rootOfSecond).post('/orgs', { slug, name: 'x' }, headers)),
     );
-    expect(replies.map(({ status }) => status).toSorted()).toEqual([201, 422]);
+    expect(replies.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 422]);
     const counts = await Promise.all(slugs.map(orgsNamed));
-    expect(counts.map((rows) => rows.length).toSorted()).toEqual([0, 1]);
+    expect(counts.map((rows) => rows.length).toSorted((a, b) => a - b)).toEqual([0, 1]);
   });
 
   it('takes the key afresh for another slug once housekeeping has forgotten it', async () => {

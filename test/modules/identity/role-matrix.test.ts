@@ -82,13 +82,13 @@ describe('the matrix of roles and operations', () => {
 
   it('does not depend on what else is wrong with a request', async () => {
     const broken = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{' };
-    const send = (secret: string) =>
+    const post = (secret: string) =>
       fetch(`${server.url}/api/v1/members`, {
         ...broken,
         headers: { ...broken.headers, authorization: `Bearer ${secret}` },
       });
-    expect((await send(callers.viewer.secret)).status).toBe(403);
-    expect((await send(callers.admin.secret)).status).toBe(400);
+    expect((await post(callers.viewer.secret)).status).toBe(403);
+    expect((await post(callers.admin.secret)).status).toBe(400);
   });
 
   it('holds for HEAD and for an upgrade as for GET', async () => {

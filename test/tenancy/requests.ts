@@ -1,0 +1,148 @@
+import type { Names } from './world.ts';
+
+/** One way to call an operation. */
+export interface Ask {
+  readonly params?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+const one = (id: string, body?: unknown): Ask => ({ params: { id }, ...(body === undefined ? {} : { body }) });
+const cursor = (...key: (string | number)[]) => ({
+  query: { cursor: Buffer.from(JSON.stringify(key)).toString('base64url') },
+});
+const OUTCOME = { epoch: 1, outcome: { status: 'succeeded' } };
+const POLICY = { defaults: { push: 'allow' }, rules: [] };
+
+/**
+ * For every operation, every way to name something of `other` in it: in its path, its query and its body, beside what is
+ * one's own where it takes several. What it names, it must not find. In the order in which they are to be sent.
+ */
+export const REQUESTS: Readonly<Record<string, (other: Names, own: Names) => readonly Ask[]>> = {
+  createMember: (other, own) => [
+    { body: { name: 'x', email: 'x@example.com', teams: [other.team] } },
+    { body: { name: 'x', email: 'x@example.com', teams: [own.team, other.team] } },
+  ],
+  listMembers: (other) => [cursor(other.member)],
+  listTeams: (other) => [cursor(other.team)],
+  addTeamMember: (other, own) => memberships(other, own),
+  removeTeamMember: (other, own) => memberships(other, own),
+  createApiKey: (other, own) => [
+    { body: { name: 'x', role: 'member', memberId: other.member } },
+    { body: { name: 'x', role: 'loop', loopId: other.loop } },
+    { body: { name: 'x', role: 'loop', loopId: other.loop, memberId: own.member } },
+  ],
+  listApiKeys: (other) => [cursor(other.apiKey)],
+  revokeApiKey: (other) => [one(other.apiKey)],
+
+  setHalt: (other) =>
+    [
+      { kind: 'team', id: other.team },
+      { kind: 'repo', id: other.repo },
+      { kind: 'loop', id: other.loop },
+    ].map((scope) => ({ body: { scope, reason: 'x' } })),
+  listHalts: (other) => [cursor(other.halt)],
+  liftHalt: (other) => [one(other.halt)],
+
+  rollbackPolicy: (other) => [{ params: { name: other.policyName }, body: { toVersion: 1 } }],
+  getPolicy: (other) => [{ params: { name: other.policyName } }],
+  listPolicies: (other) => [cursor(other.policyName)],
+  listPolicyVersions: (other) => [{ params: { name: other.policyName } }],
+  getPolicyVersion: (other) => [{ params: { name: other.policyName, version: '1' } }],
+
+  listApprovals: (other) => [{ query: { repo: other.repoName } }, cursor(other.approval)],
+  getApproval: (other) => [one(other.approval), { ...one(other.approval), query: { waitSeconds: '1' } }],
+  voteOnApproval: (other) => [one(other.approval, { verdict: 'approve' }), one(other.approval, { verdict: 'reject' })],
+
+  listLeases: (other, own) => [
+    { query: { repo: other.repoName } },
+    { query: { repo: other.repoName, path: other.path } },
+    { query: { repo: own.repoName, path: other.path } },
+    { query: { runId: other.run } },
+  ],
+  getLease: (other) => [one(other.lease)],
+  renewLease: (other) => FENCES.map((fence) => one(other.lease, { fence })),
+  releaseLease: (other) => FENCES.map((fence) => one(other.lease, { fence })),
+  verifyLeases: (other, own) =>
+    FENCES.flatMap((fence) =>
+      [own.repoName, other.repoName].map((repo) => ({
+        body: { repo, paths: [other.path], leases: [{ id: other.lease, fence }] },
+      })),
+    ),
+
+  listRepos: (other) => [{ query: { name: other.repoName } }, cursor(other.repo)],
+  patchRepo: (other) => [one(other.repo, { caseSensitive: false })],
+  listLoops: (other) => [
+    { query: { repo: other.repoName } },
+    { query: { owner: other.member } },
+    { query: { owner: other.apiKey } },
+    cursor(other.loop),
+  ],
+  getLoop: (other) => [one(other.loop)],
+  startRun: (other) => [one(other.loop, {})],
+  listRuns: (other) => [{ query: { loopId: other.loop } }, { query: { repo: other.repoName } }, cursor(other.run)],
+  getRun: (other) => [one(other.run)],
+  listIterations: (other) => [one(other.run)],
+  heartbeatRun: (other) => [one(other.run, { epoch: 1 }), one(other.run, { epoch: 2, iteration: 9 })],
+  finishRun: (other) => [one(other.run, OUTCOME), one(other.run, { ...OUTCOME, epoch: 2 })],
+  resumeRun: (other) => [one(other.run)],
+
+  // Those that make something under the names they were given come last.
+  acquireLease: (other, own) => [
+    { body: { repo: own.repoName, runId: other.run, paths: ['x'] } },
+    { body: { repo: other.repoName, runId: other.run, paths: [other.path] } },
+    { body: { repo: other.repoName, runId: own.run, paths: [other.path] } },
+  ],
+  admit: (other, own) => [
+    { body: { runId: other.run, repo: own.repoName, action: 'path.edit', paths: ['y'] } },
+    { body: { runId: other.run, repo: other.repoName, action: 'path.edit', paths: [other.path] } },
+    { body: { runId: own.run, repo: other.repoName, action: 'path.edit', paths: [other.path] } },
+  ],
+  decide: (other) => [
+    { body: { action: 'push', subject: { repo: other.repoName }, runId: other.run } },
+    { body: { action: 'push', subject: { repo: other.repoName } } },
+    { body: { action: 'path.edit', subject: { repo: other.repoName, path: other.path } } },
+  ],
+  registerLoop: (other, own) => [
+    { body: { name: 'x', repo: own.repoName, team: other.teamName } },
+    { body: { name: other.loopName, repo: other.repoName } },
+    { query: { repo: other.repoName }, body: { name: `${other.loopName}-2` } },
+  ],
+  putPolicyDraft: (other) => [
+    { params: { name: other.policyName }, body: POLICY },
+    { params: { name: 'approvers' }, body: withApprovers(other.teamName) },
+  ],
+  publishPolicy: (other) => [
+    { params: { name: `${other.policyName}-2` } },
+    { params: { name: 'approvers' } },
+    { params: { name: other.policyName }, body: { expectedVersion: 1 } },
+  ],
+};
+
+/** Operations in which nothing of an org can be named but by the key. */
+export const NAMES_NOTHING: readonly string[] = [
+  // The root key's, who may know which slugs are taken.
+  'createOrg',
+  'createTeam',
+  'getHealth',
+  'getOrg',
+  'getReadiness',
+  'listEvents',
+  'patchOrgSettings',
+];
+
+/** A fence is a small number that can be guessed: the other org's own one is among these. */
+const FENCES = Array.from({ length: 24 }, (_, i) => i + 1);
+
+function memberships(other: Names, own: Names): Ask[] {
+  return [
+    { params: { id: other.team, memberId: other.member } },
+    { params: { id: own.team, memberId: other.member } },
+    { params: { id: other.team, memberId: own.member } },
+  ];
+}
+
+function withApprovers(team: string): unknown {
+  const rule = { id: 'ask', effect: 'require_approval', actions: ['push'], approvers: { team }, reason: 'x' };
+  return { defaults: { push: 'allow' }, rules: [rule] };
+}

@@ -1,0 +1,108 @@
+import { newId } from '../../src/platform/ids.ts';
+import type { Caller, Reply, TestOrg, TestServer } from '../support/server.ts';
+
+/** What a request can name: ids, and the names that stand for objects in paths, queries and bodies. */
+export interface Names {
+  readonly org: string;
+  readonly team: string;
+  readonly member: string;
+  readonly apiKey: string;
+  readonly loop: string;
+  readonly run: string;
+  readonly lease: string;
+  readonly repo: string;
+  readonly approval: string;
+  readonly halt: string;
+  readonly teamName: string;
+  readonly repoName: string;
+  readonly loopName: string;
+  readonly policyName: string;
+  readonly path: string;
+}
+
+export interface World {
+  readonly org: TestOrg;
+  /** A member who owns the loop and its run. */
+  readonly owner: Caller & { readonly memberId: string };
+  readonly names: Names;
+}
+
+function done(reply: Reply): Reply['body'] {
+  if (reply.status >= 300) throw new Error(`${reply.status}: ${JSON.stringify(reply.body)}`);
+  return reply.body;
+}
+
+/** An org with one of everything; every text in it holds `mark`. */
+export async function populate(server: TestServer, mark: string): Promise<World> {
+  const { org, owner, names } = await staff(server, mark);
+  const { admin } = org;
+  const repo = names.repoName;
+  const loop = done(await owner.post('/loops', { name: names.loopName, repo, team: names.teamName }));
+  const run = done(
+    await owner.post(`/loops/${loop.id}/runs`, { branch: `${mark}-branch`, sessionId: `${mark}-session` }),
+  );
+  const beat = { epoch: run.epoch, iteration: 1, checkpoint: { note: mark } };
+  done(await owner.post(`/runs/${run.id}/heartbeat`, beat));
+  const wish = { repo, runId: run.id, paths: [names.path], purpose: `${mark} purpose` };
+  const { lease } = done(await owner.post('/leases', wish));
+  const rule = { id: 'ask', effect: 'require_approval', actions: ['deploy'], reason: `${mark} reason` };
+  const policy = { defaults: { deploy: 'allow' }, rules: [{ ...rule, approvers: { team: names.teamName } }] };
+  done(await admin.put(`/policies/${names.policyName}/draft`, policy));
+  done(await admin.post(`/policies/${names.policyName}/publish`));
+  const subject = { repo, service: `${mark}-service`, environment: 'production' };
+  const { approvalId } = done(await owner.post('/decisions', { action: 'deploy', subject }));
+  const halted = done(await owner.post('/loops', { name: `${mark}-halted`, repo }));
+  const scope = { kind: 'loop', id: halted.id };
+  const halt = done(await admin.post('/halts', { scope, reason: `${mark} halt` }));
+  const ids = { loop: loop.id, run: run.id, lease: lease.id, repo: loop.repoId, approval: approvalId, halt: halt.id };
+  return { org, owner, names: { ...names, ...ids } };
+}
+
+async function staff(server: TestServer, mark: string): Promise<World> {
+  const org = await server.newOrg(mark);
+  const names = { ...nothing(mark), org: org.id };
+  const team = await org.team(names.teamName);
+  const person = { name: `${mark} member`, email: `${mark}@example.com`, teams: [team] };
+  const memberId = done(await org.admin.post('/members', person)).id as string;
+  const key = done(await org.admin.post('/api-keys', { name: `${mark} key`, role: 'member', memberId }));
+  const owner = { ...server.caller(key.secret), keyId: key.id as string, memberId };
+  return { org, owner, names: { ...names, team, member: memberId, apiKey: key.id } };
+}
+
+/** Names of the same form that stand for nothing anywhere. The ids are of this moment: they sort where rows made now do. */
+export function nothing(mark: string): Names {
+  return {
+    org: newId(),
+    team: newId(),
+    member: newId(),
+    apiKey: newId(),
+    loop: newId(),
+    run: newId(),
+    lease: newId(),
+    repo: newId(),
+    approval: newId(),
+    halt: newId(),
+    teamName: `${mark}-team`,
+    repoName: `${mark}/repo`,
+    loopName: `${mark}-loop`,
+    policyName: `${mark}-policy`,
+    path: `${mark}/file.ts`,
+  };
+}
+
+/** Everything that is stored of an org, in every table that has orgs; but for when a key was used, which is told late. */
+export async function stored(server: TestServer, orgId: string): Promise<Record<string, string[]>> {
+  const tables = await server.sql<{ name: string }>(
+    `SELECT table_name AS name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'org_id'
+     ORDER BY table_name`,
+  );
+  const rows = await Promise.all(
+    tables.map(({ name }) =>
+      server.sql<{ row: string }>(
+        `SELECT (to_jsonb(t) - 'last_used_at')::text AS row FROM ${name} t WHERE org_id = $1 ORDER BY 1`,
+        [orgId],
+      ),
+    ),
+  );
+  return Object.fromEntries(tables.map(({ name }, i) => [name, rows[i]!.map(({ row }) => row)]));
+}
