@@ -12,6 +12,8 @@ type Nearby = Admission['context']['active'][number];
 /** Claude Code turns a context of more than about 10,000 characters into a file. */
 const CONTEXT_CHARACTERS = 4000;
 const SHOWN = 5;
+/** An admission's context has no more leases than this; with so many, there may be others. */
+const NEARBY_TOLD = 10;
 
 /** One line of somebody else's words. */
 export function quoted(text: string, most = 200): string {
@@ -39,7 +41,7 @@ export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'co
     ...shown,
     ...more,
     ...(free.length > 0 ? [`Of what you asked for, this is free right now: ${list(free, 10)}.`] : []),
-    freeNearby(conflicts, others),
+    ...freeNearby(conflicts, others),
     `Go on with something else meanwhile${earliest === undefined ? '' : `, and try again after ${clock(earliest, now)}`}. ` +
       'If your task cannot go on without it, say so and stop, rather than undo or duplicate what the other loop does.',
   ].join('\n');
@@ -54,12 +56,18 @@ function conflictLine(conflict: Conflict, now: Date): string {
   return `${what} is held by ${holderOf(conflict)}: ${purposeOf(conflict.purpose)}, ${until}.`;
 }
 
-function freeNearby(conflicts: readonly Conflict[], others: readonly Nearby[]): string {
-  const directories = [...new Set(conflicts.map(({ witness }) => witness.slice(0, witness.lastIndexOf('/') + 1)))];
-  const where = directories.length === 1 && directories[0] !== '' ? directories[0]! : 'the repo';
+/** Told only where it is known: one directory, and no pattern that may reach into it. */
+function freeNearby(conflicts: readonly Conflict[], others: readonly Nearby[]): string[] {
   const held = [...new Set(others.flatMap(({ paths, patterns }) => [...paths, ...patterns]))];
-  const also = held.length === 0 ? '' : ` Also held nearby: ${list(held, 10)}.`;
-  return `Free is whatever else in ${where} no other loop holds.${also}`;
+  const also = held.length === 0 ? [] : [`Also held nearby: ${list(held, 10)}.`];
+  const [directory, ...more] = new Set(conflicts.map(({ witness }) => witness.slice(0, witness.lastIndexOf('/') + 1)));
+  const isKnown =
+    more.length === 0 &&
+    conflicts.every((conflict) => conflict.held === conflict.witness) &&
+    others.length < NEARBY_TOLD &&
+    others.every(({ patterns }) => patterns.length === 0);
+  if (directory === undefined || directory === '' || !isKnown) return also;
+  return [...also, `The rest of ${directory} is free right now.`];
 }
 
 /** Policies or guardrails say no. */

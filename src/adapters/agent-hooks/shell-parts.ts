@@ -16,9 +16,9 @@ interface Touched {
 }
 
 /** The flag of a command that changes something no checkout of the repo explains. */
-export const OUTSIDE_REPO = 'outside_repo';
+const OUTSIDE_REPO = 'outside_repo';
 /** The flag of a command that changes a directory with all below it, or whatever matches a wildcard. */
-export const RECURSIVE = 'recursive';
+const RECURSIVE = 'recursive';
 
 /**
  * Reads a command as the parts of one admission: `command.run` always, its effects on paths of the repo, and what git

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { AdmissionRequest } from '../../../modules/admission/index.ts';
 import type { OrgSettings } from '../../../modules/identity/index.ts';
 import {
   beat,
@@ -11,17 +10,17 @@ import {
 import type { Database } from '../../../platform/database/database.ts';
 import { Problem } from '../../../platform/errors.ts';
 import { type Principal, principalId } from '../../../platform/principal.ts';
-import { failedAdvice, haltAdvice, unexplainedAdvice } from '../advice.ts';
+import { haltAdvice, unexplainedAdvice } from '../advice.ts';
 import type { AgentGate, Verdict } from '../agent-gate.ts';
 import type { Patience } from '../patience.ts';
 import { MAIN_AGENT, type RootBook } from '../root-book.ts';
 import { SessionNotes } from '../session-notes.ts';
-import { askOfShell } from '../shell-parts.ts';
 import { whereaboutsOf } from '../whereabouts.ts';
-import { locate, readRoot, spellings, stripAgentWorktree, type Whereabouts } from '../worktree.ts';
+import { readRoot, spellings, stripAgentWorktree, type Whereabouts } from '../worktree.ts';
+import { askOf } from './asks.ts';
 import { type Answer, beforeTool, NO_OPINION, onPrompt } from './dialect.ts';
 import { type Common, type EventName, PAYLOADS, type StopCall, storable, type ToolCall } from './payload.ts';
-import { descriptionOf, homeOf, intentOf, ownDirectoriesOf } from './tools.ts';
+import { descriptionOf, ownDirectoriesOf } from './tools.ts';
 
 export interface HookDeps {
   readonly db: Database;
@@ -116,15 +115,18 @@ export class ClaudeCodeHook {
 
   async #asked(payload: ToolCall, caller: Caller): Promise<Verdict> {
     const { run, where } = await this.#enter(payload, caller);
-    const asks = await this.#asksOf(payload, caller, where);
-    if ('refused' in asks) return this.#refuse(caller, run, asks.refused);
+    const ask = askOf(payload, where);
+    if (ask.kind === 'refused') return this.#refuse(caller, run, ask.reason);
+    if (ask.kind === 'unexplained' && !(await this.#deps.settings(caller.principal)).hooksFailOpen)
+      return this.#refuse(caller, run, unexplainedAdvice(ask.path, where.roots));
+    const asked = ask.kind === 'ask' ? ask.request : ask.asTool;
     const session = keyOf(caller, sessionOf(payload, caller));
     const description = descriptionOf(payload);
     const purpose =
       this.#notes.purposeOf(session) ?? (description === null ? null : this.#notes.purposeFrom(description));
     return this.#deps.gate.ask({
       principal: caller.principal,
-      request: { runId: run.id, repo: caller.repo, purpose, ...asks },
+      request: { runId: run.id, repo: caller.repo, purpose, ...asked },
       callId: payload.tool_use_id ?? null,
       content: [payload.tool_name, payload.tool_input ?? null],
       approvalLink: caller.approvalLink,
@@ -141,53 +143,19 @@ export class ClaudeCodeHook {
     return { kind: 'refuse', reason };
   }
 
-  async #asksOf(
-    payload: ToolCall,
-    caller: Caller,
-    where: Whereabouts,
-  ): Promise<Pick<AdmissionRequest, 'action' | 'parts'> | { refused: string }> {
-    const intent = intentOf(payload);
-    const asTool = {
-      action: 'tool.use',
-      parts: [{ action: 'tool.use', subjects: [{ tool: payload.tool_name }] }],
-    } as const;
-    switch (intent.kind) {
-      case 'unclear':
-        return { refused: failedAdvice(intent.why) };
-      case 'tool':
-        return asTool;
-      case 'shell': {
-        const { parts } = askOfShell(
-          storable(intent.command),
-          payload.cwd ?? '',
-          homeOf(payload.transcript_path),
-          where,
-        );
-        return { action: 'command.run', parts };
-      }
-      case 'edit': {
-        const place = locate(intent.path, where);
-        if (place.kind === 'repo')
-          return { action: 'path.edit', parts: [{ action: 'path.edit', subjects: [{ path: place.path }] }] };
-        if (place.kind === 'elsewhere') return asTool;
-        const { hooksFailOpen } = await this.#deps.settings(caller.principal);
-        return hooksFailOpen ? asTool : { refused: unexplainedAdvice(intent.path, where.roots) };
-      }
-    }
-  }
-
   /** What was done is recorded once, also if the client tells it twice. */
   async #used(payload: ToolCall, caller: Caller, ok: boolean): Promise<Answer> {
     const found = await this.#live(payload, caller);
     if (found === null) return NO_OPINION;
     const { run, loop } = found;
     const where = await this.#whereabouts(payload, caller, run);
+    const ask = askOf(payload, where);
+    const paths = ask.kind === 'ask' ? ask.paths.map(storable) : [];
     const key = `agent-hook:${run.id}:${payload.tool_use_id}:used`;
     const fingerprint = createHash('sha256').update(key).digest();
     const idempotent = payload.tool_use_id == null ? null : { key, operation: 'hook', fingerprint };
     await this.#deps.db.create(caller.principal, idempotent, async (tx) => {
       await beat(tx, run.id);
-      const paths = pathsOf(payload, where);
       tx.emit({
         kind: 'agent.tool_used',
         subject: { kind: 'run', id: run.id },
@@ -297,12 +265,4 @@ function sessionOf(payload: Common, { repo, loopName }: Caller): Session {
 
 function keyOf({ principal, repo, loopName }: Caller, { sessionId }: Session): string {
   return [principal.orgId, principalId(principal), principal.loopId, repo, loopName, sessionId].join(' ');
-}
-
-function pathsOf(payload: ToolCall, where: Whereabouts): readonly string[] {
-  const intent = intentOf(payload);
-  if (intent.kind === 'shell')
-    return askOfShell(storable(intent.command), payload.cwd ?? '', homeOf(payload.transcript_path), where).paths;
-  const place = intent.kind === 'edit' ? locate(intent.path, where) : null;
-  return place?.kind === 'repo' ? [storable(place.path)] : [];
 }

@@ -75,6 +75,24 @@ describe('paths', () => {
     expect(await runs()).toHaveLength(1);
   });
 
+  it('a loop stays in its scope, also by a command that reaches out of it', async () => {
+    const owner = await org.member();
+    await owner.post('/loops', { name: 'docs', repo: 'acme/shop', scope: ['docs/**'] });
+    const docs = session(server, owner.secret, 'docs-1', '?repo=acme/shop&loop=docs');
+    const bash = async (command: string) => refusal(await docs('pre-bash-append', {}, { command }));
+    expect(await bash('rm docs/*.md && rm -r docs/old')).toBeUndefined();
+    for (const command of ['rm -rf .', 'rm *.md', 'rm -r docs/../src', 'echo > README.md'])
+      expect(await bash(command)).toContain("The loop's scope is docs/**");
+  });
+
+  it('of many sessions that ask for one path at once, one gets it', async () => {
+    const keys = await Promise.all(Array.from({ length: 6 }, () => org.member()));
+    const ask = keys.map(({ secret }, index) => session(server, secret, `s-${index}`, '?repo=acme/shop&loop=race'));
+    const answers = await Promise.all(ask.map((one) => one('pre-edit')));
+    expect(answers.filter((answer) => refusal(answer) === undefined)).toHaveLength(1);
+    expect(await leases()).toHaveLength(1);
+  });
+
   it('a tool that says no path is asked about as a tool, and recorded', async () => {
     expect(await alice('pre-mcp')).toEqual({});
     const decisions = (await org.events()).filter(({ kind }) => kind === 'decision.recorded');
