@@ -1,7 +1,7 @@
 import type { Automaton } from './automaton.ts';
 import { commonRanges, hasPoint, type Ranges } from './char-set.ts';
 import { foldPoint, unfoldPoint } from './fold.ts';
-import type { Meeting } from './product.ts';
+import type { Meeting } from './meeting.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
 
 /** Members of one class that are tried; beyond, the search is no longer exhaustive. */

@@ -1,5 +1,6 @@
 import type { Automaton } from './automaton.ts';
 import { commonPoint, hasPoint } from './char-set.ts';
+import type { Meeting } from './meeting.ts';
 import { isNormal, normalWitness } from './normal-witness.ts';
 import { statesAfter } from './simulation.ts';
 import { nextValidity, VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
@@ -7,14 +8,6 @@ import { nextValidity, VALID_END, VALIDITY_STATES, validityAfter } from './valid
 interface Pair {
   readonly a: Automaton;
   readonly b: Automaton;
-}
-
-/** Where two automata stand once the literal text that both demand is consumed. */
-export interface Meeting {
-  readonly prefix: string;
-  /** `prefix` as the pattern that demands all of it spells it. */
-  readonly spelling: string;
-  readonly starts: readonly (readonly [a: number, b: number])[];
 }
 
 /** Breadth-first search over the product; reused between calls, which never interleave. */

@@ -1,7 +1,6 @@
-import type { Runner } from './dispatch.ts';
 import type { Field } from './field.ts';
+import type { Exit, Runner, Words } from './runner.ts';
 import type { Scope } from './scope.ts';
-import type { Exit } from './walk.ts';
 
 /** One call of a builtin, which may change the shell's state. */
 export interface BuiltinCall extends Runner {
@@ -9,6 +8,9 @@ export interface BuiltinCall extends Runner {
   readonly name: string;
   readonly args: readonly Field[];
   readonly stdin: string | undefined;
+  /** What runs other words or another text; handed in, since it is what looks builtins up. */
+  readonly dispatch: (runner: Runner, scope: Scope, words: Words) => Exit;
+  readonly runText: (runner: Runner, scope: Scope, text: string) => Exit;
 }
 
 /** Undefined: nothing more to do than for the program of the same name. */

@@ -1,12 +1,10 @@
 import type { Builtin, BuiltinCall } from './builtin.ts';
 import { stay } from './builtin.ts';
-import type { Words } from './dispatch.ts';
-import { dispatch, runText } from './dispatch.ts';
 import type { Field } from './field.ts';
 import { literal, mayBeOption, textOf } from './field.ts';
+import type { Exit, Words } from './runner.ts';
 import { resolveDirectories } from './settle.ts';
 import { declare, getOptions, letExpressions, printFormatted, readNames, unset } from './variables.ts';
-import type { Exit } from './walk.ts';
 
 const NAME = /^[A-Za-z_]\w*$/;
 
@@ -76,7 +74,7 @@ function evaluate(call: BuiltinCall): Exit {
   }
   let exit = stay(call);
   session.nested(() => {
-    exit = runText({ ...call, bare: false }, scope, texts.join(' '));
+    exit = call.runText({ ...call, bare: false }, scope, texts.join(' '));
   });
   return exit;
 }
@@ -86,7 +84,7 @@ function trap(call: BuiltinCall): Exit {
   const action = textOf(operands[0]);
   if (operands.length < 2 || action === '' || action === '-' || action === '-l' || action === '-p') return stay(call);
   call.session.flag('eval', 'trap');
-  if (action !== undefined) call.session.nested(() => void runText(call, call.scope.clone(), action));
+  if (action !== undefined) call.session.nested(() => void call.runText(call, call.scope.clone(), action));
   return stay(call);
 }
 
@@ -157,7 +155,7 @@ function runWords(call: BuiltinCall): Exit {
   const words: Words = { words: call.args.slice(at), stdin: call.stdin };
   let exit = stay(call);
   session.nested(() => {
-    exit = dispatch({ ...call, bare: true }, call.scope, words);
+    exit = call.dispatch({ ...call, bare: true }, call.scope, words);
   });
   return exit;
 }

@@ -1,4 +1,4 @@
-import type { Assignment, Command, Redirection, SyntaxNode } from 'unbash';
+import type { Assignment, Command, Redirection } from 'unbash';
 import { arithmetic } from './arithmetic.ts';
 import { dispatch } from './dispatch.ts';
 import { governs } from './environment.ts';
@@ -7,12 +7,10 @@ import type { Field } from './field.ts';
 import { textOf, unknownField } from './field.ts';
 import { LIMITS } from './model.ts';
 import { redirects, standardInput } from './redirects.ts';
+import type { Exit, RunNode } from './runner.ts';
 import type { Scope, Value } from './scope.ts';
 import { join, UNKNOWN } from './scope.ts';
 import type { Session } from './session.ts';
-import type { Exit } from './walk.ts';
-
-export type RunNode = (session: Session, node: SyntaxNode, scope: Scope) => Exit;
 
 /** Evaluates a simple command: assignments, redirects and the program or function it names. */
 export function runCommand(session: Session, node: Command, scope: Scope, runNode: RunNode): Exit {

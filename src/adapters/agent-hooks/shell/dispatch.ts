@@ -1,28 +1,15 @@
 import { parse } from 'unbash';
 import { BUILTINS } from './builtins.ts';
-import type { RunNode } from './command.ts';
 import type { Field } from './field.ts';
 import { textOf } from './field.ts';
 import type { GitAction } from './model.ts';
 import { LIMITS } from './model.ts';
 import type { Outcome } from './outcome.ts';
 import { PROGRAMS } from './programs/index.ts';
+import type { Exit, Runner, Words } from './runner.ts';
 import { forget, join, Scope, UNKNOWN } from './scope.ts';
 import type { Session } from './session.ts';
 import { resolveDirectories, settleWrite } from './settle.ts';
-import type { Exit } from './walk.ts';
-
-export interface Runner {
-  readonly session: Session;
-  readonly runNode: RunNode;
-  /** Functions are not looked up, as under `command`. */
-  readonly bare: boolean;
-}
-
-export interface Words {
-  readonly words: readonly Field[];
-  readonly stdin: string | undefined;
-}
 
 /** The directories whose programs are what their names say. */
 const PROGRAM_DIRECTORY = /^\/(usr\/(local\/)?|opt\/homebrew\/)?s?bin\/([^/]+)$/;
@@ -41,7 +28,7 @@ export function dispatch(runner: Runner, scope: Scope, { words, stdin }: Words):
   const builtin = BUILTINS.get(name);
   if (builtin !== undefined) {
     session.command(name);
-    const exit = builtin({ ...runner, scope, name, args, stdin });
+    const exit = builtin({ ...runner, scope, name, args, stdin, dispatch, runText });
     if (exit !== undefined) return exit;
   }
   runProgram(runner, scope, { words, stdin });
@@ -49,7 +36,7 @@ export function dispatch(runner: Runner, scope: Scope, { words, stdin }: Words):
 }
 
 /** Runs a program that is not of the shell, and whatever it runs in turn. */
-export function runProgram(runner: Runner, scope: Scope, { words, stdin }: Words): void {
+function runProgram(runner: Runner, scope: Scope, { words, stdin }: Words): void {
   const { session } = runner;
   const [first, ...args] = words;
   const path = textOf(first);

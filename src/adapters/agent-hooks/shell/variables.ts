@@ -5,8 +5,8 @@ import { governs } from './environment.ts';
 import type { Field } from './field.ts';
 import { literal, textOf } from './field.ts';
 import { LIMITS } from './model.ts';
+import type { Exit } from './runner.ts';
 import { UNKNOWN } from './scope.ts';
-import type { Exit } from './walk.ts';
 
 const NAME = /^[A-Za-z_]\w*$/;
 

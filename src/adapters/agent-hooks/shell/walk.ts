@@ -19,15 +19,10 @@ import { expandWord, visitNested } from './expand.ts';
 import type { Field } from './field.ts';
 import { LIMITS } from './model.ts';
 import { redirects } from './redirects.ts';
+import type { Exit } from './runner.ts';
 import type { Scope, Value } from './scope.ts';
 import { forget, isInteger, join, UNKNOWN } from './scope.ts';
 import type { Session } from './session.ts';
-
-/** The state after a command that succeeded and after one that failed; undefined if it never ends that way. */
-export interface Exit {
-  readonly ok: Scope | undefined;
-  readonly fail: Scope | undefined;
-}
 
 /** Evaluates a script in a shell of its own: what it changes in that shell is forgotten. */
 export function runNested(
