@@ -1,7 +1,14 @@
 import { agentHookRoutes } from './adapters/agent-hooks/index.ts';
 import { activityRoutes, EventLog } from './modules/activity/index.ts';
-import { AdmissionService, admissionRoutes, HotPath, NearbyLeases } from './modules/admission/index.ts';
+import {
+  AdmissionService,
+  admissionRoutes,
+  HotPath,
+  NearbyLeases,
+  readLeaseRecords,
+} from './modules/admission/index.ts';
 import { budgetRoutes, HaltService } from './modules/budgets/index.ts';
+import { ChangeService, changeRoutes } from './modules/changes/index.ts';
 import {
   ApprovalService,
   ApprovalWatch,
@@ -88,6 +95,7 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
   const log = new EventLog(db);
   const hot = new HotPath({ pool: pools.hot, signal, instruments, logger, clock });
   const leases = new LeaseService(db);
+  const changes = new ChangeService(db, readLeaseRecords);
   const admissions = new AdmissionService(hot, repos, new NearbyLeases(leases, clock));
   healthRoutes(app, { pool: pools.ordinary, telemetry, draining: draining.signal });
   await app.register(
@@ -98,6 +106,7 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
       budgetRoutes(scope, { halts });
       governanceRoutes(scope, { policies, approvals, draining: draining.signal });
       leaseRoutes(scope, { queue: hot, leases, repos });
+      changeRoutes(scope, changes);
       admissionRoutes(scope, admissions);
       loopsRoutes(scope, { repos, loops: new LoopService(db), runs });
     },

@@ -151,3 +151,13 @@ export type Halt = Prisma.HaltModel
  * What an agent hook knows of a session beside its run: the worktree root of each agent in it.
  */
 export type AgentSession = Prisma.AgentSessionModel
+/**
+ * Model Change
+ * A commit as it was reported: what a run landed, why, and under which leases.
+ */
+export type Change = Prisma.ChangeModel
+/**
+ * Model ChangeFile
+ * 
+ */
+export type ChangeFile = Prisma.ChangeFileModel

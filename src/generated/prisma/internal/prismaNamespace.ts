@@ -418,7 +418,9 @@ export const ModelName = {
   Approval: 'Approval',
   Vote: 'Vote',
   Halt: 'Halt',
-  AgentSession: 'AgentSession'
+  AgentSession: 'AgentSession',
+  Change: 'Change',
+  ChangeFile: 'ChangeFile'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -434,7 +436,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "org" | "orgHead" | "event" | "member" | "team" | "teamMember" | "apiKey" | "idempotency" | "repo" | "loop" | "loopVersion" | "run" | "iteration" | "lease" | "leaseKey" | "policy" | "policyVersion" | "decision" | "approval" | "vote" | "halt" | "agentSession"
+    modelProps: "org" | "orgHead" | "event" | "member" | "team" | "teamMember" | "apiKey" | "idempotency" | "repo" | "loop" | "loopVersion" | "run" | "iteration" | "lease" | "leaseKey" | "policy" | "policyVersion" | "decision" | "approval" | "vote" | "halt" | "agentSession" | "change" | "changeFile"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -2066,6 +2068,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    Change: {
+      payload: Prisma.$ChangePayload<ExtArgs>
+      fields: Prisma.ChangeFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ChangeFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ChangeFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload>
+        }
+        findFirst: {
+          args: Prisma.ChangeFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ChangeFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload>
+        }
+        findMany: {
+          args: Prisma.ChangeFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload>[]
+        }
+        create: {
+          args: Prisma.ChangeCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload>
+        }
+        createMany: {
+          args: Prisma.ChangeCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ChangeCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload>[]
+        }
+        delete: {
+          args: Prisma.ChangeDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload>
+        }
+        update: {
+          args: Prisma.ChangeUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload>
+        }
+        deleteMany: {
+          args: Prisma.ChangeDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ChangeUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ChangeUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload>[]
+        }
+        upsert: {
+          args: Prisma.ChangeUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangePayload>
+        }
+        aggregate: {
+          args: Prisma.ChangeAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateChange>
+        }
+        groupBy: {
+          args: Prisma.ChangeGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChangeGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ChangeCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChangeCountAggregateOutputType> | number
+        }
+      }
+    }
+    ChangeFile: {
+      payload: Prisma.$ChangeFilePayload<ExtArgs>
+      fields: Prisma.ChangeFileFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ChangeFileFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ChangeFileFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload>
+        }
+        findFirst: {
+          args: Prisma.ChangeFileFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ChangeFileFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload>
+        }
+        findMany: {
+          args: Prisma.ChangeFileFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload>[]
+        }
+        create: {
+          args: Prisma.ChangeFileCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload>
+        }
+        createMany: {
+          args: Prisma.ChangeFileCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ChangeFileCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload>[]
+        }
+        delete: {
+          args: Prisma.ChangeFileDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload>
+        }
+        update: {
+          args: Prisma.ChangeFileUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload>
+        }
+        deleteMany: {
+          args: Prisma.ChangeFileDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ChangeFileUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ChangeFileUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload>[]
+        }
+        upsert: {
+          args: Prisma.ChangeFileUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeFilePayload>
+        }
+        aggregate: {
+          args: Prisma.ChangeFileAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateChangeFile>
+        }
+        groupBy: {
+          args: Prisma.ChangeFileGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChangeFileGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ChangeFileCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChangeFileCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -2431,6 +2581,47 @@ export const AgentSessionScalarFieldEnum = {
 export type AgentSessionScalarFieldEnum = (typeof AgentSessionScalarFieldEnum)[keyof typeof AgentSessionScalarFieldEnum]
 
 
+export const ChangeScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  repoId: 'repoId',
+  commit: 'commit',
+  digest: 'digest',
+  runId: 'runId',
+  loopId: 'loopId',
+  recordedBy: 'recordedBy',
+  intent: 'intent',
+  at: 'at',
+  committedAt: 'committedAt',
+  fileCount: 'fileCount',
+  filesOmitted: 'filesOmitted',
+  unleasedCount: 'unleasedCount',
+  leases: 'leases',
+  stale: 'stale',
+  undoes: 'undoes',
+  verdict: 'verdict',
+  reverts: 'reverts'
+} as const
+
+export type ChangeScalarFieldEnum = (typeof ChangeScalarFieldEnum)[keyof typeof ChangeScalarFieldEnum]
+
+
+export const ChangeFileScalarFieldEnum = {
+  orgId: 'orgId',
+  changeId: 'changeId',
+  ordinal: 'ordinal',
+  repoId: 'repoId',
+  path: 'path',
+  key: 'key',
+  beforeBlob: 'beforeBlob',
+  afterBlob: 'afterBlob',
+  leased: 'leased',
+  at: 'at'
+} as const
+
+export type ChangeFileScalarFieldEnum = (typeof ChangeFileScalarFieldEnum)[keyof typeof ChangeFileScalarFieldEnum]
+
+
 export const SortOrder = {
   asc: 'asc',
   desc: 'desc'
@@ -2762,6 +2953,8 @@ export type GlobalOmitConfig = {
   vote?: Prisma.VoteOmit
   halt?: Prisma.HaltOmit
   agentSession?: Prisma.AgentSessionOmit
+  change?: Prisma.ChangeOmit
+  changeFile?: Prisma.ChangeFileOmit
 }
 
 /* Types for Logging */

@@ -72,7 +72,9 @@ export const ModelName = {
   Approval: 'Approval',
   Vote: 'Vote',
   Halt: 'Halt',
-  AgentSession: 'AgentSession'
+  AgentSession: 'AgentSession',
+  Change: 'Change',
+  ChangeFile: 'ChangeFile'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -415,6 +417,47 @@ export const AgentSessionScalarFieldEnum = {
 } as const
 
 export type AgentSessionScalarFieldEnum = (typeof AgentSessionScalarFieldEnum)[keyof typeof AgentSessionScalarFieldEnum]
+
+
+export const ChangeScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  repoId: 'repoId',
+  commit: 'commit',
+  digest: 'digest',
+  runId: 'runId',
+  loopId: 'loopId',
+  recordedBy: 'recordedBy',
+  intent: 'intent',
+  at: 'at',
+  committedAt: 'committedAt',
+  fileCount: 'fileCount',
+  filesOmitted: 'filesOmitted',
+  unleasedCount: 'unleasedCount',
+  leases: 'leases',
+  stale: 'stale',
+  undoes: 'undoes',
+  verdict: 'verdict',
+  reverts: 'reverts'
+} as const
+
+export type ChangeScalarFieldEnum = (typeof ChangeScalarFieldEnum)[keyof typeof ChangeScalarFieldEnum]
+
+
+export const ChangeFileScalarFieldEnum = {
+  orgId: 'orgId',
+  changeId: 'changeId',
+  ordinal: 'ordinal',
+  repoId: 'repoId',
+  path: 'path',
+  key: 'key',
+  beforeBlob: 'beforeBlob',
+  afterBlob: 'afterBlob',
+  leased: 'leased',
+  at: 'at'
+} as const
+
+export type ChangeFileScalarFieldEnum = (typeof ChangeFileScalarFieldEnum)[keyof typeof ChangeFileScalarFieldEnum]
 
 
 export const SortOrder = {

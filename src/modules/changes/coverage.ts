@@ -1,0 +1,84 @@
+import { type CaseMode, indexKey, lookup, type Matcher, matches, type Path } from '../../patterns/index.ts';
+
+export const STALE_REASONS = ['other_repo', 'other_run', 'fence', 'not_yet', 'expired', 'ended'] as const;
+export type StaleReason = (typeof STALE_REASONS)[number];
+
+/** A lease as whoever reports a change names it. */
+export interface PresentedLease {
+  readonly id: string;
+  readonly fence: number;
+}
+
+/** A lease as it is on record, ended or not. */
+export interface LeaseRecord {
+  readonly id: string;
+  readonly repoId: string;
+  readonly runId: string;
+  readonly loopId: string;
+  /** The principal that owns the loop. */
+  readonly ownerId: string;
+  readonly fence: number;
+  readonly matchers: readonly Matcher[];
+  readonly grantedAt: Date;
+  /** When it ended or, if nothing ended it before, when it expires. */
+  readonly endsAt: Date;
+  readonly endedEarly: boolean;
+}
+
+/** When the change was made. A committer's clock counts whole seconds: the moment lies somewhere in [from, to]. */
+export interface Moment {
+  readonly from: Date;
+  readonly to: Date;
+}
+
+const SECOND_MS = 1000;
+
+/** Never later than now, whatever the committer's clock says. */
+export function momentOf(committedAt: Date | null, now: Date): Moment {
+  if (committedAt === null || committedAt >= now) return { from: now, to: now };
+  return { from: committedAt, to: new Date(Math.min(committedAt.getTime() + SECOND_MS, now.getTime())) };
+}
+
+export interface Claim {
+  readonly repoId: string;
+  /** Whose lease it has to be. */
+  readonly isOwn: (lease: LeaseRecord) => boolean;
+  readonly moment: Moment;
+}
+
+/** Why a presented lease says nothing about this change; null if it was in force when the change was made. */
+export function staleness(lease: LeaseRecord, fence: number, claim: Claim): StaleReason | null {
+  if (lease.repoId !== claim.repoId) return 'other_repo';
+  if (!claim.isOwn(lease)) return 'other_run';
+  if (lease.fence !== fence) return 'fence';
+  if (lease.grantedAt > claim.moment.to) return 'not_yet';
+  if (lease.endsAt <= claim.moment.from) return lease.endedEarly ? 'ended' : 'expired';
+  return null;
+}
+
+/** Which of the paths these leases cover. Found by the keys of the patterns' index, so that many leases stay cheap. */
+export class Coverage {
+  readonly #mode: CaseMode;
+  readonly #byKey = new Map<string, Map<string, Matcher>>();
+
+  constructor(leases: readonly LeaseRecord[], mode: CaseMode) {
+    this.#mode = mode;
+    for (const matcher of leases.flatMap((lease) => lease.matchers)) {
+      const { kind, key } = indexKey(matcher);
+      const name = `${kind} ${key}`;
+      const there = this.#byKey.get(name) ?? new Map<string, Matcher>();
+      this.#byKey.set(name, there.set(matcher.text, matcher));
+    }
+  }
+
+  covers(path: Path): boolean {
+    const { literals, patternPrefixes } = lookup(path);
+    const names = [...literals.map((key) => `literal ${key}`), ...patternPrefixes.map((key) => `pattern ${key}`)];
+    return names.some((name) => {
+      for (const matcher of this.#byKey.get(name)?.values() ?? []) {
+        if (matches(matcher, path, this.#mode)) return true;
+      }
+      return false;
+    });
+  }
+}
