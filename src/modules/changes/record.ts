@@ -3,7 +3,7 @@ import { conflict, forbidden, notFound } from '../../platform/errors.ts';
 import { newId } from '../../platform/ids.ts';
 import { principalId } from '../../platform/principal.ts';
 import { beat, ensureRepo, mayActFor, type RunFacts, runFactsStatement, toRunFacts } from '../loops/index.ts';
-import { Coverage, type LeaseRecord, momentOf, type PresentedLease, staleness } from './coverage.ts';
+import { Coverage, type LeaseRecord, momentOf, staleness } from './coverage.ts';
 import { findReverts } from './history.ts';
 import type { Report } from './report.ts';
 import { type RecordedView, type RevertView, type StaleLeaseView, viewRecorded } from './views.ts';
@@ -138,7 +138,7 @@ async function insert(tx: OrgTx, judgement: Judgement): Promise<RecordedView> {
   const { report, repoId, run, author, now, leased, stale, reverts } = judgement;
   const id = newId();
   const unleased = report.files.filter((_file, index) => !leased[index]).map(({ path }) => path.text);
-  const leases: PresentedLease[] = report.leases.map((lease) => ({ id: lease.id, fence: lease.fence }));
+  const leases = report.leases.map(({ id: leaseId, fence }) => ({ id: leaseId, fence }));
   const change = await tx.db.change.create({
     data: {
       orgId: tx.orgId,
@@ -155,7 +155,7 @@ async function insert(tx: OrgTx, judgement: Judgement): Promise<RecordedView> {
       fileCount: report.files.length,
       filesOmitted: report.filesOmitted,
       unleasedCount: unleased.length,
-      leases: leases as unknown as object[],
+      leases,
       stale,
       undoes: [...new Set(report.undoes)],
       verdict: 'clear',
