@@ -35,7 +35,7 @@ import { Housekeeping, purgeIdempotency } from './platform/housekeeping.ts';
 import { healthRoutes } from './platform/http/health.ts';
 import { type App, createHttpServer } from './platform/http/server.ts';
 import type { Logger } from './platform/logger.ts';
-import { createInstruments, fastifyTelemetry, type Telemetry } from './platform/telemetry/index.ts';
+import { createInstruments, fastifyTelemetry, type Instruments, type Telemetry } from './platform/telemetry/index.ts';
 
 export interface AppDeps {
   readonly pools: Pools;
@@ -50,13 +50,7 @@ export interface AppDeps {
 
 export interface Signalbox {
   readonly app: App;
-  readonly services: {
-    readonly orgs: OrgService;
-    readonly people: PeopleService;
-    readonly apiKeys: ApiKeyService;
-    readonly sessions: SessionRuns;
-    readonly housekeeping: Housekeeping;
-  };
+  readonly services: Services;
   /** Starts what runs beside requests. Until then, nothing has touched the database. */
   start(): Promise<void>;
   /** Refuses new work, lets what is under way finish, wakes whoever waits. The pools stay the caller's to end. */
@@ -65,80 +59,25 @@ export interface Signalbox {
 
 /** The only place where things are wired. Opens no connection and starts no timer by itself. */
 export async function buildApp(deps: AppDeps): Promise<Signalbox> {
-  const { pools, logger, clock, telemetry } = deps;
+  const { pools, logger, telemetry } = deps;
   const draining = new AbortController();
-  const signal = new CommitSignal(pools.listener, pools.ordinary, logger);
-  const db = new Database(pools.ordinary, signal);
-  const instruments = createInstruments(telemetry.meter);
   const app = await createHttpServer({ logger, version: deps.version });
   await app.register(fastifyTelemetry(telemetry));
   // A connection kept alive past an answer given now would hold up the end of the server until it times out.
   app.addHook('onSend', async (_request, reply) => {
     if (draining.signal.aborted) reply.header('connection', 'close');
   });
-  const authenticator = new Authenticator(pools.ordinary, db, clock);
-  const roles = readRoles();
-  controlAccess(app, { authenticator, roles, rootKey: deps.rootKey });
-
-  const services = { orgs: new OrgService(db), people: new PeopleService(db), apiKeys: new ApiKeyService(db) };
-  const halts = new HaltService(db);
-  const policies = new PolicyService(db);
-  const approvals = new ApprovalService(db, new ApprovalWatch({ db, signal, clock }));
-  const repos = new RepoService(db, hasOpenLeases);
-  const runs = new RunService(db, leaseObserver);
-  const sessions = new SessionRuns(db, repos);
-  const housekeeping = new Housekeeping({ db, clock, log: logger });
-  housekeeping.register('stalled runs', (orgId) => sweepStalled(db, orgId));
-  housekeeping.register('old idempotency keys', (orgId) => purgeIdempotency(db, orgId));
-  housekeeping.register('leases that are over', (orgId) => sweepLeases(db, orgId));
-  housekeeping.register('approvals that ran out', (orgId) => sweepApprovals(db, orgId));
-  const log = new EventLog(db);
-  const hot = new HotPath({ pool: pools.hot, signal, instruments, logger, clock });
-  const leases = new LeaseService(db);
-  const changes = new ChangeService(db, readLeaseRecords);
-  const admissions = new AdmissionService(hot, repos, new NearbyLeases(leases, clock));
+  const services = createServices(deps);
+  controlAccess(app, { authenticator: services.authenticator, roles: services.roles, rootKey: deps.rootKey });
   healthRoutes(app, { pool: pools.ordinary, telemetry, draining: draining.signal });
-  await app.register(
-    async (api) => {
-      const scope = api as App;
-      identityRoutes(scope, services);
-      activityRoutes(scope, { log, signal });
-      budgetRoutes(scope, { halts });
-      governanceRoutes(scope, { policies, approvals, draining: draining.signal });
-      leaseRoutes(scope, { queue: hot, leases, repos });
-      changeRoutes(scope, changes);
-      admissionRoutes(scope, admissions);
-      loopsRoutes(scope, { repos, loops: new LoopService(db), runs });
-    },
-    { prefix: '/api/v1' },
-  );
-  await agentHookRoutes(app, {
-    db,
-    clock,
-    authenticator,
-    roles,
-    orgs: services.orgs,
-    sessions,
-    runs,
-    admissions,
-    approvals,
-    publicUrl: deps.publicUrl,
-    draining: draining.signal,
-  });
+  await app.register(async (api) => registerApi(api as App, services, draining.signal), { prefix: '/api/v1' });
+  await agentHookRoutes(app, { ...services, clock: deps.clock, publicUrl: deps.publicUrl, draining: draining.signal });
 
-  const unobserve = [observe('ordinary', pools.ordinary), observe('hot', pools.hot)];
-  function observe(name: string, pool: Pools['hot']): () => void {
-    const max = pool.options.max ?? 10;
-    return instruments.observePool(name, () => ({
-      idle: pool.idleCount,
-      used: pool.totalCount - pool.idleCount,
-      pending: pool.waitingCount,
-      max,
-    }));
-  }
+  const { signal, housekeeping, instruments, db } = services;
+  const unobserve = [observePool(instruments, 'ordinary', pools.ordinary), observePool(instruments, 'hot', pools.hot)];
   return {
     app,
-    services: { ...services, sessions, housekeeping },
+    services,
     start: async () => {
       await signal.start();
       housekeeping.start();
@@ -152,4 +91,70 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
       await db.close();
     },
   };
+}
+
+type Services = ReturnType<typeof createServices>;
+
+/** Every part of the server, each with what it needs. */
+function createServices({ pools, logger, clock, telemetry }: AppDeps) {
+  const signal = new CommitSignal(() => pools.listener(), pools.ordinary, logger);
+  const db = new Database(pools.ordinary, signal);
+  const instruments = createInstruments(telemetry.meter);
+  const repos = new RepoService(db, hasOpenLeases);
+  const leases = new LeaseService(db);
+  const hot = new HotPath({ pool: pools.hot, signal, instruments, logger, clock });
+  return {
+    signal,
+    db,
+    instruments,
+    repos,
+    leases,
+    hot,
+    authenticator: new Authenticator(pools.ordinary, db, clock),
+    roles: readRoles(),
+    orgs: new OrgService(db),
+    people: new PeopleService(db),
+    apiKeys: new ApiKeyService(db),
+    log: new EventLog(db),
+    halts: new HaltService(db),
+    policies: new PolicyService(db),
+    approvals: new ApprovalService(db, new ApprovalWatch({ db, signal, clock })),
+    loops: new LoopService(db),
+    runs: new RunService(db, leaseObserver),
+    sessions: new SessionRuns(db, repos),
+    changes: new ChangeService(db, readLeaseRecords),
+    admissions: new AdmissionService(hot, repos, new NearbyLeases(leases, clock)),
+    housekeeping: createHousekeeping({ db, clock, log: logger }),
+  };
+}
+
+function createHousekeeping(deps: { db: Database; clock: Clock; log: Logger }): Housekeeping {
+  const housekeeping = new Housekeeping(deps);
+  const { db } = deps;
+  housekeeping.register('stalled runs', (orgId) => sweepStalled(db, orgId));
+  housekeeping.register('old idempotency keys', (orgId) => purgeIdempotency(db, orgId));
+  housekeeping.register('leases that are over', (orgId) => sweepLeases(db, orgId));
+  housekeeping.register('approvals that ran out', (orgId) => sweepApprovals(db, orgId));
+  return housekeeping;
+}
+
+function registerApi(api: App, services: Services, draining: AbortSignal): void {
+  identityRoutes(api, services);
+  activityRoutes(api, services);
+  budgetRoutes(api, services);
+  governanceRoutes(api, { ...services, draining });
+  loopsRoutes(api, services);
+  leaseRoutes(api, { ...services, queue: services.hot });
+  changeRoutes(api, services.changes);
+  admissionRoutes(api, services.admissions);
+}
+
+function observePool(instruments: Instruments, name: string, pool: Pools['hot']): () => void {
+  const max = pool.options.max ?? 10;
+  return instruments.observePool(name, () => ({
+    idle: pool.idleCount,
+    used: pool.totalCount - pool.idleCount,
+    pending: pool.waitingCount,
+    max,
+  }));
 }

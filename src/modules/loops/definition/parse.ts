@@ -57,12 +57,16 @@ const readScope: Read = (value, at, report) => {
     at,
     report,
   );
-  if (!Array.isArray(patterns)) return undefined;
+  if (!isTexts(patterns)) return undefined;
   for (const [i, pattern] of patterns.entries()) {
     checkPattern(pattern, typeof value === 'string' ? at : [...at, i], report);
   }
   return patterns;
 };
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
 
 function checkPattern(pattern: string, at: readonly (string | number)[], report: Report): void {
   const parsed = parsePattern(pattern);
