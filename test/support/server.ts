@@ -65,13 +65,15 @@ export interface TestServerOptions {
   readonly clock?: Clock;
   /** Starts housekeeping and notifications, too. Default true. */
   readonly start?: boolean;
+  /** Another way to the same database for the hot path, such as through a proxy that breaks. */
+  readonly hotUrl?: string;
 }
 
 /** The real server on a real socket with a migrated database of its own. One for a test file, in its `beforeAll`. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const database = options.database ?? (await createTestDatabase());
   const logger = createLogger({ level: 'fatal' });
-  const pools = createPools(database.url, () => undefined);
+  const pools = poolsOf(database.url, options.hotUrl);
   const clock = options.clock ?? systemClock;
   const signalbox = await buildApp({
     pools,
@@ -98,6 +100,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       if (options.database === undefined) await database.drop();
     },
   };
+}
+
+function poolsOf(url: string, hotUrl: string | undefined): Pools {
+  const pools = createPools(url, () => undefined);
+  if (hotUrl === undefined) return pools;
+  const { hot, end } = createPools(hotUrl, () => undefined);
+  return { ...pools, hot, end: async () => void (await Promise.all([pools.end(), end()])) };
 }
 
 let orgs = 0;

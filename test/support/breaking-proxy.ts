@@ -1,0 +1,60 @@
+import type { AddressInfo } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+/** What happens to the next COMMIT that passes: it goes through, never arrives, or arrives and its answer does not. */
+export type Fate = 'pass' | 'lose-request' | 'lose-answer';
+
+export interface BreakingProxy {
+  readonly port: number;
+  /** For the next connection that sends COMMIT; then all is well again. */
+  fate: Fate;
+  /** How many COMMITs were broken. */
+  readonly broken: () => number;
+  close(): Promise<void>;
+}
+
+const COMMIT = Buffer.from('COMMIT\0');
+
+/** A TCP proxy in front of PostgreSQL that cuts a connection around a COMMIT. */
+export async function startBreakingProxy(target: { host: string; port: number }): Promise<BreakingProxy> {
+  let broken = 0;
+  const sockets = new Set<Socket>();
+  const proxy: { fate: Fate } = { fate: 'pass' };
+  const server: Server = createServer((client) => {
+    const upstream = connect(target.port, target.host);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        sockets.delete(socket);
+        client.destroy();
+        // What is under way to PostgreSQL still arrives: a client that is cut off has nevertheless sent it.
+        upstream.end();
+      });
+    }
+    let deaf = false;
+    client.on('data', (chunk: Buffer) => {
+      if (proxy.fate === 'pass' || !chunk.includes(COMMIT)) return void upstream.write(chunk);
+      const { fate } = proxy;
+      proxy.fate = 'pass';
+      broken += 1;
+      if (fate === 'lose-request') return void client.destroy();
+      deaf = true;
+      upstream.write(chunk);
+    });
+    upstream.on('data', (chunk: Buffer) => {
+      // The answer to COMMIT is there, so it has taken effect: now the client loses its connection.
+      if (deaf) client.destroy();
+      else client.write(chunk);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return Object.assign(proxy, {
+    port: (server.address() as AddressInfo).port,
+    broken: () => broken,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  });
+}
