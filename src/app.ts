@@ -3,7 +3,10 @@ import { activityRoutes, EventLog } from './modules/activity/index.ts';
 import {
   AdmissionService,
   admissionRoutes,
+  ContextService,
+  contextRoutes,
   HotPath,
+  NearbyChanges,
   NearbyLeases,
   readLeaseRecords,
 } from './modules/admission/index.ts';
@@ -103,6 +106,8 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
   const repos = new RepoService(db, hasOpenLeases);
   const leases = new LeaseService(db);
   const hot = new HotPath({ pool: pools.hot, signal, instruments, logger, clock });
+  const changes = new ChangeService(db, readLeaseRecords);
+  const context = new ContextService(db, new NearbyLeases(leases, clock), new NearbyChanges(changes, clock));
   return {
     signal,
     db,
@@ -122,8 +127,9 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
     loops: new LoopService(db),
     runs: new RunService(db, leaseObserver),
     sessions: new SessionRuns(db, repos),
-    changes: new ChangeService(db, readLeaseRecords),
-    admissions: new AdmissionService(hot, repos, new NearbyLeases(leases, clock)),
+    changes,
+    context,
+    admissions: new AdmissionService(hot, repos, context),
     housekeeping: createHousekeeping({ db, clock, log: logger }),
   };
 }
@@ -147,6 +153,7 @@ function registerApi(api: App, services: Services, draining: AbortSignal): void 
   leaseRoutes(api, { ...services, queue: services.hot });
   changeRoutes(api, services.changes);
   admissionRoutes(api, services.admissions);
+  contextRoutes(api, services.context);
 }
 
 function observePool(instruments: Instruments, name: string, pool: Pools['hot']): () => void {

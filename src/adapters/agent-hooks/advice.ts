@@ -8,6 +8,7 @@ import type { Admission } from '../../modules/admission/index.ts';
 type Rule = Admission['decision']['rules'][number];
 type Conflict = NonNullable<Admission['conflicts']>[number];
 type Nearby = Admission['context']['active'][number];
+type Landed = Admission['context']['recent'][number];
 
 /** Claude Code turns a context of more than about 10,000 characters into a file. */
 const CONTEXT_CHARACTERS = 4000;
@@ -129,6 +130,40 @@ export function nearbyContext(active: readonly Nearby[], now: Date): string | nu
   const head = 'Signalbox: other loops hold these paths nearby. Leave them alone, and do not undo what they do there.';
   const text = [head, ...lines].join('\n');
   return text.length <= CONTEXT_CHARACTERS ? text : `${text.slice(0, CONTEXT_CHARACTERS - 1).toWellFormed()}…`;
+}
+
+/** What others do near what was just allowed: what they hold, and what they have just changed. Null if nothing. */
+export function sharedContext(
+  { active, recent }: Pick<Admission['context'], 'active' | 'recent'>,
+  now: Date,
+): string | null {
+  const parts = [nearbyContext(active, now), recentContext(recent)].filter((part) => part !== null);
+  return parts.length === 0 ? null : parts.join('\n');
+}
+
+/** What others landed near what was just allowed, and why; null if nobody did. */
+export function recentContext(recent: readonly Landed[]): string | null {
+  if (recent.length === 0) return null;
+  const lines = recent.slice(0, SHOWN).map((change) => {
+    const more = change.fileCount > change.paths.length ? ` (${change.fileCount} files)` : '';
+    const who = change.loop === null ? quoted(change.owner.name, 100) : landedBy(change.loop, change.owner);
+    const why = change.intent === null ? 'no intent was told' : `intent ${quoted(change.intent)}`;
+    return `- ${list(change.paths, 5)}${more}: ${age(change.ageSeconds)} ago by ${who}, ${why}, commit ${change.commit.slice(0, 12)}`;
+  });
+  const head = 'Signalbox: others changed these paths nearby lately. Build on it; do not undo it without asking them.';
+  const text = [head, ...lines].join('\n');
+  return text.length <= CONTEXT_CHARACTERS ? text : `${text.slice(0, CONTEXT_CHARACTERS - 1).toWellFormed()}…`;
+}
+
+function landedBy(loop: { readonly name: string }, owner: { readonly name: string }): string {
+  return `loop ${quoted(loop.name, 100)} of ${quoted(owner.name, 100)}`;
+}
+
+/** In the largest unit of which there are at least two. */
+function age(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 2 * 3600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 2 * 86_400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} days`;
 }
 
 /** A path that may lie in the repo, in a place that nobody named. */

@@ -10,7 +10,7 @@ import type { OrgSettings } from '../../modules/identity/index.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import type { Principal } from '../../platform/principal.ts';
-import { approvalAdvice, deniedAdvice, haltAdvice, heldAdvice, nearbyContext } from './advice.ts';
+import { approvalAdvice, deniedAdvice, haltAdvice, heldAdvice, sharedContext } from './advice.ts';
 import type { Patience } from './patience.ts';
 
 /** What an agent is told, before it is put into its dialect. */
@@ -102,7 +102,7 @@ export class AgentGate {
     const { rules } = admission.decision;
     switch (admission.outcome) {
       case 'allow':
-        return { kind: 'proceed', context: nearbyContext(admission.context.active, now) };
+        return { kind: 'proceed', context: sharedContext(admission.context, now) };
       case 'wait':
         return { kind: 'refuse', reason: heldAdvice(admission, now) };
       case 'require_approval':

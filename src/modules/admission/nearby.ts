@@ -2,6 +2,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { RecentMap } from '../../platform/recent-map.ts';
 import { type HeldLease, type LeaseService, textsOf } from '../leases/index.ts';
+import { around, directoryOf } from './directories.ts';
 import type { LeaseChanges } from './hot/hot-path.ts';
 
 /** What another run holds near the paths that somebody asks about. */
@@ -13,6 +14,12 @@ export interface NearbyLease {
   readonly purpose: string | null;
   readonly holder: HeldLease['holder'];
   readonly expiresAt: string;
+}
+
+export interface NearbyOptions {
+  /** As it stands in the database now, rather than what was read a moment ago. */
+  readonly fresh?: boolean;
+  readonly limit?: number;
 }
 
 const STALE_MS = 1000;
@@ -55,6 +62,10 @@ class View {
     for (const lease of leases.toReversed()) this.add(lease);
   }
 
+  get all(): Iterable<NearbyLease> {
+    return this.#leases.values();
+  }
+
   in(directory: string): Iterable<NearbyLease> {
     return this.#byDirectory.get(directory)?.values() ?? [];
   }
@@ -74,19 +85,24 @@ export class NearbyLeases {
     this.#clock = clock;
   }
 
-  /** Leases of other runs in the directories of `paths` and in the directories above them, the closest first; at most ten. */
+  /**
+   * Leases of other runs in the directories of `paths` and in the directories above them, the closest first; without
+   * paths, anywhere in the repo. At most `limit`.
+   */
   async near(
     principal: Principal,
     repo: { id: string; name: string },
     runId: string | null,
     paths: readonly string[],
+    { fresh = false, limit = SHOWN }: NearbyOptions = {},
   ): Promise<NearbyLease[]> {
-    const view = await this.#view(principal, repo);
+    const view = await this.#view(principal, repo, fresh);
     const now = this.#clock.now().toISOString();
     const found = new Map<string, NearbyLease>();
-    for (const directory of around(paths)) {
-      for (const lease of view.in(directory)) {
-        if (found.size === SHOWN) return [...found.values()];
+    const places = paths.length === 0 ? [view.all] : [...around(paths)].map((directory) => view.in(directory));
+    for (const place of places) {
+      for (const lease of place) {
+        if (found.size === limit) return [...found.values()];
         if (lease.holder.run.id !== runId && lease.expiresAt > now) found.set(lease.leaseId, lease);
       }
     }
@@ -99,16 +115,16 @@ export class NearbyLeases {
     for (const lease of ended) this.#views.get(`${orgId} ${lease.repoId}`)?.remove(lease.id);
   }
 
-  async #view(principal: Principal, repo: { id: string; name: string }): Promise<View> {
+  async #view(principal: Principal, repo: { id: string; name: string }, fresh: boolean): Promise<View> {
     const key = `${principal.orgId} ${repo.id}`;
     const view = this.#views.get(key) ?? new View();
     this.#views.set(key, view);
-    if (this.#clock.monotonicMs() - view.readAtMs < STALE_MS) return view;
+    if (!fresh && this.#clock.monotonicMs() - view.readAtMs < STALE_MS) return view;
     view.loading ??= this.#load(principal, repo, view).finally(() => {
       view.loading = null;
     });
     // The first reader waits; later ones take what is there rather than slow every admission down once a second.
-    if (view.readAtMs === Number.NEGATIVE_INFINITY) await view.loading;
+    if (fresh || view.readAtMs === Number.NEGATIVE_INFINITY) await view.loading;
     else view.loading.catch(() => undefined);
     return view;
   }
@@ -142,23 +158,10 @@ function toNearby(lease: HeldLease): NearbyLease {
   };
 }
 
-function directoryOf(text: string): string {
-  return text.slice(0, text.lastIndexOf('/') + 1);
-}
-
 /** A pattern lies where its literal beginning does. */
 function directoriesOf(lease: NearbyLease): Set<string> {
   return new Set([
     ...lease.paths.map(directoryOf),
     ...lease.patterns.map((pattern) => directoryOf(pattern.replace(/[*?[{\\].*$/s, ''))),
   ]);
-}
-
-/** The directories of the paths, then those above them, up to the root; each once. */
-function around(paths: readonly string[]): Set<string> {
-  const directories = new Set(paths.map(directoryOf));
-  for (const directory of directories) {
-    if (directory !== '') directories.add(directoryOf(directory.slice(0, -1)));
-  }
-  return directories;
 }

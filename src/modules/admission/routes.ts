@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { invalid } from '../../platform/errors.ts';
 import { plainJson } from '../../platform/http/plain-json.ts';
 import { idempotentOf, principalOf } from '../../platform/http/request.ts';
-import { repoName, text, time, uuid } from '../../platform/http/schemas.ts';
+import { repoName, text, uuid } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
 import { ACTION_NAMES, type ActionName } from '../governance/index.ts';
 import {
@@ -15,6 +15,7 @@ import {
   ttlSeconds,
   waitSeconds,
 } from '../leases/index.ts';
+import { contextView } from './context-routes.ts';
 import { type AdmissionService, DEFAULT_WISH, type LeaseWish, partsOf } from './service.ts';
 
 const EFFECTS = ['allow', 'deny', 'require_approval'] as const;
@@ -44,16 +45,6 @@ const decisionView = z
   })
   .meta({ id: 'Decision' });
 
-const nearbyView = z.object({
-  leaseId: uuid(),
-  paths: z.array(z.string()),
-  patterns: z.array(z.string()),
-  mode: z.enum(LEASE_MODES),
-  purpose: z.string().nullable(),
-  holder: leaseView.shape.holder,
-  expiresAt: time(),
-});
-
 const admissionView = z
   .object({
     outcome: z.enum([...EFFECTS, 'wait']),
@@ -61,12 +52,7 @@ const admissionView = z
     lease: leaseView.optional(),
     conflicts: z.array(conflictView).optional(),
     free: z.array(z.string()).optional().describe('With wait: the requested paths that nobody holds.'),
-    context: z.object({
-      active: z.array(nearbyView),
-      recent: z.array(z.unknown()),
-      upcoming: z.array(z.unknown()),
-      protected: z.array(z.unknown()),
-    }),
+    context: contextView,
   })
   .meta({ id: 'Admission' });
 

@@ -4,10 +4,10 @@ import type { Principal } from '../../platform/principal.ts';
 import { type ActionName, type Subject } from '../governance/index.ts';
 import { type Conflict, DEFAULT_TTL_SECONDS, type LeaseView, parseMatchers } from '../leases/index.ts';
 import type { RepoService } from '../loops/index.ts';
+import type { Context, ContextService } from './context.ts';
 import type { HotPath } from './hot/hot-path.ts';
 import type { ShownRule } from './hot/judgement.ts';
 import type { AskOperation, HotAnswer, Part } from './hot/operation.ts';
-import type { NearbyLease, NearbyLeases } from './nearby.ts';
 
 /** What a lease that comes with an admission should be; null: none. */
 export interface LeaseWish {
@@ -27,13 +27,6 @@ export interface AdmissionRequest {
   readonly purpose: string | null;
   readonly contentDigest: string | null;
   readonly lease: LeaseWish | null;
-}
-
-export interface Context {
-  readonly active: NearbyLease[];
-  readonly recent: never[];
-  readonly upcoming: never[];
-  readonly protected: never[];
 }
 
 export interface Admission {
@@ -68,13 +61,13 @@ const PATH_ACTIONS = new Set<ActionName>(['path.edit', 'path.delete']);
 export class AdmissionService {
   readonly #hot: HotPath;
   readonly #repos: RepoService;
-  readonly #nearby: NearbyLeases;
+  readonly #context: ContextService;
 
-  constructor(hot: HotPath, repos: RepoService, nearby: NearbyLeases) {
+  constructor(hot: HotPath, repos: RepoService, context: ContextService) {
     this.#hot = hot;
     this.#repos = repos;
-    this.#nearby = nearby;
-    hot.onLeases((changes) => nearby.apply(changes));
+    this.#context = context;
+    hot.onLeases((changes) => context.apply(changes));
   }
 
   /**
@@ -101,10 +94,10 @@ export class AdmissionService {
       purpose: request.purpose,
       wanted,
     });
-    const active = paths.length === 0 ? [] : await this.#nearby.near(principal, repo, request.runId, paths);
+    const context = await this.#context.near(principal, repo, request.runId, paths);
     return {
       ...(answer.body as unknown as Omit<Admission, 'context'>),
-      context: { active, recent: [], upcoming: [], protected: [] },
+      context,
       ...(answer.replayed === true ? { replayed: true } : {}),
     };
   }

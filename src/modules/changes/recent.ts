@@ -19,7 +19,7 @@ export interface RecentChange {
 }
 
 /** Paths told of one change: enough to see where it was. */
-const PATHS_TOLD = 200;
+const PATHS_TOLD = 100;
 
 interface RecentRow {
   id: string;
