@@ -105,6 +105,11 @@ describe('the checker', () => {
     ]);
     const start = { 'src/main/run.ts': "import '../app.ts';\n", 'src/main.ts': "import './main/run.ts';\n" };
     expect(planted(start)).toEqual([]);
+    const cli = "import './adapters/cli/index.ts';\nawait import('./main/run.ts');\n";
+    expect(planted({ ...start, 'src/cli.ts': cli })).toEqual([]);
+    expect(planted({ ...start, 'src/cli.ts': cli, 'src/adapters/cli/back.ts': "import '../../cli.ts';\n" })).toEqual([
+      expect.stringContaining('adapters may not import main'),
+    ]);
     expect(planted({ ...start, 'src/app.ts': "import './main/run.ts';\n" })).toContainEqual(
       expect.stringContaining('app may not import main'),
     );

@@ -23,13 +23,16 @@ export interface Place {
   readonly unit: string;
 }
 
+/** What a process is started with: they wire nothing, and reach into `src/main` as its own files do. */
+const ENTRIES: ReadonlySet<string> = new Set(['src/main.ts', 'src/cli.ts']);
+
 const LAYER_FOLDERS: ReadonlySet<string> = new Set(['platform', 'patterns', 'adapters']);
 
 /** The place of a file under `src/`, or undefined if no layer of the design owns it. `src/generated` has none of its own. */
 export function placeOf(file: string): Place | undefined {
   const [src, top = '', second = '', third] = file.split('/');
   if (src !== 'src') return undefined;
-  if (top === 'main' || file === 'src/main.ts') return place('main', 'src/main');
+  if (top === 'main' || ENTRIES.has(file)) return place('main', 'src/main');
   if (second === '') return top === 'app.ts' ? place('app', file) : undefined;
   if (top === 'modules') return third === undefined ? undefined : place(second, `src/modules/${second}`);
   if (!LAYER_FOLDERS.has(top)) return undefined;

@@ -1,0 +1,1 @@
+export { type CliProcess, runCli } from './run-cli.ts';
