@@ -70,6 +70,21 @@ export const REQUESTS: Readonly<Record<string, (other: Names, own: Names) => rea
       })),
     ),
 
+  listChanges: (other, own) => [
+    { query: { repo: other.repoName } },
+    { query: { repo: other.repoName, path: other.path } },
+    { query: { repo: own.repoName, path: other.path } },
+    { query: { runId: other.run } },
+    { query: { commit: other.commit } },
+    cursor(other.change),
+  ],
+  getChange: (other) => [one(other.change)],
+  getContext: (other, own) => [
+    { query: { repo: other.repoName } },
+    { query: { repo: other.repoName, path: other.path } },
+    { query: { repo: own.repoName, path: other.path, runId: other.run } },
+  ],
+
   listRepos: (other) => [{ query: { name: other.repoName } }, cursor(other.repo)],
   patchRepo: (other) => [one(other.repo, { caseSensitive: false })],
   listLoops: (other) => [
@@ -103,6 +118,13 @@ export const REQUESTS: Readonly<Record<string, (other: Names, own: Names) => rea
     { body: { action: 'push', subject: { repo: other.repoName } } },
     { body: { action: 'path.edit', subject: { repo: other.repoName, path: other.path } } },
   ],
+  recordChange: (other, own) => [
+    { body: { ...landed(own, other.path), runId: other.run } },
+    ...FENCES.map((fence) => ({ body: { ...landed(own, other.path), leases: [{ id: other.lease, fence }] } })),
+    { body: { ...landed(own, other.path), undoes: [other.change] } },
+    { body: { ...landed(own, other.path), commit: other.commit } },
+    { body: { ...landed(own, other.path), repo: other.repoName, runId: own.run } },
+  ],
   registerLoop: (other, own) => [
     { body: { name: 'x', repo: own.repoName, team: other.teamName } },
     { body: { name: other.loopName, repo: other.repoName } },
@@ -133,6 +155,10 @@ export const NAMES_NOTHING: readonly string[] = [
 
 /** A fence is a small number that can be guessed: the other org's own one is among these. */
 const FENCES = Array.from({ length: 24 }, (_, i) => i + 1);
+
+function landed(own: Names, path: string) {
+  return { repo: own.repoName, commit: 'c'.repeat(40), files: [{ path, beforeBlob: null, afterBlob: 'a'.repeat(40) }] };
+}
 
 function memberships(other: Names, own: Names): Ask[] {
   return [

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { newId } from '../../src/platform/ids.ts';
 import type { Caller, Reply, TestOrg, TestServer } from '../support/server.ts';
 
@@ -13,11 +14,13 @@ export interface Names {
   readonly repo: string;
   readonly approval: string;
   readonly halt: string;
+  readonly change: string;
   readonly teamName: string;
   readonly repoName: string;
   readonly loopName: string;
   readonly policyName: string;
   readonly path: string;
+  readonly commit: string;
 }
 
 export interface World {
@@ -45,6 +48,10 @@ export async function populate(server: TestServer, mark: string): Promise<World>
   done(await owner.post(`/runs/${run.id}/heartbeat`, beat));
   const wish = { repo, runId: run.id, paths: [names.path], purpose: `${mark} purpose` };
   const { lease } = done(await owner.post('/leases', wish));
+  const landed = { repo, runId: run.id, commit: names.commit, intent: `${mark} intent` };
+  const files = [{ path: names.path, beforeBlob: null, afterBlob: names.commit }];
+  const leases = [{ id: lease.id, fence: lease.fence }];
+  const change = done(await owner.post('/changes', { ...landed, files, leases }));
   const rule = { id: 'ask', effect: 'require_approval', actions: ['deploy'], reason: `${mark} reason` };
   const policy = { defaults: { deploy: 'allow' }, rules: [{ ...rule, approvers: { team: names.teamName } }] };
   done(await admin.put(`/policies/${names.policyName}/draft`, policy));
@@ -54,7 +61,15 @@ export async function populate(server: TestServer, mark: string): Promise<World>
   const halted = done(await owner.post('/loops', { name: `${mark}-halted`, repo }));
   const scope = { kind: 'loop', id: halted.id };
   const halt = done(await admin.post('/halts', { scope, reason: `${mark} halt` }));
-  const ids = { loop: loop.id, run: run.id, lease: lease.id, repo: loop.repoId, approval: approvalId, halt: halt.id };
+  const ids = {
+    loop: loop.id,
+    run: run.id,
+    lease: lease.id,
+    repo: loop.repoId,
+    approval: approvalId,
+    halt: halt.id,
+    change: change.id,
+  };
   return { org, owner, names: { ...names, ...ids } };
 }
 
@@ -82,11 +97,13 @@ export function nothing(mark: string): Names {
     repo: newId(),
     approval: newId(),
     halt: newId(),
+    change: newId(),
     teamName: `${mark}-team`,
     repoName: `${mark}/repo`,
     loopName: `${mark}-loop`,
     policyName: `${mark}-policy`,
     path: `${mark}/file.ts`,
+    commit: createHash('sha1').update(mark).digest('hex'),
   };
 }
 
