@@ -16,9 +16,21 @@ function randomBytes(): Uint8Array {
   return pool.subarray(used - ID_BYTES, used);
 }
 
-/** A new id: UUID version 7, so that ids made in a later millisecond sort later and fill an index from its end. */
+let latestMs = 0;
+let sequence = 0;
+
+/** A new id: UUID version 7, so that ids made later sort later and fill an index from its end, also within a millisecond. */
 export function newId(): string {
-  return v7({ rng: randomBytes });
+  const random = randomBytes();
+  const nowMs = Date.now();
+  if (nowMs > latestMs) {
+    latestMs = nowMs;
+    // Room to count up from for the rest of the millisecond.
+    sequence = ((random[0]! << 16) | (random[1]! << 8) | random[2]!) >>> 0;
+  } else {
+    sequence += 1;
+  }
+  return v7({ random, msecs: latestMs, seq: sequence });
 }
 
 /** True for the text of any UUID, in either case; says nothing about what it names. */

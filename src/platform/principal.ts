@@ -27,13 +27,13 @@ export function systemPrincipal(orgId: string): Principal {
   return { orgId, keyId: null, role: 'admin', memberId: null, loopId: null };
 }
 
-/** How the log names who acted. */
+/** How the log names who acted. Keys in order: see `canonicalJson`. */
 export function actorOf(principal: Principal): {
-  kind: 'member' | 'key' | 'system';
   id: string;
   keyId: string | null;
+  kind: 'member' | 'key' | 'system';
   role: Role;
 } {
   const kind = principal.memberId !== null ? 'member' : principal.keyId !== null ? 'key' : 'system';
-  return { kind, id: principalId(principal), keyId: principal.keyId, role: principal.role };
+  return { id: principalId(principal), keyId: principal.keyId, kind, role: principal.role };
 }

@@ -6,7 +6,7 @@ import { KeyedLimiter } from '../limiter.ts';
 import type { Principal } from '../principal.ts';
 import { type CommitSignal } from './commit-signal.ts';
 import { claim, type Idempotent, type Replay, settle } from './idempotency.ts';
-import { type NewEvent, type SealedEvent, sealEvent } from './journal.ts';
+import { eventsJson, type NewEvent, type SealedEvent, sealEvent } from './journal.ts';
 import type { Answer, OrgTx } from './org-tx.ts';
 import { isTransient, KEY_NOT_VALID, sqlState } from './sql-state.ts';
 
@@ -143,7 +143,7 @@ class PendingTx implements OrgTx {
 
 async function appendEvents(tx: PendingTx): Promise<void> {
   if (tx.events.length === 0) return;
-  const events = JSON.stringify(tx.events);
+  const events = eventsJson(tx.events);
   await tx.db.$queryRaw`SELECT append_events(${tx.orgId}::uuid, ${events}::jsonb, NULL, NULL,
     ${tx.bumps.policyVersion}::boolean, ${tx.bumps.haltEpoch}::boolean)::text`;
   tx.appended = true;

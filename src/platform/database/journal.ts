@@ -1,4 +1,5 @@
-import { canonicalDigest } from '../canonical.ts';
+import { hash } from 'node:crypto';
+import { canonicalJson } from '../canonical.ts';
 import { actorOf, type Principal } from '../principal.ts';
 
 /** An event as a transaction records it; its `seq` and hash are given at commit, by `append_events`. */
@@ -10,28 +11,28 @@ export interface NewEvent {
   readonly data?: Readonly<Record<string, unknown>>;
 }
 
-/** An event ready for `append_events`: one element of its `p_events` array. */
-export interface SealedEvent {
-  readonly at: string;
-  readonly kind: string;
-  readonly actor: unknown;
-  readonly subject: unknown;
-  readonly data: unknown;
-  /** Hex SHA-256 of the canonical JSON of the five fields above. */
-  readonly digest: string;
-}
+/**
+ * An event ready for `append_events`: one element of its `p_events` array, as JSON text `{digest, actor, at, data, kind,
+ * subject}`; the digest is the hex SHA-256 of the canonical JSON of the other five.
+ */
+export type SealedEvent = string;
 
 /**
  * Fixes an event's content and digest. The chain over digests is computed in the database, where the order is known;
  * a reader can recompute both from what the API shows.
  */
 export function sealEvent(event: NewEvent, principal: Principal, at: Date): SealedEvent {
-  const content = {
-    at: at.toISOString(),
-    kind: event.kind,
+  const content = canonicalJson({
     actor: actorOf(principal),
-    subject: event.subject,
+    at: at.toISOString(),
     data: event.data ?? {},
-  };
-  return { ...content, digest: canonicalDigest(content).toString('hex') };
+    kind: event.kind,
+    subject: event.subject,
+  });
+  return `{"digest":"${hash('sha256', content, 'hex')}",${content.slice(1)}`;
+}
+
+/** The `p_events` array. */
+export function eventsJson(events: readonly SealedEvent[]): string {
+  return `[${events.join(',')}]`;
 }

@@ -52,7 +52,12 @@ export function createPools(url: string, onError: (error: Error) => void, size =
     pipeline: true,
     options: startupOptions(HOT_SETTINGS),
   });
-  for (const pool of [ordinary, hot]) pool.on('error', onError);
+  for (const pool of [ordinary, hot]) {
+    pool.on('error', onError);
+    // The pool listens to idle connections only. One that breaks while it is out tells its user by the query that fails;
+    // an 'error' event that nobody hears would end the process.
+    pool.on('connect', (client) => client.on('error', () => {}));
+  }
   return {
     ordinary,
     hot,

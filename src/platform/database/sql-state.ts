@@ -6,6 +6,12 @@ export const UNIQUE_VIOLATION = '23505';
 /** Errors after which the same transaction, tried again from its start, may well succeed. */
 const TRANSIENT = new Set(['40001', '40P01', '55P03', DECIDED_UNDER_STALE_HEAD]);
 
+/** Five digits and letters, one of them a digit: without that, EPIPE and other errors of the socket would pass for one. */
+const SQL_STATE = /^(?=.*\d)[0-9A-Z]{5}$/;
+
+/** The session was ended for being idle in a transaction or for a transaction that took too long. */
+const SESSION_ENDED = new Set(['25P03', '25P04']);
+
 /** The SQLSTATE of an error thrown by `pg` or, wrapped, by Prisma; null for anything else. */
 export function sqlState(error: unknown): string | null {
   if (typeof error !== 'object' || error === null) return null;
@@ -16,7 +22,7 @@ export function sqlState(error: unknown): string | null {
   };
   const original = (error as { originalCode?: unknown }).originalCode;
   if (typeof original === 'string') return original;
-  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^P\d{4}$/.test(code)) return code;
+  if (typeof code === 'string' && SQL_STATE.test(code) && !/^P\d{4}$/.test(code)) return code;
   if (code === 'P2002') return UNIQUE_VIOLATION;
   if (code === 'P2034') return '40001';
   return sqlState(meta?.driverAdapterError) ?? sqlState(cause);
@@ -30,8 +36,11 @@ export function isTransient(error: unknown): boolean {
 /** True when the connection, not the statement, failed: whether a COMMIT took effect is then unknown. */
 export function isConnectionLoss(error: unknown): boolean {
   const state = sqlState(error);
-  if (state !== null) return state.startsWith('08') || state.startsWith('57P');
+  if (state !== null) return state.startsWith('08') || state.startsWith('57P') || SESSION_ENDED.has(state);
   const code = (error as { code?: unknown } | null)?.code;
   if (typeof code === 'string' && /^(ECONN|EPIPE|ETIMEDOUT|EHOST)/.test(code)) return true;
-  return error instanceof Error && /Connection terminated|connection.*closed|timeout expired/i.test(error.message);
+  return (
+    error instanceof Error &&
+    /Connection terminated|connection.*closed|not queryable|timeout expired/i.test(error.message)
+  );
 }

@@ -263,18 +263,19 @@ function record(
   });
   plan.emit(op.principal, {
     kind: 'decision.recorded',
-    subject: { kind: 'decision', id },
+    subject: { id, kind: 'decision' },
+    // Keys in order: canonicalJson is faster then, and this is the event that there are most of.
     data: {
       action: op.action,
-      outcome,
-      ungoverned: judgement.ungoverned,
-      repo: op.repo?.name ?? null,
-      paths: pathsOf(op).slice(0, 50),
-      runId: run?.id ?? null,
-      loopId: run?.loop.id ?? null,
-      rules: rules.map((rule) => `${rule.policy ?? ''}/${rule.id}`),
-      policyVersion: snapshot.policyVersion,
       approvalId: approvalId ?? null,
+      loopId: run?.loop.id ?? null,
+      outcome,
+      paths: pathsOf(op).slice(0, 50),
+      policyVersion: snapshot.policyVersion,
+      repo: op.repo?.name ?? null,
+      rules: rules.map((rule) => `${rule.policy ?? ''}/${rule.id}`),
+      runId: run?.id ?? null,
+      ungoverned: judgement.ungoverned,
     },
   });
   const decision = {

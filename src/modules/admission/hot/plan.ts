@@ -1,5 +1,5 @@
 import { indexKey } from '../../../patterns/index.ts';
-import { type NewEvent, type SealedEvent, sealEvent } from '../../../platform/database/journal.ts';
+import { eventsJson, type NewEvent, type SealedEvent, sealEvent } from '../../../platform/database/journal.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
 import { type HeldLease, textsOf } from '../../leases/index.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -57,16 +57,16 @@ export class BatchPlan {
     const expiresAt = lease.expiresAt.toISOString();
     const event = this.emit(principal, {
       kind: 'lease.granted',
-      subject: { kind: 'lease', id: lease.id },
+      subject: { id: lease.id, kind: 'lease' },
       data: {
-        repo: lease.repo,
-        runId: lease.runId,
+        expiresAt,
         loopId: lease.loopId,
         mode: lease.mode,
         paths,
         patterns,
         purpose: lease.purpose,
-        expiresAt,
+        repo: lease.repo,
+        runId: lease.runId,
       },
     });
     this.granted.push({ lease, event });
@@ -103,8 +103,8 @@ export class BatchPlan {
     this.#renewals.set(lease.id, { id: lease.id, expires_at: until, ttl_seconds: ttlSeconds });
     this.emit(principal, {
       kind: 'lease.renewed',
-      subject: { kind: 'lease', id: lease.id },
-      data: { fence: lease.fence, expiresAt: until.toISOString() },
+      subject: { id: lease.id, kind: 'lease' },
+      data: { expiresAt: until.toISOString(), fence: lease.fence },
     });
     return true;
   }
@@ -117,7 +117,7 @@ export class BatchPlan {
     this.#snapshot.tables.get(lease.repoId)?.remove(lease.id);
     this.emit(principal, {
       kind: reason === 'released' ? 'lease.released' : 'lease.ended',
-      subject: { kind: 'lease', id: lease.id },
+      subject: { id: lease.id, kind: 'lease' },
       data: { fence: lease.fence, reason, repo: lease.repo, runId: lease.runId },
     });
   }
@@ -146,7 +146,6 @@ export class BatchPlan {
 
   toJson(): string {
     const lists = {
-      events: this.#events,
       beats: [...this.#beats],
       idempotency: this.#idempotency,
       decisions: this.#decisions,
@@ -158,7 +157,8 @@ export class BatchPlan {
       leaseEnds: [...this.#ends.values()],
       liveRuns: [...this.#liveRuns],
     };
-    const needed = Object.entries(lists).filter(([name, list]) => list.length > 0 || name === 'events');
-    return JSON.stringify(Object.fromEntries(needed));
+    let text = `{"events":${eventsJson(this.#events)}`;
+    for (const [name, list] of Object.entries(lists)) if (list.length > 0) text += `,"${name}":${JSON.stringify(list)}`;
+    return `${text}}`;
   }
 }
