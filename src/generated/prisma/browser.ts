@@ -137,3 +137,33 @@ export type Change = Prisma.ChangeModel
  * 
  */
 export type ChangeFile = Prisma.ChangeFileModel
+/**
+ * Model Deploy
+ * A commit that went out to one environment of one service.
+ */
+export type Deploy = Prisma.DeployModel
+/**
+ * Model DeployChange
+ * 
+ */
+export type DeployChange = Prisma.DeployChangeModel
+/**
+ * Model Incident
+ * 
+ */
+export type Incident = Prisma.IncidentModel
+/**
+ * Model Span
+ * Partitioned by day; the partitions are made by `ensure_span_partition`.
+ */
+export type Span = Prisma.SpanModel
+/**
+ * Model LogRecord
+ * Partitioned as `Span`.
+ */
+export type LogRecord = Prisma.LogRecordModel
+/**
+ * Model TraceWindow
+ * 
+ */
+export type TraceWindow = Prisma.TraceWindowModel

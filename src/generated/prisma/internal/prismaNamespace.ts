@@ -420,7 +420,13 @@ export const ModelName = {
   Halt: 'Halt',
   AgentSession: 'AgentSession',
   Change: 'Change',
-  ChangeFile: 'ChangeFile'
+  ChangeFile: 'ChangeFile',
+  Deploy: 'Deploy',
+  DeployChange: 'DeployChange',
+  Incident: 'Incident',
+  Span: 'Span',
+  LogRecord: 'LogRecord',
+  TraceWindow: 'TraceWindow'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -436,7 +442,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "org" | "orgHead" | "event" | "member" | "team" | "teamMember" | "apiKey" | "idempotency" | "repo" | "loop" | "loopVersion" | "run" | "iteration" | "lease" | "leaseKey" | "policy" | "policyVersion" | "decision" | "approval" | "vote" | "halt" | "agentSession" | "change" | "changeFile"
+    modelProps: "org" | "orgHead" | "event" | "member" | "team" | "teamMember" | "apiKey" | "idempotency" | "repo" | "loop" | "loopVersion" | "run" | "iteration" | "lease" | "leaseKey" | "policy" | "policyVersion" | "decision" | "approval" | "vote" | "halt" | "agentSession" | "change" | "changeFile" | "deploy" | "deployChange" | "incident" | "span" | "logRecord" | "traceWindow"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -2216,6 +2222,450 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    Deploy: {
+      payload: Prisma.$DeployPayload<ExtArgs>
+      fields: Prisma.DeployFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.DeployFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.DeployFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload>
+        }
+        findFirst: {
+          args: Prisma.DeployFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.DeployFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload>
+        }
+        findMany: {
+          args: Prisma.DeployFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload>[]
+        }
+        create: {
+          args: Prisma.DeployCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload>
+        }
+        createMany: {
+          args: Prisma.DeployCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.DeployCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload>[]
+        }
+        delete: {
+          args: Prisma.DeployDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload>
+        }
+        update: {
+          args: Prisma.DeployUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload>
+        }
+        deleteMany: {
+          args: Prisma.DeployDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.DeployUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.DeployUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload>[]
+        }
+        upsert: {
+          args: Prisma.DeployUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployPayload>
+        }
+        aggregate: {
+          args: Prisma.DeployAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateDeploy>
+        }
+        groupBy: {
+          args: Prisma.DeployGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.DeployGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.DeployCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.DeployCountAggregateOutputType> | number
+        }
+      }
+    }
+    DeployChange: {
+      payload: Prisma.$DeployChangePayload<ExtArgs>
+      fields: Prisma.DeployChangeFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.DeployChangeFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.DeployChangeFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload>
+        }
+        findFirst: {
+          args: Prisma.DeployChangeFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.DeployChangeFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload>
+        }
+        findMany: {
+          args: Prisma.DeployChangeFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload>[]
+        }
+        create: {
+          args: Prisma.DeployChangeCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload>
+        }
+        createMany: {
+          args: Prisma.DeployChangeCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.DeployChangeCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload>[]
+        }
+        delete: {
+          args: Prisma.DeployChangeDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload>
+        }
+        update: {
+          args: Prisma.DeployChangeUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload>
+        }
+        deleteMany: {
+          args: Prisma.DeployChangeDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.DeployChangeUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.DeployChangeUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload>[]
+        }
+        upsert: {
+          args: Prisma.DeployChangeUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$DeployChangePayload>
+        }
+        aggregate: {
+          args: Prisma.DeployChangeAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateDeployChange>
+        }
+        groupBy: {
+          args: Prisma.DeployChangeGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.DeployChangeGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.DeployChangeCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.DeployChangeCountAggregateOutputType> | number
+        }
+      }
+    }
+    Incident: {
+      payload: Prisma.$IncidentPayload<ExtArgs>
+      fields: Prisma.IncidentFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.IncidentFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.IncidentFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload>
+        }
+        findFirst: {
+          args: Prisma.IncidentFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.IncidentFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload>
+        }
+        findMany: {
+          args: Prisma.IncidentFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload>[]
+        }
+        create: {
+          args: Prisma.IncidentCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload>
+        }
+        createMany: {
+          args: Prisma.IncidentCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.IncidentCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload>[]
+        }
+        delete: {
+          args: Prisma.IncidentDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload>
+        }
+        update: {
+          args: Prisma.IncidentUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload>
+        }
+        deleteMany: {
+          args: Prisma.IncidentDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.IncidentUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.IncidentUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload>[]
+        }
+        upsert: {
+          args: Prisma.IncidentUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$IncidentPayload>
+        }
+        aggregate: {
+          args: Prisma.IncidentAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateIncident>
+        }
+        groupBy: {
+          args: Prisma.IncidentGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.IncidentGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.IncidentCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.IncidentCountAggregateOutputType> | number
+        }
+      }
+    }
+    Span: {
+      payload: Prisma.$SpanPayload<ExtArgs>
+      fields: Prisma.SpanFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.SpanFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.SpanFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload>
+        }
+        findFirst: {
+          args: Prisma.SpanFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.SpanFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload>
+        }
+        findMany: {
+          args: Prisma.SpanFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload>[]
+        }
+        create: {
+          args: Prisma.SpanCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload>
+        }
+        createMany: {
+          args: Prisma.SpanCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.SpanCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload>[]
+        }
+        delete: {
+          args: Prisma.SpanDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload>
+        }
+        update: {
+          args: Prisma.SpanUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload>
+        }
+        deleteMany: {
+          args: Prisma.SpanDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.SpanUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.SpanUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload>[]
+        }
+        upsert: {
+          args: Prisma.SpanUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SpanPayload>
+        }
+        aggregate: {
+          args: Prisma.SpanAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateSpan>
+        }
+        groupBy: {
+          args: Prisma.SpanGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.SpanGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.SpanCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.SpanCountAggregateOutputType> | number
+        }
+      }
+    }
+    LogRecord: {
+      payload: Prisma.$LogRecordPayload<ExtArgs>
+      fields: Prisma.LogRecordFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.LogRecordFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.LogRecordFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload>
+        }
+        findFirst: {
+          args: Prisma.LogRecordFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.LogRecordFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload>
+        }
+        findMany: {
+          args: Prisma.LogRecordFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload>[]
+        }
+        create: {
+          args: Prisma.LogRecordCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload>
+        }
+        createMany: {
+          args: Prisma.LogRecordCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.LogRecordCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload>[]
+        }
+        delete: {
+          args: Prisma.LogRecordDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload>
+        }
+        update: {
+          args: Prisma.LogRecordUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload>
+        }
+        deleteMany: {
+          args: Prisma.LogRecordDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.LogRecordUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.LogRecordUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload>[]
+        }
+        upsert: {
+          args: Prisma.LogRecordUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LogRecordPayload>
+        }
+        aggregate: {
+          args: Prisma.LogRecordAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateLogRecord>
+        }
+        groupBy: {
+          args: Prisma.LogRecordGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.LogRecordGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.LogRecordCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.LogRecordCountAggregateOutputType> | number
+        }
+      }
+    }
+    TraceWindow: {
+      payload: Prisma.$TraceWindowPayload<ExtArgs>
+      fields: Prisma.TraceWindowFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.TraceWindowFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.TraceWindowFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload>
+        }
+        findFirst: {
+          args: Prisma.TraceWindowFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.TraceWindowFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload>
+        }
+        findMany: {
+          args: Prisma.TraceWindowFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload>[]
+        }
+        create: {
+          args: Prisma.TraceWindowCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload>
+        }
+        createMany: {
+          args: Prisma.TraceWindowCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.TraceWindowCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload>[]
+        }
+        delete: {
+          args: Prisma.TraceWindowDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload>
+        }
+        update: {
+          args: Prisma.TraceWindowUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload>
+        }
+        deleteMany: {
+          args: Prisma.TraceWindowDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.TraceWindowUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.TraceWindowUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload>[]
+        }
+        upsert: {
+          args: Prisma.TraceWindowUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TraceWindowPayload>
+        }
+        aggregate: {
+          args: Prisma.TraceWindowAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateTraceWindow>
+        }
+        groupBy: {
+          args: Prisma.TraceWindowGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.TraceWindowGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.TraceWindowCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.TraceWindowCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -2622,6 +3072,115 @@ export const ChangeFileScalarFieldEnum = {
 export type ChangeFileScalarFieldEnum = (typeof ChangeFileScalarFieldEnum)[keyof typeof ChangeFileScalarFieldEnum]
 
 
+export const DeployScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  repoId: 'repoId',
+  service: 'service',
+  environment: 'environment',
+  commit: 'commit',
+  previousCommit: 'previousCommit',
+  headChangeId: 'headChangeId',
+  basis: 'basis',
+  rollback: 'rollback',
+  changeCount: 'changeCount',
+  changesOmitted: 'changesOmitted',
+  unknownCommits: 'unknownCommits',
+  at: 'at',
+  recordedAt: 'recordedAt',
+  recordedBy: 'recordedBy'
+} as const
+
+export type DeployScalarFieldEnum = (typeof DeployScalarFieldEnum)[keyof typeof DeployScalarFieldEnum]
+
+
+export const DeployChangeScalarFieldEnum = {
+  orgId: 'orgId',
+  deployId: 'deployId',
+  changeId: 'changeId',
+  edge: 'edge'
+} as const
+
+export type DeployChangeScalarFieldEnum = (typeof DeployChangeScalarFieldEnum)[keyof typeof DeployChangeScalarFieldEnum]
+
+
+export const IncidentScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  title: 'title',
+  service: 'service',
+  environment: 'environment',
+  startedAt: 'startedAt',
+  evidence: 'evidence',
+  openedAt: 'openedAt',
+  openedBy: 'openedBy'
+} as const
+
+export type IncidentScalarFieldEnum = (typeof IncidentScalarFieldEnum)[keyof typeof IncidentScalarFieldEnum]
+
+
+export const SpanScalarFieldEnum = {
+  orgId: 'orgId',
+  day: 'day',
+  traceId: 'traceId',
+  spanId: 'spanId',
+  parentSpanId: 'parentSpanId',
+  startNanos: 'startNanos',
+  endNanos: 'endNanos',
+  name: 'name',
+  kind: 'kind',
+  status: 'status',
+  service: 'service',
+  loopId: 'loopId',
+  runId: 'runId',
+  link: 'link',
+  sessionId: 'sessionId',
+  model: 'model',
+  inputTokens: 'inputTokens',
+  outputTokens: 'outputTokens',
+  attributes: 'attributes',
+  resource: 'resource',
+  details: 'details'
+} as const
+
+export type SpanScalarFieldEnum = (typeof SpanScalarFieldEnum)[keyof typeof SpanScalarFieldEnum]
+
+
+export const LogRecordScalarFieldEnum = {
+  orgId: 'orgId',
+  day: 'day',
+  digest: 'digest',
+  timeNanos: 'timeNanos',
+  observedNanos: 'observedNanos',
+  severity: 'severity',
+  severityText: 'severityText',
+  eventName: 'eventName',
+  service: 'service',
+  traceId: 'traceId',
+  spanId: 'spanId',
+  loopId: 'loopId',
+  runId: 'runId',
+  link: 'link',
+  sessionId: 'sessionId',
+  body: 'body',
+  attributes: 'attributes',
+  resource: 'resource',
+  details: 'details'
+} as const
+
+export type LogRecordScalarFieldEnum = (typeof LogRecordScalarFieldEnum)[keyof typeof LogRecordScalarFieldEnum]
+
+
+export const TraceWindowScalarFieldEnum = {
+  orgId: 'orgId',
+  traceId: 'traceId',
+  minNanos: 'minNanos',
+  maxNanos: 'maxNanos'
+} as const
+
+export type TraceWindowScalarFieldEnum = (typeof TraceWindowScalarFieldEnum)[keyof typeof TraceWindowScalarFieldEnum]
+
+
 export const SortOrder = {
   asc: 'asc',
   desc: 'desc'
@@ -2955,6 +3514,12 @@ export type GlobalOmitConfig = {
   agentSession?: Prisma.AgentSessionOmit
   change?: Prisma.ChangeOmit
   changeFile?: Prisma.ChangeFileOmit
+  deploy?: Prisma.DeployOmit
+  deployChange?: Prisma.DeployChangeOmit
+  incident?: Prisma.IncidentOmit
+  span?: Prisma.SpanOmit
+  logRecord?: Prisma.LogRecordOmit
+  traceWindow?: Prisma.TraceWindowOmit
 }
 
 /* Types for Logging */

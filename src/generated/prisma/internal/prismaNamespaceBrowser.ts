@@ -74,7 +74,13 @@ export const ModelName = {
   Halt: 'Halt',
   AgentSession: 'AgentSession',
   Change: 'Change',
-  ChangeFile: 'ChangeFile'
+  ChangeFile: 'ChangeFile',
+  Deploy: 'Deploy',
+  DeployChange: 'DeployChange',
+  Incident: 'Incident',
+  Span: 'Span',
+  LogRecord: 'LogRecord',
+  TraceWindow: 'TraceWindow'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -458,6 +464,115 @@ export const ChangeFileScalarFieldEnum = {
 } as const
 
 export type ChangeFileScalarFieldEnum = (typeof ChangeFileScalarFieldEnum)[keyof typeof ChangeFileScalarFieldEnum]
+
+
+export const DeployScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  repoId: 'repoId',
+  service: 'service',
+  environment: 'environment',
+  commit: 'commit',
+  previousCommit: 'previousCommit',
+  headChangeId: 'headChangeId',
+  basis: 'basis',
+  rollback: 'rollback',
+  changeCount: 'changeCount',
+  changesOmitted: 'changesOmitted',
+  unknownCommits: 'unknownCommits',
+  at: 'at',
+  recordedAt: 'recordedAt',
+  recordedBy: 'recordedBy'
+} as const
+
+export type DeployScalarFieldEnum = (typeof DeployScalarFieldEnum)[keyof typeof DeployScalarFieldEnum]
+
+
+export const DeployChangeScalarFieldEnum = {
+  orgId: 'orgId',
+  deployId: 'deployId',
+  changeId: 'changeId',
+  edge: 'edge'
+} as const
+
+export type DeployChangeScalarFieldEnum = (typeof DeployChangeScalarFieldEnum)[keyof typeof DeployChangeScalarFieldEnum]
+
+
+export const IncidentScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  title: 'title',
+  service: 'service',
+  environment: 'environment',
+  startedAt: 'startedAt',
+  evidence: 'evidence',
+  openedAt: 'openedAt',
+  openedBy: 'openedBy'
+} as const
+
+export type IncidentScalarFieldEnum = (typeof IncidentScalarFieldEnum)[keyof typeof IncidentScalarFieldEnum]
+
+
+export const SpanScalarFieldEnum = {
+  orgId: 'orgId',
+  day: 'day',
+  traceId: 'traceId',
+  spanId: 'spanId',
+  parentSpanId: 'parentSpanId',
+  startNanos: 'startNanos',
+  endNanos: 'endNanos',
+  name: 'name',
+  kind: 'kind',
+  status: 'status',
+  service: 'service',
+  loopId: 'loopId',
+  runId: 'runId',
+  link: 'link',
+  sessionId: 'sessionId',
+  model: 'model',
+  inputTokens: 'inputTokens',
+  outputTokens: 'outputTokens',
+  attributes: 'attributes',
+  resource: 'resource',
+  details: 'details'
+} as const
+
+export type SpanScalarFieldEnum = (typeof SpanScalarFieldEnum)[keyof typeof SpanScalarFieldEnum]
+
+
+export const LogRecordScalarFieldEnum = {
+  orgId: 'orgId',
+  day: 'day',
+  digest: 'digest',
+  timeNanos: 'timeNanos',
+  observedNanos: 'observedNanos',
+  severity: 'severity',
+  severityText: 'severityText',
+  eventName: 'eventName',
+  service: 'service',
+  traceId: 'traceId',
+  spanId: 'spanId',
+  loopId: 'loopId',
+  runId: 'runId',
+  link: 'link',
+  sessionId: 'sessionId',
+  body: 'body',
+  attributes: 'attributes',
+  resource: 'resource',
+  details: 'details'
+} as const
+
+export type LogRecordScalarFieldEnum = (typeof LogRecordScalarFieldEnum)[keyof typeof LogRecordScalarFieldEnum]
+
+
+export const TraceWindowScalarFieldEnum = {
+  orgId: 'orgId',
+  traceId: 'traceId',
+  minNanos: 'minNanos',
+  maxNanos: 'maxNanos'
+} as const
+
+export type TraceWindowScalarFieldEnum = (typeof TraceWindowScalarFieldEnum)[keyof typeof TraceWindowScalarFieldEnum]
 
 
 export const SortOrder = {
