@@ -1,0 +1,116 @@
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createPools, type Pools } from '../../../src/platform/database/pools.ts';
+import { isConnectionLoss, isTransient, sqlState } from '../../../src/platform/database/sql-state.ts';
+import { createTestDatabase, type TestDatabase, withClient } from '../../support/database.ts';
+
+let database: TestDatabase;
+let pools: Pools;
+const idleErrors: Error[] = [];
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pools = createPools(database.url, (error) => idleErrors.push(error));
+});
+afterAll(async () => {
+  await pools?.end();
+  await database?.drop();
+});
+
+const pidOf = async (client: pg.ClientBase) =>
+  (await client.query('SELECT pg_backend_pid() AS pid')).rows[0].pid as number;
+const terminate = (pid: number) =>
+  withClient(database.url, (client) => client.query('SELECT pg_terminate_backend($1, 5000)', [pid]));
+
+async function failureOf(work: Promise<unknown>): Promise<Error> {
+  return work.then(
+    () => Promise.reject(new Error('expected a failure')),
+    (error: unknown) => error as Error,
+  );
+}
+
+describe.each(['ordinary', 'hot'] as const)('the %s pool', (name) => {
+  it('works as the role of the server with bounded waits', async () => {
+    const { rows } = await pools[name].query(
+      `SELECT current_user AS role, current_setting('lock_timeout') AS lock, current_setting('idle_in_transaction_session_timeout') AS idle`,
+    );
+    expect(rows[0].role).toBe('signalbox_app');
+    expect([rows[0].lock, rows[0].idle]).not.toContain('0');
+  });
+
+  it('survives that a connection breaks while it is out and silent, and tells its user at the next query', async () => {
+    const client = await pools[name].connect();
+    const pid = await pidOf(client);
+    await client.query('BEGIN');
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    await terminate(pid);
+    // The end arrives while nobody waits for an answer: were there no listener, this process would end here.
+    await ended;
+    const failure = await failureOf(client.query('SELECT 1'));
+    client.release(failure);
+    expect(isConnectionLoss(failure), String(failure)).toBe(true);
+    expect((await pools[name].query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
+
+  it('survives that a connection breaks under a query', async () => {
+    const client = await pools[name].connect();
+    const pid = await pidOf(client);
+    const failing = failureOf(client.query('SELECT pg_sleep(10)'));
+    await terminate(pid);
+    const failure = await failing;
+    expect([sqlState(failure), isConnectionLoss(failure)]).toEqual(['57P01', true]);
+    client.release(failure);
+  });
+
+  it('hears of an idle connection that breaks, and makes another', async () => {
+    const heard = idleErrors.length;
+    const client = await pools[name].connect();
+    const pid = await pidOf(client);
+    client.release();
+    await terminate(pid);
+    await expect.poll(() => idleErrors.length).toBe(heard + 1);
+    expect((await pools[name].query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
+
+  it('counts a session that was idle in its transaction for too long as lost', async () => {
+    const client = await pools[name].connect();
+    await client.query(`SET idle_in_transaction_session_timeout = 20`);
+    const told = new Promise<Error>((resolve) => client.once('error', resolve));
+    await client.query('BEGIN');
+    const failure = await told;
+    expect([sqlState(failure), isConnectionLoss(failure), isTransient(failure)]).toEqual(['25P03', true, false]);
+    client.release(failure);
+  });
+});
+
+describe('the state of an error', () => {
+  it.each([
+    [{ code: '40P01' }, '40P01'],
+    [{ code: 'SB001' }, 'SB001'],
+    [{ code: 'XX000' }, 'XX000'],
+    [{ code: 'EPIPE' }, null],
+    [{ code: 'ECONNRESET' }, null],
+    [{ code: 'P2002' }, '23505'],
+    [{ code: 'P2034' }, '40001'],
+    [{ code: 'P2025' }, null],
+    [{ cause: { originalCode: '55P03' } }, '55P03'],
+    [{ code: 'P2010', meta: { driverAdapterError: { cause: { originalCode: 'SB401' } } } }, 'SB401'],
+    [new Error('x'), null],
+    [null, null],
+    ['40001', null],
+  ])('of %j is %j', (error, state) => {
+    expect(sqlState(error)).toBe(state);
+  });
+
+  it.each([
+    ['EPIPE', true],
+    ['ECONNRESET', true],
+    ['ECONNREFUSED', true],
+    ['08006', true],
+    ['57P01', true],
+    ['57014', false],
+    ['40001', false],
+    ['ENOENT', false],
+  ])('%s is a lost connection: %j', (code, lost) => {
+    expect(isConnectionLoss({ code })).toBe(lost);
+  });
+});
