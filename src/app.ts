@@ -28,6 +28,7 @@ import {
   PeopleService,
   readRoles,
 } from './modules/identity/index.ts';
+import { DeployService, IncidentService, incidentsRoutes } from './modules/incidents/index.ts';
 import { hasOpenLeases, LeaseService, leaseObserver, leaseRoutes, sweepLeases } from './modules/leases/index.ts';
 import { LoopService, loopsRoutes, RepoService, RunService, SessionRuns, sweepStalled } from './modules/loops/index.ts';
 import type { Clock } from './platform/clock.ts';
@@ -67,8 +68,9 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
   const app = await createHttpServer({ logger, version: deps.version });
   await app.register(fastifyTelemetry(telemetry));
   // A connection kept alive past an answer given now would hold up the end of the server until it times out.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (draining.signal.aborted) reply.header('connection', 'close');
+    done();
   });
   const services = createServices(deps);
   controlAccess(app, { authenticator: services.authenticator, roles: services.roles, rootKey: deps.rootKey });
@@ -130,6 +132,8 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
     changes,
     context,
     admissions: new AdmissionService(hot, repos, context),
+    deploys: new DeployService(db),
+    incidents: new IncidentService(db),
     housekeeping: createHousekeeping({ db, clock, log: logger }),
   };
 }
@@ -153,6 +157,7 @@ function registerApi(api: App, services: Services, draining: AbortSignal): void 
   leaseRoutes(api, { ...services, queue: services.hot });
   changeRoutes(api, services.changes);
   admissionRoutes(api, services.admissions);
+  incidentsRoutes(api, services);
   contextRoutes(api, services.context);
 }
 
