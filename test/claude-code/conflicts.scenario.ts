@@ -146,6 +146,7 @@ describe('the end of a session', () => {
     session.signal(signal);
     await session.done;
     expect(await stage.leases()).toEqual([]);
+    expect((await stage.org.admin.get('/runs')).body.items).toMatchObject([{ outcome: { status: 'cancelled' } }]);
   });
 
   it('by SIGKILL tells nobody: the lease stays, until its owner ends the run', async () => {

@@ -9,6 +9,7 @@ import {
 } from '../../../modules/loops/index.ts';
 import type { Database } from '../../../platform/database/database.ts';
 import { Problem } from '../../../platform/errors.ts';
+import { encodeCursor } from '../../../platform/http/page.ts';
 import { type Principal, principalId } from '../../../platform/principal.ts';
 import { haltAdvice, unexplainedAdvice } from '../advice.ts';
 import type { AgentGate, Verdict } from '../agent-gate.ts';
@@ -46,6 +47,7 @@ export interface Caller {
 
 const MOST_PATHS_TOLD = 50;
 const MOST_TIMERS_TOLD = 20;
+const SUMMARY_CHARACTERS = 4000;
 
 /**
  * Claude Code's hook events as calls of the modules. A session is a run of the loop that the URL names; a subagent is
@@ -206,10 +208,22 @@ export class ClaudeCodeHook {
   async #ended(payload: Common, reason: string, caller: Caller): Promise<Answer> {
     const found = await this.#live(payload, caller);
     if (found === null) return NO_OPINION;
-    const summary = `The session ended: ${reason}`;
     const { id, epoch } = found.run;
-    await this.#deps.runs.finish(caller.principal, id, { epoch, outcome: { status: 'succeeded', summary } });
+    const outcome = await this.#outcomeOf(found.run, reason, caller.principal);
+    await this.#deps.runs.finish(caller.principal, id, { epoch, outcome });
     return NO_OPINION;
+  }
+
+  /** The client tells of a Stop before each end of its own accord: a session that ends within a round was cut short. */
+  async #outcomeOf({ id, epoch, iteration }: SessionRun['run'], reason: string, principal: Principal) {
+    const summary = `The session ended: ${reason}`;
+    const last = { limit: 1, cursor: encodeCursor([Math.max(0, iteration - 1)]) };
+    const [round] = (await this.#deps.runs.listIterations(principal, id, last)).items;
+    if (round === undefined || round.endedAt !== null) return { status: 'succeeded', summary } as const;
+    const { signal, reasons } = await this.#deps.runs.heartbeat(principal, id, { epoch });
+    if (signal !== 'stop') return { status: 'cancelled', summary } as const;
+    const why = reasons.map(({ detail }) => detail).join(' ');
+    return { status: 'stopped', summary: why.slice(0, SUMMARY_CHARACTERS).toWellFormed() } as const;
   }
 
   /** The session's run, started now if there is none, and where the agent works. */

@@ -182,6 +182,25 @@ describe('the life of a session', () => {
     });
   });
 
+  it('succeeded if it ended after a Stop; within a round it was cancelled, or stopped by a halt that says why', async () => {
+    const end = async (...names: string[]) => {
+      for (const name of names) await alice(name);
+      await alice('session-end');
+      return (await runs())[0].outcome;
+    };
+    expect(await end('session-start')).toMatchObject({ status: 'succeeded' });
+    expect(await end('user-prompt-submit', 'pre-edit', 'stop')).toMatchObject({ status: 'succeeded' });
+    const summary = 'The session ended: other';
+    expect(await end('user-prompt-submit', 'stop', 'user-prompt-submit', 'pre-edit')).toEqual({
+      status: 'cancelled',
+      summary,
+    });
+    await alice('user-prompt-submit');
+    await org.admin.post('/halts', { scope: { kind: 'org' }, reason: 'Bad night' });
+    expect(await end('pre-edit')).toEqual({ status: 'stopped', summary: expect.stringContaining('Bad night') });
+    expect(await leases()).toEqual([]);
+  });
+
   it('a key that is bound to a loop runs that loop', async () => {
     const owner = await org.member();
     const { body: loop } = await owner.post('/loops', { name: 'nightly', repo: 'acme/shop' });
