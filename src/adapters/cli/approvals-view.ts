@@ -1,3 +1,4 @@
+import { askedFor, purposeOf } from './asked.ts';
 import type { Approval } from './shapes.ts';
 import type { Screen } from './terminal.ts';
 import { pad, plain, wrap } from './text.ts';
@@ -19,7 +20,9 @@ export function renderInbox(
 }
 
 function block(approval: Approval, now: Date, screen: Screen): string {
-  const facts: [string, string][] = [['asks', askedFor(approval)]];
+  const facts: [string, string][] = askedFor(approval).map((line, at) => [at === 0 ? 'asks' : '', line]);
+  const purpose = purposeOf(approval);
+  if (purpose !== null) facts.push(['purpose', plain(purpose)]);
   if (approval.repo !== null) facts.push(['repo', plain(approval.repo)]);
   facts.push(['asked by', `${askerOf(approval)}, ${duration(now.getTime() - Date.parse(approval.createdAt))} ago`]);
   facts.push(['because', plain(approval.reason)]);
@@ -38,14 +41,6 @@ function fact(label: string, value: string, { width, paint }: Screen): string[] 
   return wrap(value, room).map((line, at) => INDENT + paint('dim', pad(at === 0 ? label : '', LABEL_WIDTH)) + line);
 }
 
-/** The action and all that is in the subject, of which the repo has a line of its own. */
-function askedFor({ action, subject }: Approval): string {
-  const parts = Object.entries(subject)
-    .filter(([name]) => name !== 'repo')
-    .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  return plain([action, ...parts].join(', '));
-}
-
 function askerOf({ requester, loop, owner }: Approval): string {
   const parts = [nameOf(requester)];
   if (loop !== null) parts.push(`loop ${nameOf(loop)}`);
@@ -62,9 +57,10 @@ function needsOf({ requirements }: Approval): string {
 
 /** What a vote has led to, on one line. */
 export function renderVote(approval: Approval, { paint }: Screen): string {
-  const what = `${askedFor(approval)} (asked by ${askerOf(approval)})`;
+  const [first = '', ...others] = askedFor(approval);
+  const what = `${first}${others.length === 0 ? '' : ` and ${others.length} more`} (asked by ${askerOf(approval)})`;
   if (approval.status === 'pending') {
-    return `${paint('yellow', 'pending')}: your vote on ${what} counts; it needs ${needsOf(approval)}\n`;
+    return `${paint('yellow', 'pending')}: ${what} needs ${needsOf(approval)}\n`;
   }
   return `${paint(approval.status === 'approved' ? 'green' : 'red', plain(approval.status))}: ${what}\n`;
 }

@@ -46,12 +46,12 @@ const WITHOUT_LEASE = 5;
 
 const COLUMNS: readonly Column<Row>[] = [
   { title: 'STATE', text: ({ state }) => state, style: ({ state }) => STYLES[state] },
-  { title: 'LOOP', text: ({ loop }) => loop, gives: 2, least: 10 },
-  { title: 'OWNER', text: ({ owner }) => owner, gives: 3, least: 6 },
-  { title: 'HOLDS', text: ({ paths }) => paths, gives: 1, least: 16 },
-  { title: 'MODE', text: ({ mode }) => mode, gives: 4, least: 4 },
+  { title: 'LOOP', text: ({ loop }) => loop, gives: 2, least: 6 },
+  { title: 'OWNER', text: ({ owner }) => owner, gives: 3, drops: 2 },
+  { title: 'HOLDS', text: ({ paths }) => paths, gives: 1, least: 12 },
+  { title: 'MODE', text: ({ mode }) => mode, gives: 4, drops: 1 },
   { title: 'LEFT', text: ({ leftMs }) => (leftMs === null ? '' : duration(leftMs)) },
-  { title: 'PURPOSE', text: ({ purpose }) => purpose, gives: 0, least: 7 },
+  { title: 'PURPOSE', text: ({ purpose }) => purpose, gives: 0, drops: 0 },
 ];
 
 /** @returns complete lines */

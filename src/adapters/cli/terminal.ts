@@ -40,12 +40,15 @@ export interface Column<Row> {
   /** Columns that may shrink give way in this order, lowest first, each down to its `least`. */
   readonly gives?: number;
   readonly least?: number;
+  /** Where even that is too much, columns are left out in this order, lowest first. */
+  readonly drops?: number;
 }
 
 const GAP = '  ';
 
 /** A table of aligned columns, a line each, with its titles; what is wider than the screen is cut. */
-export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], screen: Screen): string[] {
+export function table<Row>(all: readonly Column<Row>[], rows: readonly Row[], screen: Screen): string[] {
+  const columns = affordable(all, rows, screen.width);
   const widths = fit(columns, rows, screen.width);
   const line = (cells: readonly string[], painted: (cell: string, at: number) => string) =>
     cells
@@ -72,11 +75,23 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
   ];
 }
 
+/** The columns that there is room for when each is as narrow as it may be. */
+function affordable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number): readonly Column<Row>[] {
+  const least = columns.map((column) => (column.gives === undefined ? widest(column, rows) : leastOf(column)));
+  const [dropped] = columns.filter(({ drops }) => drops !== undefined).toSorted((a, b) => a.drops! - b.drops!);
+  if (total(least) <= width || dropped === undefined) return columns;
+  return affordable(
+    columns.filter((column) => column !== dropped),
+    rows,
+    width,
+  );
+}
+
 function fit<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number): number[] {
-  const widths = columns.map(({ title, text }) => Math.max(widthOf(title), ...rows.map((row) => widthOf(text(row)))));
-  let over = widths.reduce((sum, each) => sum + each, GAP.length * (columns.length - 1)) - width;
+  const widths = columns.map((column) => widest(column, rows));
+  let over = total(widths) - width;
   const giving = columns
-    .map((column, at) => ({ at, gives: column.gives, least: column.least ?? widthOf(column.title) }))
+    .map((column, at) => ({ at, gives: column.gives, least: leastOf(column) }))
     .filter(({ gives }) => gives !== undefined)
     .toSorted((a, b) => a.gives! - b.gives!);
   for (const { at, least } of giving) {
@@ -85,4 +100,17 @@ function fit<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: 
     over -= given;
   }
   return widths;
+}
+
+function widest<Row>({ title, text }: Column<Row>, rows: readonly Row[]): number {
+  return rows.reduce((most, row) => Math.max(most, widthOf(text(row))), widthOf(title));
+}
+
+function leastOf<Row>({ least, title }: Column<Row>): number {
+  return least ?? widthOf(title);
+}
+
+/** With the gaps between. */
+function total(widths: readonly number[]): number {
+  return widths.reduce((sum, each) => sum + each, GAP.length * (widths.length - 1));
 }

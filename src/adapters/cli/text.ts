@@ -7,13 +7,23 @@ import stringWidth from 'string-width';
 const UNSAFE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
+const BREAKS: ReadonlyMap<string, string> = new Map([
+  ['\t', '\\t'],
+  ['\n', '\\n'],
+  ['\r', '\\r'],
+]);
+
 /**
- * Text of others as one line that a terminal only shows. White space that breaks lines becomes a space; any other
- * character that a terminal could act on is spelled out, as `\u{1b}`, rather than dropped: whoever approves a command
- * must see that there was something.
+ * Text of others as one line that a terminal only shows. What a terminal could act on is spelled out, as `\u{1b}`,
+ * rather than dropped: whoever approves a command must see that there was something.
  */
+export function exact(text: string): string {
+  return text.replaceAll(UNSAFE, (found) => BREAKS.get(found) ?? `\\u{${found.codePointAt(0)!.toString(16)}}`);
+}
+
+/** As `exact`, for prose: a line break is a space. */
 export function plain(text: string): string {
-  return text.replaceAll(/[\t\n\r]+/g, ' ').replaceAll(UNSAFE, (found) => `\\u{${found.codePointAt(0)!.toString(16)}}`);
+  return exact(text.replaceAll(/[\t\n\r]+/g, ' '));
 }
 
 /** The same value as JSON, with the characters escaped that JSON would let through to the terminal. */
