@@ -9,6 +9,8 @@ interface Waiting<O, A> {
   readonly reject: (error: unknown) => void;
 }
 
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 const MAX_BATCH = 128;
 const MAX_WAITING = 8192;
 
@@ -38,15 +40,16 @@ export class OrgBatcher<O, A> {
 
   async #drain(orgId: string, lane: { waiting: Waiting<O, A>[]; running: boolean }): Promise<void> {
     lane.running = true;
-    // Requests that were parsed in the same turn of the event loop belong in the same batch.
-    await Promise.resolve();
     let settle: (() => void) | null = null;
+    // Requests that have arrived but are not parsed yet belong in this batch too: one turn of the event loop, no timer.
+    await nextTurn();
     while (lane.waiting.length > 0) {
       const batch = lane.waiting.splice(0, MAX_BATCH);
       const running = this.#settled(orgId, batch);
       // The previous batch is answered after this one is under way: the database works while we write answers.
       settle?.();
       settle = await running;
+      await nextTurn();
     }
     lane.running = false;
     this.#orgs.delete(orgId);
