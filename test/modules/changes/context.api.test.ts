@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { session } from '../../adapters/agent-hooks/claude-code/support.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { newRunner, REPO } from '../leases/support.ts';
 import { file, report } from './support.ts';
@@ -127,5 +128,18 @@ describe('the context of an admission', () => {
     expect(waiting.body).toMatchObject({ outcome: 'wait', context: { recent: [{ paths: ['a'] }] } });
     const command = await bob.admit({ action: 'command.run', command: 'ls' });
     expect(command.body.context).toEqual({ active: [], recent: [], upcoming: [], protected: [] });
+  });
+});
+
+describe("an agent hook's answer", () => {
+  it('tells the agent what others just changed where it is about to edit', async () => {
+    const org = await server.newOrg();
+    const [ann, bob] = [await newRunner(org), await newRunner(org)];
+    const path = 'src/coupons.ts';
+    await report(ann, { intent: 'Round half to even', files: [file(path, '1', '2')] });
+    const agent = session(server, bob.caller.secret, 'session-of-bob');
+    const told = (await agent('pre-write')).hookSpecificOutput.additionalContext;
+    expect(told).toContain('src/coupons.ts');
+    expect(told).toMatch(/ago by loop "loop-\d+" of "Member \d+", intent "Round half to even"/);
   });
 });
