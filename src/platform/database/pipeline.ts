@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type pg from 'pg';
 
 /**
@@ -15,6 +16,9 @@ export interface Statement {
  * @throws the first statement's error; those after it in the same transaction have failed with it.
  */
 export async function flush(client: pg.PoolClient, statements: readonly Statement[]): Promise<pg.QueryResult[]> {
+  // The driver writes each statement to the socket by itself; corked, all of them are one system call.
+  const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection;
+  stream.cork();
   const sent = statements.map(({ name, text, values }) =>
     client.query({
       text,
@@ -22,6 +26,7 @@ export async function flush(client: pg.PoolClient, statements: readonly Statemen
       ...(values === undefined ? {} : { values: [...values] }),
     }),
   );
+  stream.uncork();
   const answers = await Promise.allSettled(sent);
   for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
   return answers.map((answer) => (answer as PromiseFulfilledResult<pg.QueryResult>).value);
