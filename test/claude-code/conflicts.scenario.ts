@@ -101,8 +101,8 @@ describe('a file that is free', () => {
     expect(told(run)).toContain('PreToolUse:Write hook additional context: Signalbox: other loops hold these paths');
     expect(told(run)).toContain(`- ${CART}: loop "price-refactor" of "Alice", purpose "${PURPOSE}", until `);
     expect(told(run)).not.toContain('PreToolUse:Bash hook additional context');
-    const held = (await stage.leases()).map(({ holder, paths }) => [holder.owner.name, ...paths]).toSorted();
-    expect(held).toEqual([['Alice', CART]]);
+    const granted = (await stage.org.events()).filter(({ kind }) => kind === 'lease.granted');
+    expect(granted.map(({ data }) => data['paths'])).toEqual([[CART], ['src/coupons.ts'], ['NOTES.md']]);
   });
 
   it('is the file that a refusal names as free', async () => {

@@ -46,13 +46,6 @@ describe('a session that is between two tool calls', () => {
       null,
     ]);
     expect(run.model.conversations).toHaveLength(2);
-    console.log(
-      'DBG',
-      run.exitCode,
-      JSON.stringify(run.stdout),
-      JSON.stringify(run.stderr),
-      JSON.stringify(await runs()),
-    );
     const outcome = { status: 'stopped', summary: expect.stringContaining(REASON) };
     expect(await runs()).toMatchObject([{ status: 'finished', outcome }]);
     expect(await stage.leases()).toEqual([]);

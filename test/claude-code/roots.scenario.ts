@@ -18,7 +18,11 @@ beforeEach(async () => {
 });
 afterEach(() => stage.close());
 
-const held = async () => (await stage.leases()).map(({ holder, paths }) => [holder.owner.name, ...paths]).toSorted();
+/** `owner path`, of each live lease. */
+const held = async () =>
+  (await stage.leases())
+    .map(({ holder, paths }) => `${holder.owner.name} ${paths.join(' ')}`)
+    .toSorted((a, b) => a.localeCompare(b));
 
 /** What a session of `developer`, at the root of the worktree, reads when it appends to a file. */
 async function appended(developer: Developer, path: string): Promise<string> {
@@ -41,15 +45,15 @@ describe('a session that was started in a subdirectory', () => {
       ),
     });
     await reaching(session, thinking);
-    const [payout, charge, cart] = ['services/payments/payout.ts', 'services/payments/charge.ts', 'src/cart.ts'];
-    expect(await alice.file(payout!)).toBe('export {};\n');
-    expect(await held()).toEqual([
-      ['Alice', charge],
-      ['Alice', payout],
-      ['Alice', cart],
-    ]);
-    expect(await appended(bob, charge!)).toContain(`${charge} is held by loop "price-refactor" of "Alice"`);
-    expect(await bob.file(charge!)).not.toContain('seen');
+    const [payout, charge, cart] = [
+      'services/payments/payout.ts',
+      'services/payments/charge.ts',
+      'src/cart.ts',
+    ] as const;
+    expect(await alice.file(payout)).toBe('export {};\n');
+    expect(await held()).toEqual([`Alice ${charge}`, `Alice ${payout}`, `Alice ${cart}`]);
+    expect(await appended(bob, charge)).toContain(`${charge} is held by loop "price-refactor" of "Alice"`);
+    expect(await bob.file(charge)).not.toContain('seen');
   });
 
   it('is refused what another one holds', async () => {
@@ -74,7 +78,7 @@ describe('a worktree that Claude Code makes', () => {
     use(bash('echo "// seen" >> src/cart.ts')),
   );
   const ofSubagent = (conversations: readonly Conversation[]) =>
-    conversations.filter(({ agentId }) => agentId !== undefined).at(-1);
+    conversations.findLast(({ agentId }) => agentId !== undefined);
 
   it('a subagent’s files are held as the repo names them', async () => {
     const { alice, bob } = stage;
@@ -83,10 +87,7 @@ describe('a worktree that Claude Code makes', () => {
     const session = await alice.start({ prompt: 'Coupons', script: withSubagents(main, { COUPONS: working }) });
     await reaching(session, thinking);
     expect(ofSubagent(session.model.conversations)?.toolResults[0]?.text).toContain('/.claude/worktrees/agent-');
-    expect(await held()).toEqual([
-      ['Alice', 'src/cart.ts'],
-      ['Alice', 'src/coupons.ts'],
-    ]);
+    expect(await held()).toEqual(['Alice src/cart.ts', 'Alice src/coupons.ts']);
     expect(await alice.file('src/coupons.ts')).toBeNull();
     expect(await appended(bob, 'src/coupons.ts')).toContain('src/coupons.ts is held by loop "price-refactor"');
     expect(await bob.file('src/coupons.ts')).toBeNull();
@@ -114,10 +115,7 @@ describe('a worktree that Claude Code makes', () => {
       script: (talk) => (talk.turns === 3 ? thinking.before(say('done'))(talk) : working(talk)),
     });
     await reaching(session, thinking);
-    expect(await held()).toEqual([
-      ['Alice', 'src/cart.ts'],
-      ['Alice', 'src/coupons.ts'],
-    ]);
+    expect(await held()).toEqual(['Alice src/cart.ts', 'Alice src/coupons.ts']);
     expect(await appended(bob, 'src/cart.ts')).toContain('src/cart.ts is held by loop "price-refactor" of "Alice"');
   });
 });

@@ -54,7 +54,7 @@ export interface LeaseRow {
   readonly holder: { readonly loop: { readonly name: string }; readonly owner: { readonly name: string } };
 }
 
-export const REPO = 'acme/shop';
+const REPO = 'acme/shop';
 
 /** One for a test. `url` is where the hooks find the server; the server's own unless told otherwise. */
 export async function openStage(server: TestServer, url: string = server.url): Promise<Stage> {
