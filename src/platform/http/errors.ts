@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { isConnectionLoss } from '../database/sql-state.ts';
@@ -16,6 +19,33 @@ export function answerErrors(app: App): void {
     sendProblem(request, reply, new Problem(404, 'not_found', 'No such route.')),
   );
 }
+
+/** Answers what Fastify refuses before there is a route: a URL that is none, or a part of it that is too long. */
+export function answerBadUrl(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  sendProblem(request, reply, toProblem(error));
+}
+
+/** Answers what Node cannot parse as HTTP, and closes: what follows on that connection cannot be told apart. */
+export function answerBadHttp(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const problem = HTTP_PARSER_CODES[error.code ?? ''] ?? new Problem(400, 'bad_request', 'This is not HTTP.');
+  const body = JSON.stringify({ ...problem.toBody(), requestId: randomUUID() });
+  const head = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+const HTTP_PARSER_CODES: Readonly<Record<string, Problem>> = {
+  HPE_HEADER_OVERFLOW: new Problem(431, 'headers_too_large', 'The headers are too large.'),
+  ERR_HTTP_REQUEST_TIMEOUT: new Problem(408, 'request_timeout', 'The request did not arrive in time.'),
+};
 
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
   return reply
@@ -60,6 +90,7 @@ const FASTIFY_CODES: Readonly<Record<string, { status: number; code: string }>> 
   FST_ERR_CTP_EMPTY_JSON_BODY: { status: 400, code: 'malformed_json' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: { status: 400, code: 'bad_request' },
   FST_ERR_BAD_URL: { status: 400, code: 'bad_request' },
+  FST_ERR_MAX_PARAM_LENGTH: { status: 414, code: 'url_too_long' },
 };
 
 /** `/files/0/path` of the body becomes `body.files[0].path`. */

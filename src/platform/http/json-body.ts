@@ -3,6 +3,7 @@ import { Problem } from '../errors.ts';
 
 /** Deeper than any document we know of, and far from where recursion over it would overflow the stack. */
 const MAX_DEPTH = 100;
+
 const SUSPECT_ESCAPE = /\\u(?:0000|d[89a-f])/i;
 
 /**
@@ -11,7 +12,8 @@ const SUSPECT_ESCAPE = /\\u(?:0000|d[89a-f])/i;
  * parsed by whoever knows the document.
  */
 export function registerBodyParsers(app: FastifyInstance): void {
-  app.removeContentTypeParser('application/json');
+  // Fastify takes plain text by itself; nothing here reads it.
+  app.removeContentTypeParser(['application/json', 'text/plain']);
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     const source = String(body);
     // Some clients announce JSON and send nothing with a bodiless POST.

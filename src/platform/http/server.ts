@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import websocket from '@fastify/websocket';
-import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyServerOptions, LogController } from 'fastify';
 import {
   jsonSchemaTransform,
   serializerCompiler,
@@ -10,7 +10,7 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
 import type { App } from './app.ts';
-import { answerErrors } from './errors.ts';
+import { answerBadHttp, answerBadUrl, answerErrors } from './errors.ts';
 import { registerBodyParsers } from './json-body.ts';
 import { openapiDocument } from './openapi.ts';
 import { problemSchema } from './schemas.ts';
@@ -25,6 +25,8 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
     loggerInstance: options.logger,
     bodyLimit: BODY_LIMIT_BYTES,
     genReqId: () => randomUUID(),
+    frameworkErrors: answerBadUrl as NonNullable<FastifyServerOptions['frameworkErrors']>,
+    clientErrorHandler: answerBadHttp,
     // Spans and metrics tell of every request; a line each would bury the log.
     logController: new LogController({ disableRequestLogging: true }),
     routerOptions: { maxParamLength: 300 },
