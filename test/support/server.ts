@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type pg from 'pg';
+import supertest from 'supertest';
 import { buildApp, type Signalbox } from '../../src/app.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import { createPools, type Pools } from '../../src/platform/database/pools.ts';
@@ -134,14 +135,31 @@ async function request(
   url: string,
   { method, path, body, headers }: { method: string; path: string; body: unknown; headers: Record<string, string> },
 ): Promise<Reply> {
-  const response = await fetch(`${url}${path.startsWith('//') ? path.slice(1) : `/api/v1${path}`}`, {
-    method,
-    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '');
-  return { status: response.status, body: isJson ? JSON.parse(text) : text, headers: response.headers };
+  const agent = supertest(url);
+  const target = path.startsWith('//') ? path.slice(1) : `/api/v1${path}`;
+  const call = agent[method.toLowerCase() as 'get' | 'post'](target)
+    .set({ ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers })
+    .ok(() => true)
+    .buffer(true)
+    .parse(readText as never);
+  const response = await (body === undefined
+    ? call
+    : call.send(typeof body === 'string' ? body : JSON.stringify(body)));
+  const answer = response.body as string;
+  const isJson = /\bjson\b/.test(response.headers['content-type'] ?? '');
+  return {
+    status: response.status,
+    body: isJson ? JSON.parse(answer) : answer,
+    headers: new Headers(response.headers),
+  };
+}
+
+/** The body as it came; what it means, its content type says. */
+function readText(response: NodeJS.ReadableStream, done: (error: Error | null, body: string) => void): void {
+  const chunks: Buffer[] = [];
+  response.on('data', (chunk: Buffer) => chunks.push(Buffer.from(chunk)));
+  response.on('end', () => done(null, Buffer.concat(chunks).toString('utf8')));
+  response.on('error', (error) => done(error, ''));
 }
 
 async function newOrg(url: string, slug: string): Promise<TestOrg> {
