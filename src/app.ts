@@ -31,6 +31,7 @@ import {
 import { DeployService, IncidentService, incidentsRoutes } from './modules/incidents/index.ts';
 import { hasOpenLeases, LeaseService, leaseObserver, leaseRoutes, sweepLeases } from './modules/leases/index.ts';
 import { LoopService, loopsRoutes, RepoService, RunService, SessionRuns, sweepStalled } from './modules/loops/index.ts';
+import { IngestService, otlpRoutes, PostgresSpanStore, TraceService, traceRoutes } from './modules/traces/index.ts';
 import type { Clock } from './platform/clock.ts';
 import { CommitSignal } from './platform/database/commit-signal.ts';
 import { Database } from './platform/database/database.ts';
@@ -76,6 +77,7 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
   controlAccess(app, { authenticator: services.authenticator, roles: services.roles, rootKey: deps.rootKey });
   healthRoutes(app, { pool: pools.ordinary, telemetry, draining: draining.signal });
   await app.register(async (api) => registerApi(api as App, services, draining.signal), { prefix: '/api/v1' });
+  await otlpRoutes(app, services.ingest);
   await agentHookRoutes(app, { ...services, clock: deps.clock, publicUrl: deps.publicUrl, draining: draining.signal });
 
   const { signal, housekeeping, instruments, db } = services;
@@ -134,6 +136,8 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
     admissions: new AdmissionService(hot, repos, context),
     deploys: new DeployService(db),
     incidents: new IncidentService(db),
+    traces: new TraceService({ db, clock }),
+    ingest: new IngestService({ db, store: new PostgresSpanStore(pools.ordinary), clock }),
     housekeeping: createHousekeeping({ db, clock, log: logger }),
   };
 }
@@ -159,6 +163,7 @@ function registerApi(api: App, services: Services, draining: AbortSignal): void 
   admissionRoutes(api, services.admissions);
   incidentsRoutes(api, services);
   contextRoutes(api, services.context);
+  traceRoutes(api, services.traces);
 }
 
 function observePool(instruments: Instruments, name: string, pool: Pools['hot']): () => void {
