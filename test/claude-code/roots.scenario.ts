@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../support/server.ts';
@@ -80,27 +81,32 @@ describe('a worktree that Claude Code makes', () => {
   const ofSubagent = (conversations: readonly Conversation[]) =>
     conversations.findLast(({ agentId }) => agentId !== undefined);
 
-  it('a subagent’s files are held as the repo names them', async () => {
+  it.each([
+    ['the main checkout', () => stage.shop.main],
+    ['a linked worktree', () => stage.alice.worktree],
+  ])('a subagent’s files are held as the repo names them, in a session in %s', async (_name, place) => {
     const { alice, bob } = stage;
+    const cwd = place();
     const thinking = stage.pause();
     const main = inOrder(use(agent('COUPONS', { isolation: 'worktree' })), thinking.before(say('done')));
-    const session = await alice.start({ prompt: 'Coupons', script: withSubagents(main, { COUPONS: working }) });
+    const session = await alice.start({ prompt: 'Coupons', cwd, script: withSubagents(main, { COUPONS: working }) });
     await reaching(session, thinking);
     expect(ofSubagent(session.model.conversations)?.toolResults[0]?.text).toContain('/.claude/worktrees/agent-');
     expect(await held()).toEqual(['Alice src/cart.ts', 'Alice src/coupons.ts']);
-    expect(await alice.file('src/coupons.ts')).toBeNull();
+    expect(existsSync(join(cwd, 'src/coupons.ts'))).toBe(false);
     expect(await appended(bob, 'src/coupons.ts')).toContain('src/coupons.ts is held by loop "price-refactor"');
     expect(await bob.file('src/coupons.ts')).toBeNull();
   });
 
   it('a subagent is refused what another developer holds, and reads why itself', async () => {
-    const { alice, bob } = stage;
+    const { alice, bob, shop } = stage;
     const thinking = stage.pause();
     const append = use(bash('echo "// Bob" >> src/cart.ts'));
     const bobs = await bob.start({ prompt: 'Totals', script: inOrder(append, thinking.before(say('done'))) });
     await reaching(bobs, thinking);
     const main = inOrder(use(agent('COUPONS', { isolation: 'worktree' })));
-    const run = await alice.run({ prompt: 'Coupons', script: withSubagents(main, { COUPONS: working }) });
+    const script = withSubagents(main, { COUPONS: working });
+    const run = await alice.run({ prompt: 'Coupons', cwd: shop.main, script });
     const results = ofSubagent(run.model.conversations)?.toolResults.map(({ text }) => text);
     expect(results?.[1]).not.toContain('hook error');
     expect(results?.[2]).toContain('src/cart.ts is held by loop "triage" of "Bob": purpose "Totals"');
