@@ -12,6 +12,14 @@ const SQL_STATE = /^(?=.*\d)[0-9A-Z]{5}$/;
 /** The session was ended for being idle in a transaction or for a transaction that took too long. */
 const SESSION_ENDED = new Set(['25P03', '25P04']);
 
+/** Prisma's codes for: not reached, timed out, connection closed. */
+const PRISMA_LOST = new Set(['P1001', 'P1002', 'P1008', 'P1017']);
+/** What pg and Prisma say without a code. */
+const LOST_IN_WORDS =
+  /connection terminated|connection.*closed|closed the connection|not queryable|timeout expired|unreachable/i;
+/** A statement that took too long; no connection of the pool, or no transaction, in time. */
+const OVERLOADED = new Set(['57014', 'P2024', 'P2028']);
+
 /** The SQLSTATE of an error thrown by `pg` or, wrapped, by Prisma; null for anything else. */
 export function sqlState(error: unknown): string | null {
   if (typeof error !== 'object' || error === null) return null;
@@ -38,9 +46,13 @@ export function isConnectionLoss(error: unknown): boolean {
   const state = sqlState(error);
   if (state !== null) return state.startsWith('08') || state.startsWith('57P') || SESSION_ENDED.has(state);
   const code = (error as { code?: unknown } | null)?.code;
-  if (typeof code === 'string' && /^(ECONN|EPIPE|ETIMEDOUT|EHOST)/.test(code)) return true;
-  return (
-    error instanceof Error &&
-    /Connection terminated|connection.*closed|not queryable|timeout expired/i.test(error.message)
-  );
+  if (typeof code === 'string' && (PRISMA_LOST.has(code) || /^(ECONN|EPIPE|ETIMEDOUT|EHOST)/.test(code))) return true;
+  return error instanceof Error && LOST_IN_WORDS.test(error.message);
+}
+
+/** True when the same request may well be answered later: the database is away, or has too much to do. */
+export function isUnavailable(error: unknown): boolean {
+  const code = sqlState(error) ?? (error as { code?: unknown } | null)?.code;
+  if (typeof code === 'string' && (OVERLOADED.has(code) || code.startsWith('53'))) return true;
+  return isConnectionLoss(error);
 }

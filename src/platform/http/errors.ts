@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { isConnectionLoss } from '../database/sql-state.ts';
+import { isUnavailable } from '../database/sql-state.ts';
 import { Problem, type ProblemDetail } from '../errors.ts';
 import type { App } from './app.ts';
 
@@ -79,8 +79,14 @@ export function toProblem(error: unknown): Problem {
   if (known !== undefined) return new Problem(known.status, known.code, (error as Error).message);
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return new Problem(statusCode, 'bad_request', (error as Error).message);
-  if (isConnectionLoss(error))
-    return new Problem(503, 'unavailable', 'The database is not reachable.', {}, { 'retry-after': '1' });
+  if (isUnavailable(error))
+    return new Problem(
+      503,
+      'unavailable',
+      'The database is not reachable or too busy; try again.',
+      {},
+      { 'retry-after': '1' },
+    );
   return new Problem(500, 'internal', 'Something failed on our side; the log has it under this request id.');
 }
 

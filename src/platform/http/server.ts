@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import websocket from '@fastify/websocket';
-import Fastify, { type FastifyBaseLogger, type FastifyServerOptions, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
 import {
   jsonSchemaTransform,
   serializerCompiler,
@@ -25,7 +25,7 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
     loggerInstance: options.logger,
     bodyLimit: BODY_LIMIT_BYTES,
     genReqId: () => randomUUID(),
-    frameworkErrors: answerBadUrl as NonNullable<FastifyServerOptions['frameworkErrors']>,
+    frameworkErrors: answerBadUrl,
     clientErrorHandler: answerBadHttp,
     // Spans and metrics tell of every request; a line each would bury the log.
     logController: new LogController({ disableRequestLogging: true }),

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPools, type Pools } from '../../../src/platform/database/pools.ts';
-import { isConnectionLoss, isTransient, sqlState } from '../../../src/platform/database/sql-state.ts';
+import { isConnectionLoss, isTransient, isUnavailable, sqlState } from '../../../src/platform/database/sql-state.ts';
 import { createTestDatabase, type TestDatabase, withClient } from '../../support/database.ts';
 
 let database: TestDatabase;
@@ -105,6 +105,8 @@ describe('the state of an error', () => {
     ['EPIPE', true],
     ['ECONNRESET', true],
     ['ECONNREFUSED', true],
+    ['P1001', true],
+    ['P1017', true],
     ['08006', true],
     ['57P01', true],
     ['57014', false],
@@ -112,5 +114,18 @@ describe('the state of an error', () => {
     ['ENOENT', false],
   ])('%s is a lost connection: %j', (code, lost) => {
     expect(isConnectionLoss({ code })).toBe(lost);
+  });
+
+  it.each([
+    ['57014', true],
+    ['53300', true],
+    ['P2028', true],
+    ['P1001', true],
+    ['57P03', true],
+    ['23505', false],
+    ['P2025', false],
+    ['XX000', false],
+  ])('%s asks to come back later: %j', (code, later) => {
+    expect(isUnavailable({ code })).toBe(later);
   });
 });
