@@ -3,7 +3,7 @@ import { DEFAULT_PORT } from '../../platform/config.ts';
 import { Failure, UsageError } from './failure.ts';
 import { plain } from './text.ts';
 
-export const DEFAULT_URL = `http://127.0.0.1:${DEFAULT_PORT}`;
+const DEFAULT_URL = `http://127.0.0.1:${DEFAULT_PORT}`;
 
 export interface Connection {
   /** Without a trailing slash. */

@@ -1,1 +1,1 @@
-export { type CliProcess, runCli } from './run-cli.ts';
+export { runCli } from './run-cli.ts';
