@@ -104,11 +104,21 @@ BEGIN
   END LOOP;
 END $$;
 
+-- The connection's staging tables, once a connection. They belong to this function's owner: the server's role owns nothing,
+-- not even for as long as a connection lasts; what a crash leaves behind would keep the next server from starting.
+CREATE FUNCTION stage_telemetry() RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+BEGIN
+  CREATE TEMPORARY TABLE span_stage (LIKE span) ON COMMIT DELETE ROWS;
+  CREATE TEMPORARY TABLE log_record_stage (LIKE log_record) ON COMMIT DELETE ROWS;
+  GRANT SELECT, INSERT ON pg_temp.span_stage, pg_temp.log_record_stage TO signalbox_app;
+END $$;
+
 DO $$
 DECLARE
   f text;
 BEGIN
-  FOREACH f IN ARRAY ARRAY['guard_telemetry(text, text)', 'ensure_span_partition(date)'] LOOP
+  FOREACH f IN ARRAY ARRAY['guard_telemetry(text, text)', 'ensure_span_partition(date)', 'stage_telemetry()'] LOOP
     EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', f, current_schema());
   END LOOP;
   PERFORM guard_telemetry('span', 'SELECT, INSERT');
@@ -116,13 +126,5 @@ BEGIN
   PERFORM guard_telemetry('trace_window', 'SELECT, INSERT, UPDATE, DELETE');
 END $$;
 
--- Rows are staged in a temporary table. Everybody may make those unless the operator has taken that away.
-DO $$
-BEGIN
-  IF NOT has_database_privilege('signalbox_app', current_database(), 'TEMPORARY') THEN
-    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO signalbox_app', current_database());
-  END IF;
-END $$;
-
-REVOKE ALL ON FUNCTION guard_telemetry(text, text), ensure_span_partition(date) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ensure_span_partition(date) TO signalbox_app;
+REVOKE ALL ON FUNCTION guard_telemetry(text, text), ensure_span_partition(date), stage_telemetry() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ensure_span_partition(date), stage_telemetry() TO signalbox_app;

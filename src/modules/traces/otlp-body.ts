@@ -26,7 +26,7 @@ function collect(payload: IncomingMessage, source: Readable, take: (bytes: numbe
     let size = 0;
     let wire = 0;
     let failed = false;
-    const fail = (error: unknown): void => {
+    const fail = (error: Error): void => {
       if (failed) return;
       failed = true;
       chunks.length = 0;
@@ -35,7 +35,7 @@ function collect(payload: IncomingMessage, source: Readable, take: (bytes: numbe
         source.destroy();
       }
       payload.resume();
-      reject(error as Error);
+      reject(error);
     };
     // Empty gzip members unpack to nothing and could go on for ever.
     payload.on('data', (chunk: Buffer) => {
@@ -53,7 +53,7 @@ function collect(payload: IncomingMessage, source: Readable, take: (bytes: numbe
         take(chunk.length);
         chunks.push(chunk);
       } catch (error) {
-        fail(error);
+        fail(error as Error);
       }
     });
     source.once('end', () => {

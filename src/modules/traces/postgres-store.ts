@@ -16,7 +16,6 @@ const NO_PARTITION = '23514';
 
 /** One kind of row: how it is staged, and what becomes of it. */
 interface Table {
-  readonly name: 'span' | 'log_record';
   readonly stage: string;
   readonly columns: string;
   readonly fill: readonly string[];
@@ -24,7 +23,6 @@ interface Table {
 
 /** Ordered, so that two requests with the same spans wait for each other and do not lock each other out. */
 const SPANS: Table = {
-  name: 'span',
   stage: 'pg_temp.span_stage',
   columns: SPAN_COLUMNS,
   fill: [
@@ -38,7 +36,6 @@ const SPANS: Table = {
 };
 
 const LOGS: Table = {
-  name: 'log_record',
   stage: 'pg_temp.log_record_stage',
   columns: LOG_COLUMNS,
   fill: [
@@ -56,7 +53,7 @@ export class PostgresSpanStore implements SpanStore {
   /** Days, since the epoch, whose partitions this server has seen. */
   readonly #days = new Set<number>();
   /** Connections that have their staging tables. */
-  readonly #staged = new WeakMap<pg.PoolClient, Set<string>>();
+  readonly #staged = new WeakSet<pg.PoolClient>();
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
@@ -106,7 +103,7 @@ export class PostgresSpanStore implements SpanStore {
     const client = await this.#pool.connect();
     let broken: Error | undefined;
     try {
-      await this.#prepare(client, table, days);
+      await this.#prepare(client, days);
       await client.query('BEGIN');
       await client.query({
         name: 'enter_org',
@@ -124,20 +121,16 @@ export class PostgresSpanStore implements SpanStore {
     }
   }
 
-  /** What must be there before the transaction: partitions, each made in a transaction of its own, and the staging table. */
-  async #prepare(client: pg.PoolClient, table: Table, days: ReadonlySet<number>): Promise<void> {
+  /** What must be there before the transaction: partitions, each made in a transaction of its own, and the staging tables. */
+  async #prepare(client: pg.PoolClient, days: ReadonlySet<number>): Promise<void> {
     for (const day of days) {
       if (this.#days.has(day)) continue;
       await client.query('SELECT ensure_span_partition($1)', [dateOfDay(day)]);
       this.#days.add(day);
     }
-    const staged = this.#staged.get(client) ?? new Set();
-    this.#staged.set(client, staged);
-    if (staged.has(table.name)) return;
-    await client.query(
-      `CREATE TEMPORARY TABLE IF NOT EXISTS ${table.name}_stage (LIKE ${table.name}) ON COMMIT DELETE ROWS`,
-    );
-    staged.add(table.name);
+    if (this.#staged.has(client)) return;
+    await client.query('SELECT stage_telemetry()');
+    this.#staged.add(client);
   }
 }
 

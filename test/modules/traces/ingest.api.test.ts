@@ -97,7 +97,7 @@ describe.each(ENCODINGS)('spans in %s', (encoding: Encoding) => {
     );
     expect((await Promise.all(sent)).map(({ status }) => status)).toEqual(Array(6).fill(200));
     const ids = (await spanRows(server, own.id)).map((row) => row.span_id).toSorted();
-    expect(ids).toEqual(spans.map((span) => span['spanId']).toSorted());
+    expect(ids).toEqual(spans.map((span) => String(span['spanId'])).toSorted());
   });
 
   it('that are bad are told, and do not reject the others', async () => {

@@ -179,7 +179,7 @@ function expectedObject(list: readonly { key: string; value: object }[]): string
 
 function expectedValue(any: object): string {
   // oxlint-disable-next-line typescript/no-explicit-any -- one of seven types, by its name
-  const [[name, inner] = ['none', null]] = Object.entries(any) as [string, any][];
+  const [[name, inner] = ['none', null]] = Object.entries<any>(any);
   switch (name) {
     case 'none':
       return 'null';

@@ -54,10 +54,10 @@ const READERS: Readonly<Record<string, ReadValue | undefined>> = {
   },
   boolValue: (value, room) => {
     if (typeof value !== 'boolean') throw new Malformed('boolValue is no boolean');
-    return scalar(String(value), room);
+    return simple(String(value), room);
   },
-  intValue: (value, room) => scalar(int64In(value, 'intValue'), room),
-  doubleValue: (value, room) => scalar(doubleText(doubleIn(value)), room),
+  intValue: (value, room) => simple(int64In(value, 'intValue'), room),
+  doubleValue: (value, room) => simple(doubleText(doubleIn(value)), room),
   arrayValue: (value, room, depth) => {
     const parts: string[] = [];
     for (const each of listIn(fieldsIn(value, 'arrayValue')['values'], 'arrayValue.values')) {
@@ -86,7 +86,7 @@ function readMember({ key, value }: Fields, room: Room, depth: number): string {
   return memberText(textIn(key, "a member's key"), json, room);
 }
 
-function scalar(text: string, room: Room): Value {
+function simple(text: string, room: Room): Value {
   return { json: room.take(text), scalar: text };
 }
 
