@@ -42,11 +42,19 @@ CREATE TABLE change_file (
 );
 CREATE INDEX change_file_org_id_repo_id_key_at_idx ON change_file (org_id, repo_id, key, at);
 
+-- One row per repo that has changes, locked by whoever records one: a ledger of its own order, in which a long report
+-- does not hold up the repo's leases.
+CREATE TABLE change_head (
+  org_id uuid NOT NULL,
+  repo_id uuid NOT NULL,
+  CONSTRAINT change_head_pkey PRIMARY KEY (org_id, repo_id)
+);
+
 DO $$
 DECLARE
   t text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['change', 'change_file'] LOOP
+  FOREACH t IN ARRAY ARRAY['change', 'change_file', 'change_head'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
     EXECUTE format($p$CREATE POLICY tenant ON %I
@@ -55,3 +63,5 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT ON %I TO signalbox_app', t);
   END LOOP;
 END $$;
+-- To lock a row takes the right to update it.
+GRANT UPDATE ON change_head TO signalbox_app;

@@ -162,6 +162,11 @@ export type Change = Prisma.ChangeModel
  */
 export type ChangeFile = Prisma.ChangeFileModel
 /**
+ * Model ChangeHead
+ * Locked by whoever records a change in the repo: its changes have one order.
+ */
+export type ChangeHead = Prisma.ChangeHeadModel
+/**
  * Model Deploy
  * A commit that went out to one environment of one service.
  */

@@ -20,7 +20,7 @@ interface StepRow {
 }
 
 /**
- * The files of a report that went back, byte for byte, over changes of others. Run it under the repo's lock: what is
+ * The files of a report that went back, byte for byte, over changes of others. Run it under the ledger's lock: what is
  * recorded at the same moment is then either in the history or sees this change in its own.
  */
 export async function findReverts(

@@ -32,14 +32,11 @@ const PATHS_IN_EVENT = 20;
  */
 export async function recordChange(tx: OrgTx, report: Report, readLeases: ReadLeases): Promise<Recorded> {
   const run = report.runId === null ? null : await actingRun(tx, report.runId);
-  const { id: repoId } = await ensureRepo(tx, report.repo);
-  // Repos before runs, as everywhere; of two reports of one commit the second finds the first.
-  const [repo] = await tx.db.$queryRaw<{ caseSensitive: boolean }[]>`
-    SELECT case_sensitive AS "caseSensitive" FROM repo WHERE org_id = ${tx.orgId}::uuid AND id = ${repoId}::uuid FOR NO KEY UPDATE`;
-  const mode = { caseSensitive: repo!.caseSensitive };
+  const { id: repoId, caseSensitive } = await ensureRepo(tx, report.repo);
+  const mode = { caseSensitive };
+  await lockLedger(tx, repoId);
   const known = await recordedBefore(tx, repoId, report);
-  if (known !== null) return { answer: known, repoId, isNew: false };
-  if (run !== null) await beat(tx, run.id);
+  if (known !== null) return heard(tx, run, { answer: known, repoId, isNew: false });
   await demandUndone(tx, repoId, report.undoes);
   const now = await tx.clock();
   const author = { runId: run?.id ?? null, recordedBy: principalId(tx.principal) };
@@ -48,7 +45,22 @@ export async function recordChange(tx: OrgTx, report: Report, readLeases: ReadLe
   const leased = report.files.map(({ path }) => coverage.covers(path));
   const reverts = await findReverts(tx, { id: repoId, mode }, report.files, author, report.undoes);
   const answer = await insert(tx, { report, repoId, run, author, now, leased, stale, reverts });
-  return { answer, repoId, isNew: true };
+  return heard(tx, run, { answer, repoId, isNew: true });
+}
+
+/** A report is a beat. The run's row is locked last, and briefly: its admissions beat it, too. */
+async function heard(tx: OrgTx, run: RunFacts | null, recorded: Recorded): Promise<Recorded> {
+  if (run !== null) await beat(tx, run.id);
+  return recorded;
+}
+
+/** Of two reports in a repo, the second sees all of the first. */
+async function lockLedger(tx: OrgTx, repoId: string): Promise<void> {
+  const lock = () => tx.db.$queryRaw<unknown[]>`
+    SELECT 1 FROM change_head WHERE org_id = ${tx.orgId}::uuid AND repo_id = ${repoId}::uuid FOR UPDATE`;
+  if ((await lock()).length > 0) return;
+  await tx.db.changeHead.createMany({ data: [{ orgId: tx.orgId, repoId }], skipDuplicates: true });
+  await lock();
 }
 
 async function actingRun(tx: OrgTx, runId: string): Promise<RunFacts> {

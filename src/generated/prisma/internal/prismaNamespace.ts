@@ -421,6 +421,7 @@ export const ModelName = {
   AgentSession: 'AgentSession',
   Change: 'Change',
   ChangeFile: 'ChangeFile',
+  ChangeHead: 'ChangeHead',
   Deploy: 'Deploy',
   DeployChange: 'DeployChange',
   Incident: 'Incident',
@@ -442,7 +443,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "org" | "orgHead" | "event" | "member" | "team" | "teamMember" | "apiKey" | "idempotency" | "repo" | "loop" | "loopVersion" | "run" | "iteration" | "lease" | "leaseKey" | "policy" | "policyVersion" | "decision" | "approval" | "vote" | "halt" | "agentSession" | "change" | "changeFile" | "deploy" | "deployChange" | "incident" | "span" | "logRecord" | "traceWindow"
+    modelProps: "org" | "orgHead" | "event" | "member" | "team" | "teamMember" | "apiKey" | "idempotency" | "repo" | "loop" | "loopVersion" | "run" | "iteration" | "lease" | "leaseKey" | "policy" | "policyVersion" | "decision" | "approval" | "vote" | "halt" | "agentSession" | "change" | "changeFile" | "changeHead" | "deploy" | "deployChange" | "incident" | "span" | "logRecord" | "traceWindow"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -2222,6 +2223,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    ChangeHead: {
+      payload: Prisma.$ChangeHeadPayload<ExtArgs>
+      fields: Prisma.ChangeHeadFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ChangeHeadFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ChangeHeadFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload>
+        }
+        findFirst: {
+          args: Prisma.ChangeHeadFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ChangeHeadFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload>
+        }
+        findMany: {
+          args: Prisma.ChangeHeadFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload>[]
+        }
+        create: {
+          args: Prisma.ChangeHeadCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload>
+        }
+        createMany: {
+          args: Prisma.ChangeHeadCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ChangeHeadCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload>[]
+        }
+        delete: {
+          args: Prisma.ChangeHeadDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload>
+        }
+        update: {
+          args: Prisma.ChangeHeadUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload>
+        }
+        deleteMany: {
+          args: Prisma.ChangeHeadDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ChangeHeadUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ChangeHeadUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload>[]
+        }
+        upsert: {
+          args: Prisma.ChangeHeadUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeHeadPayload>
+        }
+        aggregate: {
+          args: Prisma.ChangeHeadAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateChangeHead>
+        }
+        groupBy: {
+          args: Prisma.ChangeHeadGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChangeHeadGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ChangeHeadCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChangeHeadCountAggregateOutputType> | number
+        }
+      }
+    }
     Deploy: {
       payload: Prisma.$DeployPayload<ExtArgs>
       fields: Prisma.DeployFieldRefs
@@ -3072,6 +3147,14 @@ export const ChangeFileScalarFieldEnum = {
 export type ChangeFileScalarFieldEnum = (typeof ChangeFileScalarFieldEnum)[keyof typeof ChangeFileScalarFieldEnum]
 
 
+export const ChangeHeadScalarFieldEnum = {
+  orgId: 'orgId',
+  repoId: 'repoId'
+} as const
+
+export type ChangeHeadScalarFieldEnum = (typeof ChangeHeadScalarFieldEnum)[keyof typeof ChangeHeadScalarFieldEnum]
+
+
 export const DeployScalarFieldEnum = {
   orgId: 'orgId',
   id: 'id',
@@ -3514,6 +3597,7 @@ export type GlobalOmitConfig = {
   agentSession?: Prisma.AgentSessionOmit
   change?: Prisma.ChangeOmit
   changeFile?: Prisma.ChangeFileOmit
+  changeHead?: Prisma.ChangeHeadOmit
   deploy?: Prisma.DeployOmit
   deployChange?: Prisma.DeployChangeOmit
   incident?: Prisma.IncidentOmit

@@ -75,6 +75,7 @@ export const ModelName = {
   AgentSession: 'AgentSession',
   Change: 'Change',
   ChangeFile: 'ChangeFile',
+  ChangeHead: 'ChangeHead',
   Deploy: 'Deploy',
   DeployChange: 'DeployChange',
   Incident: 'Incident',
@@ -464,6 +465,14 @@ export const ChangeFileScalarFieldEnum = {
 } as const
 
 export type ChangeFileScalarFieldEnum = (typeof ChangeFileScalarFieldEnum)[keyof typeof ChangeFileScalarFieldEnum]
+
+
+export const ChangeHeadScalarFieldEnum = {
+  orgId: 'orgId',
+  repoId: 'repoId'
+} as const
+
+export type ChangeHeadScalarFieldEnum = (typeof ChangeHeadScalarFieldEnum)[keyof typeof ChangeHeadScalarFieldEnum]
 
 
 export const DeployScalarFieldEnum = {
