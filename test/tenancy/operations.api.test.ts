@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Operation, operationsOf, type Schema } from '../modules/identity/operations.ts';
 import { type Caller, startTestServer, type TestServer } from '../support/server.ts';
-import { type Ask, NAMES_NOTHING, REQUESTS } from './requests.ts';
+import { type Ask, FENCES, NAMES_NOTHING, REQUESTS } from './requests.ts';
 import { type Names, nothing, populate, stored, type World } from './world.ts';
+
+// A machine that does much else is slow, not wrong.
+vi.setConfig({ testTimeout: 120_000 });
 
 let server: TestServer;
 let operations: Operation[];
@@ -77,6 +80,11 @@ describe('the table of requests', () => {
     expect(known).toEqual(operations.map(({ id }) => id));
   });
 
+  it("guesses the fence of the other org's lease, too", async () => {
+    const { body } = await bravo.owner.get(`/leases/${bravo.names.lease}`);
+    expect(FENCES).toContain(body.fence);
+  });
+
   it('calls none harmless in which something can be named', () => {
     const able = operations.filter(canName).map(({ id }) => id);
     expect(able.filter((id) => NAMES_NOTHING.includes(id))).toEqual([]);
@@ -121,7 +129,7 @@ describe('what belongs to another org', () => {
     const lists = operations.filter(({ method, success }) => method === 'GET' && success?.properties?.['items']);
     expect(lists.length).toBeGreaterThan(8);
     for (const operation of lists) {
-      const params = { id: alpha.names.run, name: alpha.names.policyName };
+      const params = { id: alpha.names.run, name: alpha.names.policyName, traceId: alpha.names.trace };
       const { status, text } = await send(operation, alpha.org.admin, { params, query: { limit: '500' } });
       expect([operation.id, status]).toEqual([operation.id, 200]);
       const { items } = JSON.parse(text) as { items: unknown[] };

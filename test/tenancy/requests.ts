@@ -1,4 +1,4 @@
-import type { Names } from './world.ts';
+import { type Names, spanOf } from './world.ts';
 
 /** One way to call an operation. */
 export interface Ask {
@@ -85,6 +85,22 @@ export const REQUESTS: Readonly<Record<string, (other: Names, own: Names) => rea
     { query: { repo: own.repoName, path: other.path, runId: other.run } },
   ],
 
+  listDeploys: (other) => [
+    { query: { repo: other.repoName } },
+    { query: { service: other.service, environment: 'production' } },
+    cursor(other.deploy),
+  ],
+  getDeploy: (other) => [one(other.deploy)],
+  listIncidents: (other) => [{ query: { service: other.service } }, cursor(other.incident)],
+  getIncident: (other) => [one(other.incident)],
+  searchTraces: (other) => [
+    { query: { loopId: other.loop } },
+    { query: { runId: other.run } },
+    { query: { service: other.service } },
+    { query: { attribute: `session.id=${other.session}` } },
+  ],
+  getTrace: (other) => [{ params: { traceId: other.trace } }],
+
   listRepos: (other) => [{ query: { name: other.repoName } }, cursor(other.repo)],
   patchRepo: (other) => [one(other.repo, { caseSensitive: false })],
   listLoops: (other) => [
@@ -125,6 +141,19 @@ export const REQUESTS: Readonly<Record<string, (other: Names, own: Names) => rea
     { body: { ...landed(own, other.path), commit: other.commit } },
     { body: { ...landed(own, other.path), repo: other.repoName, runId: own.run } },
   ],
+  recordDeploy: (other, own) => [
+    { body: { repo: other.repoName, service: other.service, environment: 'production', commit: other.commit } },
+    { body: { repo: own.repoName, service: own.service, environment: 'production', commit: other.commit } },
+  ],
+  openIncident: (other, own) => [
+    { body: incident(own.service, { traceIds: [other.trace] }) },
+    { body: incident(other.service, { paths: [other.path] }) },
+  ],
+  ingestTraces: (other, own) => [
+    { body: spanOf(other) },
+    { body: spanOf({ ...own, loop: other.loop }) },
+    { body: spanOf({ ...own, run: other.run }) },
+  ],
   registerLoop: (other, own) => [
     { body: { name: 'x', repo: own.repoName, team: other.teamName } },
     { body: { name: other.loopName, repo: other.repoName } },
@@ -149,12 +178,15 @@ export const NAMES_NOTHING: readonly string[] = [
   'getHealth',
   'getOrg',
   'getReadiness',
+  // Nothing is linked to a loop or run by these two that ingestTraces would not link in the same way.
+  'ingestLogs',
+  'ingestMetrics',
   'listEvents',
   'patchOrgSettings',
 ];
 
 /** A fence is a small number that can be guessed: the other org's own one is among these. */
-const FENCES = Array.from({ length: 24 }, (_, i) => i + 1);
+export const FENCES = Array.from({ length: 8 }, (_, i) => i + 8);
 
 function landed(own: Names, path: string) {
   return { repo: own.repoName, commit: 'c'.repeat(40), files: [{ path, beforeBlob: null, afterBlob: 'a'.repeat(40) }] };
@@ -171,4 +203,8 @@ function memberships(other: Names, own: Names): Ask[] {
 function withApprovers(team: string): unknown {
   const rule = { id: 'ask', effect: 'require_approval', actions: ['push'], approvers: { team }, reason: 'x' };
   return { defaults: { push: 'allow' }, rules: [rule] };
+}
+
+function incident(service: string, evidence: object): unknown {
+  return { title: 'x', service, startedAt: '2026-01-01T00:00:00Z', evidence };
 }

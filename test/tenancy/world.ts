@@ -15,6 +15,12 @@ export interface Names {
   readonly approval: string;
   readonly halt: string;
   readonly change: string;
+  readonly deploy: string;
+  readonly incident: string;
+  /** A trace's id and, as a service, whose it is. */
+  readonly trace: string;
+  readonly service: string;
+  readonly session: string;
   readonly teamName: string;
   readonly repoName: string;
   readonly loopName: string;
@@ -41,9 +47,7 @@ export async function populate(server: TestServer, mark: string): Promise<World>
   const { admin } = org;
   const repo = names.repoName;
   const loop = done(await owner.post('/loops', { name: names.loopName, repo, team: names.teamName }));
-  const run = done(
-    await owner.post(`/loops/${loop.id}/runs`, { branch: `${mark}-branch`, sessionId: `${mark}-session` }),
-  );
+  const run = done(await owner.post(`/loops/${loop.id}/runs`, { branch: `${mark}-branch`, sessionId: names.session }));
   const beat = { epoch: run.epoch, iteration: 1, checkpoint: { note: mark } };
   done(await owner.post(`/runs/${run.id}/heartbeat`, beat));
   const wish = { repo, runId: run.id, paths: [names.path], purpose: `${mark} purpose` };
@@ -56,8 +60,14 @@ export async function populate(server: TestServer, mark: string): Promise<World>
   const policy = { defaults: { deploy: 'allow' }, rules: [{ ...rule, approvers: { team: names.teamName } }] };
   done(await admin.put(`/policies/${names.policyName}/draft`, policy));
   done(await admin.post(`/policies/${names.policyName}/publish`));
-  const subject = { repo, service: `${mark}-service`, environment: 'production' };
+  const subject = { repo, service: names.service, environment: 'production' };
   const { approvalId } = done(await owner.post('/decisions', { action: 'deploy', subject }));
+  const out = { repo, service: names.service, environment: 'production', commit: names.commit };
+  const deploy = done(await admin.post('/deploys', out));
+  const evidence = { traceIds: [names.trace], paths: [names.path] };
+  const trouble = { title: `${mark} trouble`, service: names.service, startedAt: new Date().toISOString(), evidence };
+  const incident = done(await admin.post('/incidents', trouble));
+  done(await owner.post('//v1/traces', spanOf({ ...names, loop: loop.id, run: run.id })));
   const halted = done(await owner.post('/loops', { name: `${mark}-halted`, repo }));
   const scope = { kind: 'loop', id: halted.id };
   const halt = done(await admin.post('/halts', { scope, reason: `${mark} halt` }));
@@ -69,8 +79,26 @@ export async function populate(server: TestServer, mark: string): Promise<World>
     approval: approvalId,
     halt: halt.id,
     change: change.id,
+    deploy: deploy.id,
+    incident: incident.id,
   };
   return { org, owner, names: { ...names, ...ids } };
+}
+
+/** An ExportTraceServiceRequest with one span that says it is of the loop, run and session named. */
+export function spanOf({ trace, service, loop, run, session }: Names): unknown {
+  const attribute = ([key, stringValue]: [string, string]) => ({ key, value: { stringValue } });
+  const named = { 'service.name': service, 'loop.id': loop, 'run.id': run, 'session.id': session };
+  const nanos = `${BigInt(Date.now()) * 1_000_000n}`;
+  const span = {
+    traceId: trace,
+    spanId: '1'.repeat(16),
+    name: service,
+    startTimeUnixNano: nanos,
+    endTimeUnixNano: nanos,
+  };
+  const resource = { attributes: Object.entries(named).map(attribute) };
+  return { resourceSpans: [{ resource, scopeSpans: [{ spans: [span] }] }] };
 }
 
 async function staff(server: TestServer, mark: string): Promise<World> {
@@ -98,6 +126,11 @@ export function nothing(mark: string): Names {
     approval: newId(),
     halt: newId(),
     change: newId(),
+    deploy: newId(),
+    incident: newId(),
+    trace: createHash('md5').update(mark).digest('hex'),
+    service: `${mark}-service`,
+    session: `${mark}-session`,
     teamName: `${mark}-team`,
     repoName: `${mark}/repo`,
     loopName: `${mark}-loop`,
