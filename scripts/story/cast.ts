@@ -24,6 +24,7 @@ export async function gather(stage: Stage): Promise<Cast> {
   const cleo = await newMember(stage, 'Cleo', [payments]);
   const key = await admin.post('/api-keys', { name: 'on call', role: 'sre' }, { status: 201 });
   stage.timeline.name(key.id, 'on call');
+  revokeAtEnd(stage, key.id);
   const [adasTree, bensTree] = [await checkout.worktree('ada'), await checkout.worktree('ben')];
   return {
     ada,
@@ -42,7 +43,12 @@ async function newMember(stage: Stage, name: string, teams: string[]): Promise<M
   const binding = { name: `${name}'s key`, role: 'member', memberId };
   const key = await stage.admin.post('/api-keys', binding, { status: 201, body: { memberId } });
   stage.timeline.name(memberId, name);
+  revokeAtEnd(stage, key.id);
   return { ...stage.caller(key, name), memberId };
+}
+
+function revokeAtEnd({ admin, undo }: Stage, keyId: string): void {
+  undo.push(() => admin.delete(`/api-keys/${keyId}`, { status: 200 }));
 }
 
 async function startLoop(
@@ -57,5 +63,8 @@ async function startLoop(
   const start = { trigger: 'manual', branch: worktree.branch, worktree: worktree.path };
   const run = await owner.post(`/loops/${loop.id}/runs`, start, { status: 201, body: { status: 'running' } });
   stage.timeline.name(loop.id, name);
+  const end = { epoch: run.epoch, outcome: { status: 'cancelled' } };
+  // Refused where the story has come to its end, and the run with it.
+  stage.undo.push(() => owner.send('POST', `/runs/${run.id}/finish`, end));
   return { name, id: loop.id, run, owner, worktree };
 }

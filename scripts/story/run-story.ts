@@ -47,8 +47,8 @@ async function play(stage: Stage): Promise<StoryReport> {
       await stage.catchUp();
       return result;
     } catch (error) {
-      if (!(error instanceof StoryFailure)) throw error;
-      throw new StoryFailure(`step ${number}, "${title}": ${error.message}`, { cause: error });
+      const { message } = error as Error;
+      throw new StoryFailure(`step ${number}, "${title}": ${message}`, { cause: error });
     }
   };
   const cast = await step('Two developers, three loops, two worktrees', () => gather(stage));
@@ -56,8 +56,8 @@ async function play(stage: Stage): Promise<StoryReport> {
   await step('Payments are a human’s to approve', () => askAHuman(stage, cast));
   await step('Production is frozen', () => freeze(stage, cast));
   await step('Three loops land commits', () => landInTurn(stage, cast, collision));
-  const deployId = await step('A deploy brings them out', () => deploy(stage, cast));
-  const incidentId = await step('Production breaks', () => openIncident(stage, cast));
+  const deployed = await step('A deploy brings them out', () => deploy(stage, cast));
+  const incidentId = await step('Production breaks', () => openIncident(stage, cast, deployed.at));
   await step('The runs end', () => finish(cast));
   await step('The live feed saw all of it', () => compareWithLog(stage));
   return {
@@ -65,7 +65,7 @@ async function play(stage: Stage): Promise<StoryReport> {
     adminKey: stage.admin.secret,
     landed: stage.landed,
     traceparents: [cast.triage, cast.refactoring, cast.dependencies].map(({ run }) => run.traceparent),
-    deployId,
+    deployId: deployed.id,
     incidentId,
     events: stage.feed.events,
     heard: stage.heard,

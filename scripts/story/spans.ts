@@ -2,6 +2,7 @@ import { ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+import { StoryFailure } from './check.ts';
 
 /** Runs a piece of work inside a span that is the child of the one around it. */
 export type Traced = <T>(name: string, work: () => Promise<T>) => Promise<T>;
@@ -40,6 +41,8 @@ export async function withSpans<T>(
     const traced: Traced = (part, step) => inSpan(tracer.startSpan(part, {}, trace.setSpan(parent, whole)), step);
     return await inSpan(whole, () => work(traced));
   } finally {
-    await provider.shutdown();
+    await provider.shutdown().catch((error: unknown) => {
+      throw new StoryFailure(`the exporter could not deliver the spans: ${(error as Error).message}`, { cause: error });
+    });
   }
 }

@@ -53,6 +53,8 @@ export interface Stage {
   readonly timeline: Timeline;
   readonly checkout: Checkout;
   readonly landed: Landed[];
+  /** What to take back at the end in an org that was there before, the last first. */
+  readonly undo: (() => Promise<unknown>)[];
   caller(key: Body, name: string): Caller;
   /** Waits until the live feed has brought all that there is. */
   catchUp(): Promise<void>;
@@ -76,9 +78,11 @@ export async function setStage({ url, key, print, at = new Date() }: StoryOption
   if (admin.keyId !== '') timeline.name(admin.keyId, admin.name);
   const after = isOwnOrg ? 0 : await lastSeq(admin, 0);
   const checkout = await makeCheckout(at);
+  const undo: Stage['undo'] = [];
   try {
     const onEvent = (event: StoryEvent) => timeline.event(event);
     const feed = await followFeed({ url, secret: admin.secret, after, heard, onEvent });
+    const seeing = witness({ admin, feed, timeline, after });
     return {
       url,
       org,
@@ -90,9 +94,12 @@ export async function setStage({ url, key, print, at = new Date() }: StoryOption
       timeline,
       checkout,
       landed: [],
+      undo,
       caller,
-      ...witness({ admin, feed, timeline, after }),
+      ...seeing,
       close: async () => {
+        if (!isOwnOrg) await takeBack(undo, timeline);
+        await seeing.catchUp().catch(() => undefined);
         feed.close();
         await checkout.remove();
       },
@@ -101,6 +108,13 @@ export async function setStage({ url, key, print, at = new Date() }: StoryOption
     await checkout.remove();
     throw error;
   }
+}
+
+/** Whatever cannot be taken back is told; it is no reason to leave the rest. */
+async function takeBack(undo: Stage['undo'], timeline: Timeline): Promise<void> {
+  timeline.heading('Tidying up');
+  for (const step of undo.toReversed())
+    await step().catch((error: unknown) => timeline.say('admin', `left behind: ${(error as Error).message}`));
 }
 
 /** What the live feed shows, held against the log. */

@@ -4,7 +4,7 @@ import type { Stage } from '../world.ts';
 import { thaw } from './freeze.ts';
 
 /** The freeze is over; both branches are merged and go out: the deploy is known to bring what the loops landed. */
-export async function deploy(stage: Stage, cast: Cast): Promise<string> {
+export async function deploy(stage: Stage, cast: Cast): Promise<{ id: string; at: string }> {
   const { names, checkout, landed } = stage;
   await thaw(stage, cast);
   const branches = [cast.triage, cast.refactoring].map(({ worktree }) => worktree.branch);
@@ -27,5 +27,5 @@ export async function deploy(stage: Stage, cast: Cast): Promise<string> {
   const expected = landed.map(({ id }) => `${id} exact`).toSorted();
   expectThat(show(found) === show(expected), `the deploy to have brought ${show(expected)}, got ${show(found)}`);
   await stage.say(cast.onCall.name, `the deploy brought ${found.length} changes of three loops out`);
-  return recorded.id;
+  return { id: recorded.id, at: recorded.at };
 }

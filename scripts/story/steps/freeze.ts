@@ -1,4 +1,5 @@
 import type { Cast } from '../cast.ts';
+import { type Policy, publish } from '../publish.ts';
 import type { Stage } from '../world.ts';
 
 const HOUR_MS = 3_600_000;
@@ -7,7 +8,7 @@ const REASON = 'Frozen until the books are closed.';
 /** A production deploy inside a freeze window is denied, in the words of the rule; another environment's is not. */
 export async function freeze(stage: Stage, { onCall }: Cast): Promise<void> {
   const now = Date.now();
-  await publish(stage, { from: now - HOUR_MS, to: now + 2 * HOUR_MS }, 0);
+  await publish(stage, policyOf(stage, { from: now - HOUR_MS, to: now + 2 * HOUR_MS }), 0);
   const rule = { id: 'freeze', policy: stage.names.freezePolicy, version: 1, effect: 'deny', reason: REASON };
   const denied = { outcome: 'deny', rules: [rule] };
   const decision = await onCall.post('/decisions', question(stage, 'production'), { status: 200, body: denied });
@@ -19,7 +20,7 @@ export async function freeze(stage: Stage, { onCall }: Cast): Promise<void> {
 /** The window moves to another time of the day: from then on, production may be deployed to. */
 export async function thaw(stage: Stage, { onCall }: Cast): Promise<void> {
   const now = Date.now();
-  await publish(stage, { from: now + 6 * HOUR_MS, to: now + 8 * HOUR_MS }, 1);
+  await publish(stage, policyOf(stage, { from: now + 6 * HOUR_MS, to: now + 8 * HOUR_MS }), 1);
   const allowed = { outcome: 'allow' };
   const decision = await onCall.post('/decisions', question(stage, 'production'), { status: 200, body: allowed });
   await stage.seen('decision.recorded', decision.id);
@@ -30,13 +31,9 @@ const question = ({ names }: Stage, environment: string) => ({
   subject: { repo: names.repo, service: names.service, environment },
 });
 
-async function publish(
-  { names, admin, seen }: Stage,
-  window: { from: number; to: number },
-  expectedVersion: number,
-): Promise<void> {
+function policyOf({ names }: Stage, window: { from: number; to: number }): Policy {
   const hours = `${timeOfDay(window.from)}-${timeOfDay(window.to)}`;
-  const document = {
+  return {
     name: names.freezePolicy,
     defaults: { deploy: 'allow' },
     rules: [
@@ -49,10 +46,6 @@ async function publish(
       },
     ],
   };
-  await admin.put(`/policies/${names.freezePolicy}/draft`, document, { status: 200 });
-  const version = expectedVersion + 1;
-  await admin.post(`/policies/${names.freezePolicy}/publish`, { expectedVersion }, { status: 200, body: { version } });
-  await seen('policy.published', names.freezePolicy);
 }
 
 const timeOfDay = (atMs: number) => new Date(atMs).toISOString().slice(11, 16);

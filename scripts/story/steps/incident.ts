@@ -13,12 +13,14 @@ const FRAMES = [
 ];
 
 /** Somebody is paged: what broke, and where the stack trace points. */
-export async function openIncident(stage: Stage, { onCall }: Cast): Promise<string> {
+export async function openIncident(stage: Stage, { onCall }: Cast, deployedAt: string): Promise<string> {
+  // Not before the deploy, whatever the clock of this machine says.
+  const startedAt = new Date(Math.max(Date.now(), Date.parse(deployedAt))).toISOString();
   const report = {
     title: 'Ledger is out of balance',
     service: stage.names.service,
     environment: 'production',
-    startedAt: new Date().toISOString(),
+    startedAt,
     evidence: { frames: FRAMES },
   };
   const { id } = await onCall.post('/incidents', report, { status: 201, body: { title: report.title } });

@@ -1,6 +1,7 @@
 import type { Cast } from '../cast.ts';
 import { expectThat } from '../check.ts';
 import { land } from '../land.ts';
+import { type Policy, publish } from '../publish.ts';
 import type { Landed, Stage } from '../world.ts';
 
 const PATHS = ['services/payments/ledger.ts', 'services/payments/rounding.ts'];
@@ -16,11 +17,9 @@ export interface Approved {
 
 /** An edit of payments is held for a human who is not the asker; once approved, the retry passes, once. */
 export async function askAHuman(stage: Stage, cast: Cast): Promise<Approved> {
-  const { names, admin } = stage;
+  const { names } = stage;
   const { ben, cleo, refactoring } = cast;
-  await admin.put(`/policies/${names.paymentsPolicy}/draft`, policyOf(stage), { status: 200 });
-  await admin.post(`/policies/${names.paymentsPolicy}/publish`, { expectedVersion: 0 }, { status: 200 });
-  await stage.seen('policy.published', names.paymentsPolicy);
+  await publish(stage, policyOf(stage), 0);
 
   const edit = { repo: names.repo, runId: refactoring.run.id, action: 'path.edit', paths: PATHS };
   const rule = { id: 'payments-need-a-human', policy: names.paymentsPolicy, version: 1, reason: REASON };
@@ -67,7 +66,7 @@ async function expectSpent(
   await ben.get(`/approvals/${asked.approvalId}`, { status: 200, body: { status: 'spent' } });
 }
 
-function policyOf({ names }: Stage): object {
+function policyOf({ names }: Stage): Policy {
   return {
     name: names.paymentsPolicy,
     defaults: { 'path.edit': 'allow', 'path.delete': 'allow' },
