@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { newRunner, type Runner, runnerOf } from '../leases/support.ts';
 import { openFeed, upgrade } from './support.ts';
+
+// A machine that does much else is slow, not wrong.
+vi.setConfig({ testTimeout: 120_000 });
 
 let server: TestServer;
 let second: TestServer;
@@ -151,7 +154,7 @@ describe('a live feed ends', () => {
     const { clients } = server.signalbox.app.websocketServer;
     const open = clients.size;
     for (const { socket } of feeds) socket.terminate();
-    await expect.poll(() => clients.size).toBe(open - 5);
+    await expect.poll(() => clients.size, { timeout: 20_000 }).toBe(open - 5);
   });
 
   it('with 1001 when the server goes away, which does not wait for its readers', async () => {

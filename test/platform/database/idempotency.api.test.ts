@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { withClient } from '../../support/database.ts';
 import { type Reply, startTestServer, type TestServer } from '../../support/server.ts';
+
+// A machine that does much else is slow, not wrong.
+vi.setConfig({ testTimeout: 120_000 });
 
 let server: TestServer;
 let second: TestServer;
@@ -42,9 +45,9 @@ describe('an Idempotency-Key', () => {
         );
         return rows[0].n === n;
       };
-      await expect.poll(() => isWaiting(1)).toBe(true);
+      await expect.poll(() => isWaiting(1), { timeout: 20_000 }).toBe(true);
       const other = second.caller(org.admin.secret).post('/teams', { name: 'red' }, key('k'));
-      await expect.poll(() => isWaiting(2)).toBe(true);
+      await expect.poll(() => isWaiting(2), { timeout: 20_000 }).toBe(true);
       await client.query('COMMIT');
       expect((await first).status).toBe(201);
       expect((await other).body).toEqual((await first).body);

@@ -1,8 +1,11 @@
 import type pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createPools, type Pools } from '../../../src/platform/database/pools.ts';
 import { isConnectionLoss, isTransient, isUnavailable, sqlState } from '../../../src/platform/database/sql-state.ts';
 import { createTestDatabase, type TestDatabase, withClient } from '../../support/database.ts';
+
+// A machine that does much else is slow, not wrong.
+vi.setConfig({ testTimeout: 120_000 });
 
 let database: TestDatabase;
 let pools: Pools;
@@ -67,7 +70,7 @@ describe.each(['ordinary', 'hot'] as const)('the %s pool', (name) => {
     const pid = await pidOf(client);
     client.release();
     await terminate(pid);
-    await expect.poll(() => idleErrors.length).toBe(heard + 1);
+    await expect.poll(() => idleErrors.length, { timeout: 20_000 }).toBe(heard + 1);
     expect((await pools[name].query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
   });
 

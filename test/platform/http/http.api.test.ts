@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Caller, startTestServer, type TestServer } from '../../support/server.ts';
+
+// A machine that does much else is slow, not wrong.
+vi.setConfig({ testTimeout: 120_000 });
 
 let server: TestServer;
 let admin: Caller;
