@@ -142,7 +142,7 @@ export function sharedContext(
 }
 
 /** What others landed near what was just allowed, and why; null if nobody did. */
-export function recentContext(recent: readonly Landed[]): string | null {
+function recentContext(recent: readonly Landed[]): string | null {
   if (recent.length === 0) return null;
   const lines = recent.slice(0, SHOWN).map((change) => {
     const more = change.fileCount > change.paths.length ? ` (${change.fileCount} files)` : '';

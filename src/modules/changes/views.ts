@@ -29,7 +29,7 @@ export type RevertView = z.output<typeof revertView>;
 export const staleLeaseView = z.object({ id: uuid(), fence: z.int(), reason: z.enum(STALE_REASONS) });
 export type StaleLeaseView = z.output<typeof staleLeaseView>;
 
-export const fileView = z.object({
+const fileView = z.object({
   path: z.string(),
   beforeBlob: z.string().nullable(),
   afterBlob: z.string().nullable(),

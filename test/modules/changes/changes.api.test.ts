@@ -287,6 +287,30 @@ describe('going back', () => {
   });
 });
 
+describe('reports at the same moment', () => {
+  it('have an order, on several servers: of two opposite steps exactly one goes back on the other', async () => {
+    const org = await server.newOrg();
+    const [ann, bob] = [await newRunner(org), await newRunner(org)];
+    const elsewhere = await startTestServer({ database: server.database, start: false });
+    const there = { ...bob, caller: { ...bob.caller, post: elsewhere.caller(bob.caller.secret).post } };
+    const reverts = await Promise.all(
+      Array.from({ length: 16 }, async (_, n) => {
+        // Half of them in repos that nobody named before.
+        const repo = n % 2 === 0 ? REPO : `acme/new-${n}`;
+        const [forth, back] = [file(`f${n}`, 'A', 'B'), file(`f${n}`, 'B', 'A')];
+        const replies = await Promise.all([
+          report(ann, { repo, files: [forth] }),
+          report(there, { repo, files: [back] }),
+        ]);
+        return replies.map(({ status, body }) => (status === 201 ? body.reverts.length : body));
+      }),
+    );
+    await elsewhere.close();
+    for (const [forth, back] of reverts) expect([forth, back]).toContain(0);
+    for (const [forth, back] of reverts) expect([forth, back]).toContain(1);
+  });
+});
+
 describe('reading changes', () => {
   it('lists them newest first, by repo, path, run and commit, page by page', async () => {
     const org = await server.newOrg();
