@@ -93,6 +93,8 @@ export const REQUESTS: Readonly<Record<string, (other: Names, own: Names) => rea
   getDeploy: (other) => [one(other.deploy)],
   listIncidents: (other) => [{ query: { service: other.service } }, cursor(other.incident)],
   getIncident: (other) => [one(other.incident)],
+  getIncidentReport: (other) => [one(other.incident)],
+  listSuspects: (other) => [one(other.incident)],
   searchTraces: (other) => [
     { query: { loopId: other.loop } },
     { query: { runId: other.run } },

@@ -78,7 +78,7 @@ describe('the matrix of roles and operations', () => {
           : operation.access === 'public' || mayCall(role, operation)
             ? status !== 401 && status < 500 && !FORBIDDEN.has(code)
             : status === 403 && FORBIDDEN.has(code);
-      if (!expected) wrong.push(`${operation.id}: ${status} ${code}`);
+      if (!expected) wrong.push(`${operation.id}: ${status} ${String(code)}`);
     }
     expect(wrong).toEqual([]);
   });
