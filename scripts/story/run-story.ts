@@ -6,6 +6,7 @@ import { freeze } from './steps/freeze.ts';
 import { openIncident } from './steps/incident.ts';
 import { askAHuman } from './steps/payments.ts';
 import { compareWithLog } from './steps/replay.ts';
+import { findSuspects } from './steps/suspects.ts';
 import { landInTurn } from './steps/work.ts';
 import { type Landed, type Stage, type StoryOptions, setStage } from './world.ts';
 
@@ -53,11 +54,13 @@ async function play(stage: Stage): Promise<StoryReport> {
   };
   const cast = await step('Two developers, three loops, two worktrees', () => gather(stage));
   const collision = await step('Two loops want the same path', () => collide(stage, cast));
-  await step('Payments are a human’s to approve', () => askAHuman(stage, cast));
+  const approved = await step('Payments are a human’s to approve', () => askAHuman(stage, cast));
   await step('Production is frozen', () => freeze(stage, cast));
   await step('Three loops land commits', () => landInTurn(stage, cast, collision));
   const deployed = await step('A deploy brings them out', () => deploy(stage, cast));
   const incidentId = await step('Production breaks', () => openIncident(stage, cast, deployed.at));
+  const broken = { incidentId, deployId: deployed.id, approved };
+  await step('Who did it', () => findSuspects(stage, cast, broken));
   await step('The runs end', () => finish(cast));
   await step('The live feed saw all of it', () => compareWithLog(stage));
   return {

@@ -67,6 +67,7 @@ describe('the story, in two orgs at once', () => {
       const paths = [
         `/deploys/${theirs.deployId}`,
         `/incidents/${theirs.incidentId}`,
+        `/incidents/${theirs.incidentId}/suspects`,
         ...theirs.landed.map(({ id }) => `/changes/${id}`),
         ...theirs.landed.flatMap(({ loop }) => [`/loops/${loop.id}`, `/runs/${loop.run.id}`]),
         ...theirs.traceparents.map((traceparent) => `/traces/${traceIdOf(traceparent)}`),

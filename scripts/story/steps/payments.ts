@@ -5,6 +5,8 @@ import { type Policy, publish } from '../publish.ts';
 import type { Landed, Stage } from '../world.ts';
 
 const PATHS = ['services/payments/ledger.ts', 'services/payments/rounding.ts'];
+/** What stands in the way of editing them, as answers and chains show it. */
+const RULE = 'payments-need-a-human';
 const REASON = 'Payments code moves money; a person looks first.';
 
 /** What the policy had to do with the change: for whoever traces it back. */
@@ -13,6 +15,9 @@ export interface Approved {
   readonly approvalId: string;
   /** The decision that let it pass. */
   readonly decisionId: string;
+  /** The policy's rule that asked for a human. */
+  readonly rule: { readonly id: string; readonly policy: string; readonly reason: string };
+  readonly leaseId: string;
 }
 
 /** An edit of payments is held for a human who is not the asker; once approved, the retry passes, once. */
@@ -22,8 +27,11 @@ export async function askAHuman(stage: Stage, cast: Cast): Promise<Approved> {
   await publish(stage, policyOf(stage), 0);
 
   const edit = { repo: names.repo, runId: refactoring.run.id, action: 'path.edit', paths: PATHS };
-  const rule = { id: 'payments-need-a-human', policy: names.paymentsPolicy, version: 1, reason: REASON };
-  const held = { outcome: 'require_approval', decision: { outcome: 'require_approval', rules: [rule] } };
+  const rule = { id: RULE, policy: names.paymentsPolicy, reason: REASON };
+  const held = {
+    outcome: 'require_approval',
+    decision: { outcome: 'require_approval', rules: [{ ...rule, version: 1 }] },
+  };
   const { decision } = await ben.post('/admissions', edit, { status: 200, body: held });
   const { approvalId } = decision;
   await stage.seen('decision.recorded', decision.id);
@@ -45,7 +53,7 @@ export async function askAHuman(stage: Stage, cast: Cast): Promise<Approved> {
     [PATHS[1]!]: 'export const round = (value: number) => 2 * Math.round(value / 2);\n',
   });
   await expectSpent(stage, cast, { edit, held, approvalId, lease: passed.lease });
-  return { change, approvalId, decisionId: passed.decision.id };
+  return { change, approvalId, decisionId: passed.decision.id, leaseId: passed.lease.id, rule };
 }
 
 /** The same question again, without the lease that the approval gave: it needs another approval. */
@@ -72,7 +80,7 @@ function policyOf({ names }: Stage): Policy {
     defaults: { 'path.edit': 'allow', 'path.delete': 'allow' },
     rules: [
       {
-        id: 'payments-need-a-human',
+        id: RULE,
         effect: 'require_approval',
         actions: ['path.edit', 'path.delete'],
         where: { repo: names.repo, path: { $glob: 'services/payments/**' } },
