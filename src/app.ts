@@ -28,7 +28,7 @@ import {
   PeopleService,
   readRoles,
 } from './modules/identity/index.ts';
-import { DeployService, IncidentService, incidentsRoutes } from './modules/incidents/index.ts';
+import { DeployService, IncidentService, incidentsRoutes, SuspectService } from './modules/incidents/index.ts';
 import { hasOpenLeases, LeaseService, leaseObserver, leaseRoutes, sweepLeases } from './modules/leases/index.ts';
 import { LoopService, loopsRoutes, RepoService, RunService, SessionRuns, sweepStalled } from './modules/loops/index.ts';
 import { IngestService, otlpRoutes, PostgresSpanStore, TraceService, traceRoutes } from './modules/traces/index.ts';
@@ -136,6 +136,7 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
     admissions: new AdmissionService(hot, repos, context),
     deploys: new DeployService(db),
     incidents: new IncidentService(db),
+    suspects: new SuspectService(db),
     traces: new TraceService({ db, clock }),
     ingest: new IngestService({ db, store: new PostgresSpanStore(pools.ordinary), clock }),
     housekeeping: createHousekeeping({ db, clock, log: logger }),

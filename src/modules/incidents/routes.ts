@@ -4,11 +4,15 @@ import { pageOf, pageQuery, repoName, uuid } from '../../platform/http/schemas.t
 import type { App } from '../../platform/http/server.ts';
 import type { DeployService } from './deploy-service.ts';
 import type { IncidentService } from './incident-service.ts';
+import { reportOf } from './report.ts';
+import type { SuspectService } from './suspect-service.ts';
+import { suspectsView } from './suspect-views.ts';
 import { deployBody, deployView, incidentBody, incidentView, wholeDeployView } from './views.ts';
 
 export interface IncidentsServices {
   readonly deploys: DeployService;
   readonly incidents: IncidentService;
+  readonly suspects: SuspectService;
 }
 
 const tags = ['incidents'];
@@ -18,7 +22,8 @@ const filter = () =>
 
 export function incidentsRoutes(app: App, services: IncidentsServices): void {
   deployRoutes(app, services.deploys);
-  incidentRoutes(app, services);
+  incidentRoutes(app, services.incidents);
+  suspectRoutes(app, services.suspects);
 }
 
 function deployRoutes(app: App, deploys: DeployService): void {
@@ -68,7 +73,7 @@ function deployRoutes(app: App, deploys: DeployService): void {
   );
 }
 
-function incidentRoutes(app: App, { incidents }: IncidentsServices): void {
+function incidentRoutes(app: App, incidents: IncidentService): void {
   app.post(
     '/incidents',
     {
@@ -112,5 +117,51 @@ function incidentRoutes(app: App, { incidents }: IncidentsServices): void {
       },
     },
     async (request) => incidents.get(principalOf(request), request.params.id),
+  );
+}
+
+const suspectQuery = z.object({
+  windowHours: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(24 * 90)
+    .default(24 * 7)
+    .describe('How long before the incident a deploy is looked for.'),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+});
+
+function suspectRoutes(app: App, suspects: SuspectService): void {
+  app.get(
+    '/incidents/:id/suspects',
+    {
+      schema: {
+        operationId: 'listSuspects',
+        tags,
+        summary: 'Deployed changes ranked as the possible cause, each with every term and the chain behind it',
+        params: byId,
+        querystring: suspectQuery,
+        response: { 200: suspectsView },
+      },
+    },
+    async (request) => (await suspects.find(principalOf(request), request.params.id, request.query)).suspects,
+  );
+
+  app.get(
+    '/incidents/:id/report',
+    {
+      schema: {
+        operationId: 'getIncidentReport',
+        tags,
+        summary: 'The incident, its timeline and its first suspects in Markdown',
+        params: byId,
+        querystring: suspectQuery.extend({ limit: suspectQuery.shape.limit.default(10) }),
+        response: { 200: { description: 'Markdown.', content: { 'text/markdown': { schema: z.string() } } } },
+      },
+    },
+    async (request, reply) => {
+      const { incident, suspects: found } = await suspects.find(principalOf(request), request.params.id, request.query);
+      return reply.type('text/markdown; charset=utf-8').send(reportOf(incident, found));
+    },
   );
 }
