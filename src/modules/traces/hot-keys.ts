@@ -1,3 +1,5 @@
+import { storable } from './storable.ts';
+
 /** What a column of its own is kept for, beside the raw attributes. */
 export type HotField =
   | 'service'
@@ -32,18 +34,20 @@ const HOT: ReadonlyMap<string, { readonly field: HotField; readonly rank: number
 
 /** The hot fields of one set of attributes, as text. */
 export class Hints {
-  readonly #found = new Map<HotField, { rank: number; text: string }>();
+  #found: Partial<Record<HotField, { readonly rank: number; readonly text: string }>> | null = null;
 
   /** @param scalar the value as text; null for one that is no string, number or boolean */
   note(key: string, scalar: string | null): void {
     const hot = HOT.get(key);
     if (hot === undefined || scalar === null || scalar === '') return;
-    const known = this.#found.get(hot.field);
-    if (known === undefined || hot.rank < known.rank) this.#found.set(hot.field, { rank: hot.rank, text: scalar });
+    this.#found ??= {};
+    const known = this.#found[hot.field];
+    if (known === undefined || hot.rank < known.rank)
+      this.#found[hot.field] = { rank: hot.rank, text: storable(scalar) };
   }
 
   get(field: HotField): string | null {
-    return this.#found.get(field)?.text ?? null;
+    return this.#found?.[field]?.text ?? null;
   }
 }
 

@@ -36,13 +36,16 @@ export function timeOfLog({ timeNanos, observedNanos }: LogItem, nowNanos: bigin
   return observedNanos === 0n ? nowNanos : observedNanos;
 }
 
+const PAST = nanosOfDays(LIMITS.pastDays);
+const FUTURE = nanosOfDays(LIMITS.futureDays);
+
 function faultOfTime(nanos: bigint, nowNanos: bigint): string | null {
-  if (nanos < nowNanos - nanosOfDays(LIMITS.pastDays)) return `from over ${LIMITS.pastDays} days ago`;
+  if (nanos < nowNanos - PAST) return `from over ${LIMITS.pastDays} days ago`;
   return faultOfFuture(nanos, nowNanos);
 }
 
 function faultOfFuture(nanos: bigint, nowNanos: bigint): string | null {
-  const isFuture = nanos > nowNanos + nanosOfDays(LIMITS.futureDays);
+  const isFuture = nanos > nowNanos + FUTURE;
   return isFuture ? `with a time over ${LIMITS.futureDays} day in the future` : null;
 }
 

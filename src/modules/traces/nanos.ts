@@ -8,5 +8,10 @@ export const nanosOf = (time: Date): bigint => BigInt(time.getTime()) * 1_000_00
 /** Days since the Unix epoch, UTC. */
 export const dayOf = (nanos: bigint): number => Number(nanos / NANOS_PER_DAY);
 
-/** `2026-11-23` */
-export const dateOfDay = (day: number): string => new Date(day * MS_PER_DAY).toISOString().slice(0, 10);
+let last = { day: 0, date: '1970-01-01' };
+
+/** `2026-11-23`. Nearly every span is of the same day as the last. */
+export function dateOfDay(day: number): string {
+  if (day !== last.day) last = { day, date: new Date(day * MS_PER_DAY).toISOString().slice(0, 10) };
+  return last.date;
+}

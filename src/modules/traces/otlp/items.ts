@@ -52,11 +52,11 @@ export interface Items<I> extends Iterable<I> {
 
 /** The JSON text of an object, of the members that are there. */
 export class DetailText {
-  readonly #members: string[] = [];
+  #text = '';
 
   /** @param json null or `''`: there is no such member */
   add(name: string, json: string | null): this {
-    if (json !== null && json !== '') this.#members.push(`"${name}":${json}`);
+    if (json !== null && json !== '') this.#text += `${this.#text === '' ? '' : ','}"${name}":${json}`;
     return this;
   }
 
@@ -73,7 +73,7 @@ export class DetailText {
   }
 
   toString(): string {
-    return `{${this.#members.join(',')}}`;
+    return `{${this.#text}}`;
   }
 }
 

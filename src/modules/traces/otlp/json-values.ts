@@ -2,6 +2,7 @@ import { LIMITS } from '../limits.ts';
 import type { Resource } from './items.ts';
 import { type Fields, fieldsIn, int64In, listIn, textIn } from './json-fields.ts';
 import { Malformed } from './malformed.ts';
+import type { JsonString } from './proto-reader.ts';
 import { hasRoom, memberText } from './proto-values.ts';
 import { AttributeText, bytesText, doubleText, Room } from './value-text.ts';
 
@@ -19,7 +20,7 @@ export function readAttributes(list: unknown, room: Room): AttributeText {
     if (!attributes.admits()) continue;
     const { key, value } = fieldsIn(each, 'an attribute');
     const { json, scalar } = readValue(value, room, 0);
-    attributes.add(textIn(key, "an attribute's key"), json, scalar);
+    attributes.add(jsonStringOf(textIn(key, "an attribute's key")), json, scalar);
   }
   return attributes;
 }
@@ -83,8 +84,10 @@ const READERS: Readonly<Record<string, ReadValue | undefined>> = {
 
 function readMember({ key, value }: Fields, room: Room, depth: number): string {
   const { json } = readValue(value, room, depth + 1);
-  return memberText(textIn(key, "a member's key"), json, room);
+  return memberText(jsonStringOf(textIn(key, "a member's key")), json, room);
 }
+
+const jsonStringOf = (text: string): JsonString => ({ text, json: JSON.stringify(text) });
 
 function simple(text: string, room: Room): Value {
   return { json: room.take(text), scalar: text };

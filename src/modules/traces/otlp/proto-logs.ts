@@ -50,7 +50,7 @@ function readColumn(reader: ProtoReader, record: LogItem, room: Room): boolean {
   if (reader.is(1, FIXED64)) record.timeNanos = reader.fixed64();
   else if (reader.is(2, VARINT)) record.severity = reader.uint32();
   else if (reader.is(3, BYTES)) record.severityText = room.clean(reader.string(), LIMITS.name);
-  else if (reader.is(5, BYTES)) record.body = readValue(reader, room, 0).json;
+  else if (reader.is(5, BYTES)) record.body = readValue(reader, room, 0);
   else if (reader.is(9, BYTES)) record.traceId = reader.hex();
   else if (reader.is(10, BYTES)) record.spanId = reader.hex();
   else if (reader.is(11, FIXED64)) record.observedNanos = reader.fixed64();

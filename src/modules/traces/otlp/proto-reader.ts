@@ -10,12 +10,25 @@ const END_GROUP = 4;
 
 const MAX_GROUP_DEPTH = 32;
 const TWO_32 = 2 ** 32;
+const SPACE = 0x20;
+const TILDE = 0x7e;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 
 /** A length-delimited field: where its content lies in the request's buffer. */
 export interface Slice {
   readonly start: number;
   readonly end: number;
 }
+
+/** A text and the JSON text of it. */
+export interface JsonString {
+  readonly text: string;
+  readonly json: string;
+}
+
+const SHORT_BYTES = 48;
+const SLOTS = 256;
 
 /**
  * Reads protobuf from a part of a buffer, field by field: `next()` moves to a field, then exactly one of the reading
@@ -24,6 +37,9 @@ export interface Slice {
  */
 export class ProtoReader {
   readonly buffer: Buffer;
+  readonly #view: DataView;
+  /** Short texts come again and again (names of attributes, of models, of tools): each slot keeps the last of its hash. */
+  readonly #short: (JsonString | undefined)[] = [];
   #at: number;
   #end: number;
   #low = 0;
@@ -34,6 +50,7 @@ export class ProtoReader {
 
   constructor(buffer: Buffer, { start, end }: Slice = { start: 0, end: buffer.length }) {
     this.buffer = buffer;
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
     this.#at = start;
     this.#end = end;
   }
@@ -47,10 +64,9 @@ export class ProtoReader {
 
   /** Goes into the message that the current field holds. @returns what `leave` needs to come back */
   enter(): number {
-    const { start, end } = this.slice();
+    const length = this.#length();
     const outer = this.#end;
-    this.#at = start;
-    this.#end = end;
+    this.#end = this.#at + length;
     return outer;
   }
 
@@ -75,21 +91,47 @@ export class ProtoReader {
   }
 
   slice(): Slice {
-    const length = this.#varint32('a length');
+    const length = this.#length();
     const start = this.#at;
-    const end = start + length;
-    if (end > this.#end)
-      throw new Malformed(
-        `truncated: field ${this.field} at byte ${start} needs ${length} bytes, ${this.#end - start} are left`,
-      );
-    this.#at = end;
-    return { start, end };
+    this.#at += length;
+    return { start, end: this.#at };
   }
 
   /** Bytes that are not UTF-8 become U+FFFD: one bad text is no reason to lose what else there is. */
   string(): string {
-    const { start, end } = this.slice();
-    return this.buffer.toString('utf8', start, end);
+    return this.jsonString().text;
+  }
+
+  jsonString(): JsonString {
+    const length = this.#length();
+    const start = this.#at;
+    this.#at += length;
+    const short = length <= SHORT_BYTES ? this.#shortText(start, length) : null;
+    if (short !== null) return short;
+    const text = this.buffer.toString('utf8', start, start + length);
+    return { text, json: JSON.stringify(text) };
+  }
+
+  /** A text of printable ASCII that JSON needs no escape for; null for any other. */
+  #shortText(start: number, length: number): JsonString | null {
+    let hash = length;
+    for (let at = start; at < start + length; at += 1) {
+      const byte = this.buffer[at]!;
+      if (byte < SPACE || byte > TILDE || byte === QUOTE || byte === BACKSLASH) return null;
+      hash = (Math.imul(hash, 31) + byte) | 0;
+    }
+    const slot = hash & (SLOTS - 1);
+    const known = this.#short[slot];
+    if (known !== undefined && known.text.length === length && this.#isAt(start, known.text)) return known;
+    const text = this.buffer.toString('latin1', start, start + length);
+    const made = { text, json: `"${text}"` };
+    this.#short[slot] = made;
+    return made;
+  }
+
+  #isAt(start: number, text: string): boolean {
+    for (let at = 0; at < text.length; at += 1) if (this.buffer[start + at] !== text.charCodeAt(at)) return false;
+    return true;
   }
 
   /** An id; of one that is far too long only so much that it is seen to be. */
@@ -99,15 +141,15 @@ export class ProtoReader {
   }
 
   fixed64(): bigint {
-    return this.buffer.readBigUInt64LE(this.#take(8));
+    return this.#view.getBigUint64(this.#take(8), true);
   }
 
   fixed32(): number {
-    return this.buffer.readUInt32LE(this.#take(4));
+    return this.#view.getUint32(this.#take(4), true);
   }
 
   double(): number {
-    return this.buffer.readDoubleLE(this.#take(8));
+    return this.#view.getFloat64(this.#take(8), true);
   }
 
   /** The low 32 bits of a varint, unsigned. */
@@ -162,6 +204,15 @@ export class ProtoReader {
       );
     this.#at = at + bytes;
     return at;
+  }
+
+  /** Reads a length and holds it against the message. */
+  #length(): number {
+    const length = this.#varint32('a length');
+    const left = this.#end - this.#at;
+    if (length > left)
+      throw new Malformed(`truncated: field ${this.field} at byte ${this.#at} needs ${length} bytes, ${left} are left`);
+    return length;
   }
 
   #varint32(what: string): number {

@@ -1,5 +1,6 @@
+import type { Hints } from '../hot-keys.ts';
 import { LIMITS } from '../limits.ts';
-import { DetailText, finishDetails, type Items, type SpanItem } from './items.ts';
+import { DetailText, finishDetails, type Items, type Resource, type SpanItem } from './items.ts';
 import { BYTES, FIXED32, FIXED64, ProtoReader, type Slice, VARINT } from './proto-reader.ts';
 import { countOf, readSections, type Section } from './proto-sections.ts';
 import { readAttribute } from './proto-values.ts';
@@ -30,7 +31,7 @@ interface Parts {
 function readSpan(reader: ProtoReader, slice: Slice, { resource, scope }: Section): SpanItem {
   const room = new Room();
   const attributes = new AttributeText(room);
-  const span: SpanItem = { ...EMPTY, resource, hints: attributes.hints };
+  const span = emptySpan(resource, attributes.hints);
   const parts: Parts = {
     events: [],
     links: [],
@@ -56,18 +57,22 @@ function readSpan(reader: ProtoReader, slice: Slice, { resource, scope }: Sectio
   return span;
 }
 
-const EMPTY = {
-  traceId: '',
-  spanId: '',
-  parentSpanId: '',
-  name: '',
-  kind: 0,
-  status: 0,
-  startNanos: 0n,
-  endNanos: 0n,
-  attributes: '{}',
-  details: '{}',
-};
+function emptySpan(resource: Resource, hints: Hints): SpanItem {
+  return {
+    resource,
+    hints,
+    traceId: '',
+    spanId: '',
+    parentSpanId: '',
+    name: '',
+    kind: 0,
+    status: 0,
+    startNanos: 0n,
+    endNanos: 0n,
+    attributes: '{}',
+    details: '{}',
+  };
+}
 
 /** Reads the current field if it is one that has a column. */
 function readColumn(reader: ProtoReader, span: SpanItem, room: Room): boolean {

@@ -1,61 +1,64 @@
 import { LIMITS } from '../limits.ts';
-import { BYTES, FIXED64, type ProtoReader, VARINT } from './proto-reader.ts';
+import { BYTES, FIXED64, type JsonString, type ProtoReader, VARINT } from './proto-reader.ts';
 import { type AttributeText, bytesText, doubleText, type Room } from './value-text.ts';
 
-/** A value's JSON text, and its plain text if it is a string, number or boolean. */
-interface Value {
-  readonly json: string;
-  readonly scalar: string | null;
-}
-
-const NOTHING: Value = { json: 'null', scalar: null };
+const NO_KEY: JsonString = { text: '', json: '""' };
 
 /** Reads the KeyValue that the current field holds. */
 export function readAttribute(reader: ProtoReader, into: AttributeText, room: Room): void {
   if (!into.admits()) return reader.skip();
-  let key = '';
-  let value = NOTHING;
+  let key = NO_KEY;
+  let json = 'null';
+  room.scalar = null;
   const outer = reader.enter();
   while (reader.next()) {
-    if (reader.is(1, BYTES)) key = reader.string();
-    else if (reader.is(2, BYTES)) value = readValue(reader, room, 0);
+    if (reader.is(1, BYTES)) key = reader.jsonString();
+    else if (reader.is(2, BYTES)) json = readValue(reader, room, 0);
     else reader.skip();
   }
   reader.leave(outer);
-  into.add(key, value.json, value.scalar);
+  into.add(key, json, room.scalar);
 }
 
-/** Reads the AnyValue that the current field holds. */
-export function readValue(reader: ProtoReader, room: Room, depth: number): Value {
+/** Reads the AnyValue that the current field holds. @returns its JSON text; `room.scalar` has its plain text */
+export function readValue(reader: ProtoReader, room: Room, depth: number): string {
+  room.scalar = null;
   if (depth >= LIMITS.depth) {
     room.cut.values += 1;
     reader.skip();
-    return NOTHING;
+    return 'null';
   }
-  let value = NOTHING;
+  let json = 'null';
   const outer = reader.enter();
-  while (reader.next()) value = readOneOf(reader, room, depth, value);
+  while (reader.next()) json = readOneOf(reader, room, depth, json);
   reader.leave(outer);
-  return value;
+  return json;
 }
 
-function readOneOf(reader: ProtoReader, room: Room, depth: number, known: Value): Value {
+function readOneOf(reader: ProtoReader, room: Room, depth: number, known: string): string {
   if (reader.is(1, BYTES)) {
-    const text = room.clean(reader.string(), LIMITS.value);
-    return { json: room.take(JSON.stringify(text)), scalar: text };
+    const value = reader.jsonString();
+    room.scalar = value.text;
+    return room.take(room.quote(value, LIMITS.value));
   }
-  if (reader.is(2, VARINT)) return scalar(reader.bool() ? 'true' : 'false', room);
-  if (reader.is(3, VARINT)) return scalar(reader.int64(), room);
-  if (reader.is(4, FIXED64)) return scalar(doubleText(reader.double()), room);
-  if (reader.is(5, BYTES)) return { json: readArray(reader, room, depth), scalar: null };
-  if (reader.is(6, BYTES)) return { json: readMap(reader, room, depth), scalar: null };
-  if (reader.is(7, BYTES)) return { json: readBytes(reader, room), scalar: null };
+  if (reader.is(2, VARINT)) return simple(reader.bool() ? 'true' : 'false', room);
+  if (reader.is(3, VARINT)) return simple(reader.int64(), room);
+  if (reader.is(4, FIXED64)) return simple(doubleText(reader.double()), room);
+  if (reader.is(5, BYTES)) return compound(readArray(reader, room, depth), room);
+  if (reader.is(6, BYTES)) return compound(readMap(reader, room, depth), room);
+  if (reader.is(7, BYTES)) return compound(readBytes(reader, room), room);
   reader.skip();
   return known;
 }
 
-function scalar(text: string, room: Room): Value {
-  return { json: room.take(text), scalar: text };
+function simple(text: string, room: Room): string {
+  room.scalar = text;
+  return room.take(text);
+}
+
+function compound(json: string, room: Room): string {
+  room.scalar = null;
+  return json;
 }
 
 function readBytes(reader: ProtoReader, room: Room): string {
@@ -69,7 +72,7 @@ function readArray(reader: ProtoReader, room: Room, depth: number): string {
   const outer = reader.enter();
   while (reader.next()) {
     if (!reader.is(1, BYTES) || !hasRoom(room)) reader.skip();
-    else parts.push(readValue(reader, room, depth + 1).json);
+    else parts.push(readValue(reader, room, depth + 1));
   }
   reader.leave(outer);
   return `[${parts.join(',')}]`;
@@ -87,20 +90,20 @@ function readMap(reader: ProtoReader, room: Room, depth: number): string {
 }
 
 function readMember(reader: ProtoReader, room: Room, depth: number): string {
-  let key = '';
-  let value = NOTHING;
+  let key = NO_KEY;
+  let json = 'null';
   const outer = reader.enter();
   while (reader.next()) {
-    if (reader.is(1, BYTES)) key = reader.string();
-    else if (reader.is(2, BYTES)) value = readValue(reader, room, depth + 1);
+    if (reader.is(1, BYTES)) key = reader.jsonString();
+    else if (reader.is(2, BYTES)) json = readValue(reader, room, depth + 1);
     else reader.skip();
   }
   reader.leave(outer);
-  return memberText(key, value.json, room);
+  return memberText(key, json, room);
 }
 
-export function memberText(key: string, json: string, room: Room): string {
-  const name = JSON.stringify(room.clean(key, LIMITS.key));
+export function memberText(key: JsonString, json: string, room: Room): string {
+  const name = room.quote(key, LIMITS.key);
   room.left -= name.length + 2;
   return `${name}:${json}`;
 }

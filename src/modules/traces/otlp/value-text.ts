@@ -1,5 +1,7 @@
 import { Hints } from '../hot-keys.ts';
 import { LIMITS } from '../limits.ts';
+import { isStorable, storable } from '../storable.ts';
+import type { JsonString } from './proto-reader.ts';
 
 /**
  * Attribute values as the JSON text that PostgreSQL keeps. jsonb holds numbers as decimals of any length, so an int64
@@ -10,6 +12,8 @@ import { LIMITS } from '../limits.ts';
 /** How much text one item may still take, and what was cut of it. */
 export class Room {
   left: number;
+  /** The value read last as plain text, if it was a string, number or boolean. */
+  scalar: string | null = null;
   readonly cut = { values: 0, attributes: 0, events: 0, links: 0 };
 
   constructor(limit: number = LIMITS.item) {
@@ -37,18 +41,16 @@ export class Room {
     return storable(text);
   }
 
+  /** The JSON text of a string, cut to `limit`. */
+  quote({ text, json }: JsonString, limit: number): string {
+    return text.length <= limit && isStorable(text) ? json : JSON.stringify(this.clean(text, limit));
+  }
+
   /** What was cut, as JSON; null if nothing was. */
   cutText(): string | null {
     const { values, attributes, events, links } = this.cut;
     return values + attributes + events + links === 0 ? null : JSON.stringify(this.cut);
   }
-}
-
-const UNSTORABLE = /[\0\ud800-\udfff]/;
-
-/** Text that PostgreSQL takes: NUL and lone surrogates become U+FFFD. */
-export function storable(text: string): string {
-  return UNSTORABLE.test(text) ? text.toWellFormed().replaceAll('\0', '\ufffd') : text;
 }
 
 export function doubleText(value: number): string {
@@ -65,7 +67,8 @@ export function bytesText(base64: string): string {
 export class AttributeText {
   readonly hints = new Hints();
   readonly #room: Room;
-  readonly #members: string[] = [];
+  #text = '';
+  #count = 0;
 
   constructor(room: Room) {
     this.#room = room;
@@ -73,20 +76,21 @@ export class AttributeText {
 
   /** Whether another attribute has a place; if not, it is counted as lost. */
   admits(): boolean {
-    if (this.#members.length < LIMITS.attributes && this.#room.left > 0) return true;
+    if (this.#count < LIMITS.attributes && this.#room.left > 0) return true;
     this.#room.cut.attributes += 1;
     return false;
   }
 
-  /** @param scalar the value as plain text, if it is a string, number or boolean */
-  add(key: string, valueText: string, scalar: string | null): void {
-    const name = JSON.stringify(this.#room.clean(key, LIMITS.key));
+  /** @param valueText JSON text @param scalar the value as plain text, if it is a string, number or boolean */
+  add(key: JsonString, valueText: string, scalar: string | null): void {
+    const name = this.#room.quote(key, LIMITS.key);
     this.#room.left -= name.length;
-    this.#members.push(`${name}:${valueText}`);
-    this.hints.note(key, scalar);
+    this.#text += `${this.#count === 0 ? '' : ','}${name}:${valueText}`;
+    this.#count += 1;
+    this.hints.note(key.text, scalar);
   }
 
   toString(): string {
-    return this.#members.length === 0 ? '{}' : `{${this.#members.join(',')}}`;
+    return `{${this.#text}}`;
   }
 }
