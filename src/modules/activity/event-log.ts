@@ -36,20 +36,39 @@ export class EventLog {
   }
 
   /**
-   * Events after `after`, oldest first, at most `limit`. A writer holds the org's head row until it has committed, so
-   * what is visible never has a hole that is filled later: the last seq read is a safe place to go on from.
+   * Events after `after`, oldest first, at most `limit` and about `PAGE_BYTES`, but one at least if there is one; `more`
+   * says whether there may be others. A writer holds the org's head row until it has committed, so what is visible never
+   * has a hole that is filled later: the last seq read is a safe place to go on from.
    * @throws Problem 401 when the key was revoked meanwhile
    */
-  async after(principal: Principal, after: number, limit: number): Promise<EventView[]> {
+  async after(principal: Principal, after: number, limit: number): Promise<{ events: EventView[]; more: boolean }> {
     return this.#db.read(principal, async (tx) => {
+      // The sizes first, without reading what is stored out of line: a page of large events is cut before it is loaded.
+      const sizes = await tx.db.$queryRaw<{ seq: bigint; bytes: number }[]>`
+        SELECT seq, pg_column_size(data) AS bytes FROM event WHERE org_id = ${tx.orgId}::uuid AND seq > ${after} ORDER BY seq LIMIT ${limit}`;
+      const taken = takeBytes(sizes);
+      const last = sizes[taken - 1];
+      if (last === undefined) return { events: [], more: false };
       const rows = await tx.db.event.findMany({
-        where: { orgId: tx.orgId, seq: { gt: after } },
+        where: { orgId: tx.orgId, seq: { gt: after, lte: last.seq } },
         orderBy: { seq: 'asc' },
-        take: limit,
       });
-      return rows.map(viewEvent);
+      return { events: rows.map(viewEvent), more: taken < sizes.length || sizes.length === limit };
     });
   }
+}
+
+/** Of stored, compressed data. */
+const PAGE_BYTES = 2 * 1024 * 1024;
+
+/** How many rows from the first on fit into a page; at least one. */
+function takeBytes(sizes: readonly { bytes: number }[]): number {
+  let total = 0;
+  const over = sizes.findIndex(({ bytes }) => {
+    total += bytes;
+    return total > PAGE_BYTES;
+  });
+  return over < 0 ? sizes.length : Math.max(1, over);
 }
 
 function viewEvent(event: Event): EventView {

@@ -36,10 +36,10 @@ export function streamEvents(
     try {
       while (again && socket.readyState === socket.OPEN && socket.bufferedAmount < HIGH_WATER_BYTES) {
         again = false;
-        const events = await feed.log.after(feed.principal, position, PAGE);
+        const { events, more } = await feed.log.after(feed.principal, position, PAGE);
         for (const event of events) socket.send(JSON.stringify(event));
         position = events.at(-1)?.seq ?? position;
-        if (events.length === PAGE) again = true;
+        if (more) again = true;
       }
     } catch (error) {
       closeFor(socket, error, feed.logger);

@@ -30,8 +30,8 @@ export function activityRoutes(app: App, deps: { log: EventLog; signal: CommitSi
     },
     handler: async (request) => {
       const { after, limit } = request.query;
-      const items = await deps.log.after(principalOf(request), after, limit);
-      return { items, nextCursor: items.length === limit ? String(items.at(-1)!.seq) : null };
+      const { events: items, more } = await deps.log.after(principalOf(request), after, limit);
+      return { items, nextCursor: more ? String(items.at(-1)!.seq) : null };
     },
     wsHandler: (socket, request) => {
       // Checked before the upgrade, as for any request: a wrong query is a 422 there.

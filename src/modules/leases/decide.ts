@@ -43,14 +43,14 @@ export function decideLease(table: LeaseTable, runId: string, wanted: Wanted, mo
   const conflicts: Conflict[] = [];
   const taken = new Set<Matcher>();
   const over = new Set<HeldLease>();
-  const own = new Set<HeldLease>();
+  const own = new Map<HeldLease, number>();
   for (const requested of wanted.matchers) {
     for (const { lease, held, witness } of table.overlaps(requested)) {
       const state = standing(lease, moment.now, moment.lockDelaySeconds);
       if (state === 'over' || (state === 'closing' && lease.runId === runId)) {
         over.add(lease);
       } else if (lease.runId === runId) {
-        own.add(lease);
+        if (covers(lease, requested, wanted.mode)) own.set(lease, (own.get(lease) ?? 0) + 1);
       } else if (wanted.mode === 'exclusive' || lease.mode === 'exclusive') {
         taken.add(requested);
         if (conflicts.length < MAX_CONFLICTS)
@@ -62,8 +62,8 @@ export function decideLease(table: LeaseTable, runId: string, wanted: Wanted, mo
     const free = wanted.matchers.filter((matcher) => !taken.has(matcher)).map(({ text }) => text);
     return { kind: 'conflict', conflicts, free };
   }
-  for (const lease of own) {
-    if (coversAll(lease, wanted, table)) return { kind: 'held', lease };
+  for (const [lease, covered] of own) {
+    if (covered === wanted.matchers.length) return { kind: 'held', lease };
   }
   return { kind: 'grant', over: [...over] };
 }
@@ -90,13 +90,13 @@ function describe(
   };
 }
 
-function coversAll(lease: HeldLease, wanted: Wanted, table: LeaseTable): boolean {
-  if (wanted.mode === 'exclusive' && lease.mode === 'shared') return false;
-  return wanted.matchers.every((requested) => lease.matchers.some((held) => coversOne(held, requested, table)));
-}
-
-/** Exact for a path; for a pattern only the same text, which is all that a run asking again sends. */
-export function coversOne(held: Matcher, requested: Matcher, table: LeaseTable): boolean {
-  if (requested.kind === 'path') return matches(held, requested, table.mode);
-  return held.kind === 'pattern' && held.text === requested.text;
+/**
+ * Whether a lease of the same run, which overlaps `requested`, covers it as strongly as it is wanted. For a path, the
+ * overlap is the path; for a pattern only the same text counts, which is all that a run asking again sends.
+ */
+function covers(lease: HeldLease, requested: Matcher, mode: LeaseMode): boolean {
+  if (mode === 'exclusive' && lease.mode === 'shared') return false;
+  return (
+    requested.kind === 'path' || lease.matchers.some((held) => held.kind === 'pattern' && held.text === requested.text)
+  );
 }
