@@ -13,6 +13,7 @@ const ATTEMPTS = 5;
 const LINES_PER_CHUNK = 256;
 /** No partition for a row: somebody dropped it after we saw it. */
 const NO_PARTITION = '23514';
+const LOCK_TIMEOUT = '55P03';
 
 /** One kind of row: how it is staged, and what becomes of it. */
 interface Table {
@@ -85,7 +86,8 @@ export class PostgresSpanStore implements SpanStore {
         const state = sqlState(error);
         if (state === KEY_NOT_VALID) throw unauthenticated('The API key is revoked or expired.');
         if (state === NO_PARTITION) this.#days.clear();
-        const again = state === NO_PARTITION || isTransient(error);
+        // Who waited for a lock in vain has waited long: the client hears of it before its own patience ends.
+        const again = state === NO_PARTITION || (isTransient(error) && state !== LOCK_TIMEOUT);
         if (again && attempt < ATTEMPTS) continue;
         // Also when a COMMIT was not answered: the client sends it again, and what is there already is left out.
         if (again || isPassing(error)) throw unavailable('The database does not take it now; send it again.');
