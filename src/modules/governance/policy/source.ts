@@ -1,4 +1,5 @@
 import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, visit, type YAMLMap } from 'yaml';
+import { refuseYaml } from '../../../platform/yaml-limits.ts';
 import { type DocumentIssue, MAX_DOCUMENT_BYTES } from './document.ts';
 
 export type DocumentFormat = 'yaml' | 'json';
@@ -134,9 +135,13 @@ function readJson(text: string): SourceResult {
   return { ok: true, source: { value, placeOf: (path, on) => locate(document.contents, lines, path, on) } };
 }
 
+/** A thousand rules fit well; conditions nest, but nobody reads thirty levels of them. */
+const LIMITS = { bytes: MAX_DOCUMENT_BYTES, tokens: 150_000, depth: 64 };
+
 /** Reads a document's text into a plain value that knows where its parts stand. Duplicate keys and aliases are errors. */
 export function readSource(text: string, format: DocumentFormat): SourceResult {
-  if (Buffer.byteLength(text) > MAX_DOCUMENT_BYTES) return failure(`is larger than ${MAX_DOCUMENT_BYTES} bytes`);
+  const refused = refuseYaml(text, LIMITS);
+  if (refused !== null) return failure(refused);
   try {
     return format === 'json' ? readJson(text) : readYaml(text);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Pair, parseDocument, visit } from 'yaml';
+import { refuseYaml } from '../../../platform/yaml-limits.ts';
+import { MAX_DEPTH } from './plain-value.ts';
 import type { DefinitionError, SourcePath } from './report.ts';
-import { refuseText } from './text-limits.ts';
 
 /** A text as a value, with the line on which each part of it stands. */
 export interface Source {
@@ -10,12 +11,14 @@ export interface Source {
 
 export type SourceResult = { ok: true; source: Source } | { ok: false; errors: DefinitionError[] };
 
+const LIMITS = { bytes: 256 * 1024, tokens: 12_000, depth: MAX_DEPTH };
+
 /**
  * Reads one YAML 1.2 or JSON document. Refused: a text over the limits, several documents, duplicate keys, keys that
  * are no strings, unknown tags, and aliases that multiply.
  */
 export function readSource(text: string, format: 'yaml' | 'json'): SourceResult {
-  const refusal = refuseText(text);
+  const refusal = refuseYaml(text, LIMITS);
   if (refusal !== null) return refused([{ path: '', line: null, reason: refusal }]);
   const lines = new LineCounter();
   const document = parseDocument(text, {

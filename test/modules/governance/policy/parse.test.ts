@@ -164,7 +164,7 @@ rules:
   it('nesting without end is an error, and so is a document without end', () => {
     expect(errorsOf('['.repeat(20_000)).length).toBeGreaterThan(0);
     expect(errorsOf('['.repeat(20_000), 'json').length).toBeGreaterThan(0);
-    expect(errorsOf(`name: x # ${'x'.repeat(300_000)}`)).toEqual([': is larger than 262144 bytes']);
+    expect(errorsOf(`name: x # ${'x'.repeat(300_000)}`)).toEqual([': is larger than 256 KiB']);
   });
 
   it('an alias bomb costs nothing', () => {
@@ -229,7 +229,7 @@ describe('a condition', () => {
   it('may nest, but not without end', () => {
     const nest = (depth: number): object => (depth === 0 ? { repo: 'a' } : { $not: nest(depth - 1) });
     expect(whereErrors(nest(40))).toEqual([]);
-    expect(whereErrors(nest(200)).join()).toContain('nests deeper');
+    expect(whereErrors(nest(200)).join()).toContain('nested deeper');
   });
 });
 
