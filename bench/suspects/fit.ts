@@ -24,11 +24,10 @@ export function logLoss(histories: readonly Observed[], model: Model): number {
   return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
 }
 
-type Weight = 'halfLifeHours' | 'pathRatio' | 'churnPower' | 'lineRatio' | 'none' | 'noneUnmatched';
+type Weight = 'pathRatio' | 'churnPower' | 'lineRatio' | 'none' | 'noneUnmatched';
 
-/** What is fitted, with the first step: a factor for what is positive, a summand for log-odds. */
+/** What is fitted (the half-life is not: it was measured on real reverts), with the first step: a factor for what is positive, a summand for log-odds. */
 const FITTED: readonly (readonly [Weight, 'factor' | 'summand'])[] = [
-  ['halfLifeHours', 'factor'],
   ['pathRatio', 'factor'],
   ['churnPower', 'factor'],
   ['lineRatio', 'factor'],

@@ -430,3 +430,24 @@ describe('traces in the evidence', () => {
     expect(found.items[0].terms).toMatchObject({ trace: { value: null }, path: { value: 0 } });
   });
 });
+
+describe('the report', () => {
+  it('tells the timeline and the chain in Markdown, and shows what people wrote as text', async () => {
+    const org = await server.newOrg();
+    const ann = await newRunner(org);
+    const { commit } = await land(ann, ['src/pay.ts'], { intent: '<img src=x onerror=alert(1)> [x](http://evil) | y' });
+    await deploy(org.admin, { commit, service: 'a|b' });
+    const { body } = await open(org.admin, { title: '# <b>Down</b>\n\n- x', service: 'a|b' });
+    const { status, body: text, headers } = await org.admin.get(`/incidents/${body.id}/report`);
+    expect([status, headers.get('content-type')]).toEqual([200, 'text/markdown; charset=utf-8']);
+    expect(text).toContain('# Incident: \\# &lt;b&gt;Down&lt;/b&gt; \\- x\n');
+    expect(text).toContain('&lt;img src=x onerror=alert\\(1\\)&gt; \\[x\\]\\(http:&#47;&#47;evil\\) \\| y');
+    expect(text).not.toMatch(/<(?!\/?$)[a-z]/i);
+    expect(text).toContain('## Timeline');
+    expect(text).toMatch(/1\. incident `[^`]+`.*\n2\. deploy `[^`]+` of a\\\|b to production \(\*\*exact\*\*/);
+    expect(text).toContain('| line | not known | +0.00 |');
+    expect(text).toContain('| none of these |');
+    const viewer = await org.key('viewer');
+    expect((await viewer.get(`/incidents/${body.id}/report`)).body).toBe(text);
+  });
+});
