@@ -14,7 +14,11 @@ beforeAll(async () => {
   const at = new Date();
   const play = (printed: string[]) =>
     runStory({ url: server.url, key: { root: ROOT_KEY }, at, print: (line) => printed.push(line) });
-  stories = await Promise.all([play(lines[0]), play(lines[1])]);
+  // Both to their ends, also when one of them fails: the server must not go while the other still plays.
+  const [one, two] = await Promise.allSettled([play(lines[0]), play(lines[1])]);
+  if (one.status === 'rejected') throw one.reason;
+  if (two.status === 'rejected') throw two.reason;
+  stories = [one.value, two.value];
 }, 60_000);
 afterAll(() => server?.close());
 
