@@ -1,6 +1,5 @@
 export { IngestService } from './ingest-service.ts';
 export { otlpRoutes } from './otlp-routes.ts';
 export { PostgresSpanStore } from './postgres-store.ts';
-export type { SpanStore } from './span-store.ts';
 export { traceRoutes } from './trace-routes.ts';
 export { TraceService } from './trace-service.ts';

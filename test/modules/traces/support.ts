@@ -5,7 +5,7 @@ import { decode, encode, toProto } from './wire.ts';
 export type Signal = 'traces' | 'logs' | 'metrics';
 export type Encoding = 'protobuf' | 'json';
 
-export const REQUEST_TYPES = {
+const REQUEST_TYPES = {
   traces: 'ExportTraceServiceRequest',
   logs: 'ExportLogsServiceRequest',
   metrics: 'ExportMetricsServiceRequest',

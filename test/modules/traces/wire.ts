@@ -15,11 +15,6 @@ export function decode(type: string, bytes: Uint8Array): Record<string, unknown>
   return found.toObject(found.decode(bytes), { longs: String });
 }
 
-export interface KeyValue {
-  readonly key: string;
-  readonly value: object;
-}
-
 /** A span as OTLP's JSON has it; `overrides` may hold anything. */
 export function jsonSpan(overrides: Record<string, unknown> = {}): Record<string, unknown> {
   const start = BigInt(Date.now()) * 1_000_000n + 123_457n;

@@ -84,7 +84,7 @@ export interface Dropped {
   links: number;
 }
 
-export function droppedText({ attributes, events, links }: Dropped): string | null {
+function droppedText({ attributes, events, links }: Dropped): string | null {
   return attributes + events + links === 0 ? null : JSON.stringify({ attributes, events, links });
 }
 
@@ -107,6 +107,6 @@ export function scopeText(scope: {
 
 /** @throws TooMuch unless `count` is within what one request may hold */
 export function countWithin(count: number): number {
-  if (count > LIMITS.items) throw tooMany(`${count} spans or log records; ${LIMITS.items} are taken`);
+  if (count > LIMITS.items) throw tooMany(`${count} spans or log records, over the limit of ${LIMITS.items}`);
   return count;
 }

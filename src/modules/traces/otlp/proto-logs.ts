@@ -17,7 +17,7 @@ function* recordsOf(body: Buffer, sections: readonly Section[]): Generator<LogIt
   for (const section of sections) for (const slice of section.items) yield readRecord(reader, slice, section);
 }
 
-export const EMPTY_LOG = {
+const EMPTY_LOG = {
   traceId: '',
   spanId: '',
   timeNanos: 0n,
