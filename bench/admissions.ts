@@ -65,7 +65,8 @@ async function compare([ours, echo, insert]: Child[]): Promise<Result[]> {
     paths: ['src/module-{n}/index.ts'],
     purpose: 'bench',
   });
-  const common = { body, seconds, warmupSeconds: 2 };
+  // Long enough for the just-in-time compiler: a cold server is another thing than a slow one.
+  const common = { body, seconds, warmupSeconds: 6 };
   const jobs = {
     echo: { ...common, port: echo!.port, path: '/echo', headers: {} },
     insert: { ...common, port: insert!.port, path: '/insert', headers: {} },
