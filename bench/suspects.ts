@@ -46,7 +46,7 @@ const RANKERS: Readonly<Record<string, Ranker>> = {
   signalbox: ours(MODEL),
 };
 
-/** The same model where its assumptions do not hold. */
+/** The same model, also where its assumptions do not hold. */
 const WORLDS: readonly (readonly [string, World])[] = [
   ['as assumed', WORLD],
   ['evidence misleads: half the true frames, 8 of noise', { ...WORLD, exact: 0.4, neighbour: 0.1, noiseFrames: 8 }],

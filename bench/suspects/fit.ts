@@ -24,12 +24,11 @@ export function logLoss(histories: readonly Observed[], model: Model): number {
   return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
 }
 
-type Weight = 'pathRatio' | 'churnPower' | 'lineRatio' | 'none' | 'noneUnmatched';
+type Weight = 'pathRatio' | 'lineRatio' | 'none' | 'noneUnmatched';
 
-/** What is fitted (the half-life is not: it was measured on real reverts), with the first step: a factor for what is positive, a summand for log-odds. */
+/** What is fitted (the half-life and the powers are not: real reverts have a say in them), with the first step: a factor for what is positive, a summand for log-odds. */
 const FITTED: readonly (readonly [Weight, 'factor' | 'summand'])[] = [
   ['pathRatio', 'factor'],
-  ['churnPower', 'factor'],
   ['lineRatio', 'factor'],
   ['none', 'summand'],
   ['noneUnmatched', 'summand'],

@@ -38,7 +38,7 @@ const termsView = z.object({
   }),
   line: term('As path, over lines that this very commit wrote.'),
   time: term('0.5 ^ (hours since the deploy / half-life).').extend({ hoursSinceDeploy: z.number() }),
-  churn: term('1 / files ^ 0.4: takes back of the path term what a change of that size would match by chance.').extend({
+  churn: term('1 / files ^ 0.7: takes back of the path term what a change of that size would match by chance.').extend({
     files: z.int(),
   }),
   anomalies: term('How many, each with what it adds.').extend({

@@ -127,9 +127,9 @@ export function observe(evidence: readonly EvidenceItem[], candidates: readonly 
 
 /** Probabilities are the softmax of the scores with "none of these" as one more alternative. */
 export function weigh({ candidates, hasPaths, traced }: Observations, model: Model = MODEL): Ranking {
-  const scored = candidates.map((observation) => {
+  const scored = candidates.map((observation): Scored => {
     const terms = termsOf(observation, traced, model);
-    const score = Object.values(terms).reduce((sum, { logOdds }: Term) => sum + logOdds, 0);
+    const score = sumOf(Object.values(terms));
     return { candidate: observation.candidate, terms, score };
   });
   const matched = candidates.some(({ matches, line }) => (matches[0]?.strength ?? 0) >= MATCHED || (line ?? 0) > 0);
@@ -159,14 +159,15 @@ function inOrder(a: Scored, b: Scored): number {
 function termsOf({ candidate, matches, path, line }: Observation, traced: boolean, model: Model): Terms {
   const { sameService, rolledBack } = candidate;
   const churn = Math.max(candidate.fileCount, 1) ** -model.churnPower;
-  const pathLogOdds = Math.log1p(path * model.pathRatio);
+  const pointed = model.pathRatio * path ** model.pathPower;
+  const pathLogOdds = Math.log1p(pointed);
   const halfLives = Math.max(candidate.hoursSinceDeploy, 0) / model.halfLifeHours;
   const found = candidate.anomalies.map((kind) => ({ kind, logOdds: model.anomalies[kind] }));
   return {
     path: { value: path, logOdds: pathLogOdds, matches },
     line: { value: line, logOdds: Math.log1p((line ?? 0) * model.lineRatio) },
     time: { value: 0.5 ** halfLives, logOdds: -Math.LN2 * halfLives },
-    churn: { value: churn, logOdds: Math.log1p(path * churn * model.pathRatio) - pathLogOdds },
+    churn: { value: churn, logOdds: Math.log1p(pointed * churn) - pathLogOdds },
     anomalies: { value: found.length, logOdds: found.reduce((sum, { logOdds }) => sum + logOdds, 0), found },
     trace: traceTerm(candidate, traced, model),
     service: {
@@ -199,6 +200,10 @@ function bestMatches(files: readonly string[], index: PathIndex, paths: readonly
 /** 1 − ∏(1 − strength / 2): grows with each, stays below 1. */
 function doubtLeft(strengths: readonly number[]): number {
   return 1 - strengths.reduce((doubt, strength) => doubt * (1 - strength / 2), 1);
+}
+
+function sumOf(terms: readonly Term[]): number {
+  return terms.reduce((sum, { logOdds }) => sum + logOdds, 0);
 }
 
 function softmax(logits: readonly number[]): number[] {
