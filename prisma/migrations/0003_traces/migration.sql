@@ -96,8 +96,9 @@ BEGIN
     leaf := format('%s_%s', parent, to_char(p_day, 'YYYYMMDD'));
     CONTINUE WHEN to_regclass(format('%I.%I', current_schema(), leaf)) IS NOT NULL;
     -- Another server may be at it: whoever comes second finds it done.
+    -- By a query with its own snapshot: to_regclass may answer from a cache that an advisory lock does not refresh.
     PERFORM pg_advisory_xact_lock(hashtext('signalbox.ensure_span_partition'));
-    CONTINUE WHEN to_regclass(format('%I.%I', current_schema(), leaf)) IS NOT NULL;
+    CONTINUE WHEN EXISTS (SELECT FROM pg_class c WHERE c.relname = leaf AND c.relnamespace = current_schema()::regnamespace);
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', leaf, parent);
     PERFORM guard_telemetry(leaf, 'SELECT, INSERT');
     EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, leaf, p_day, p_day + 1);
