@@ -2,7 +2,7 @@
  * The ranking on reverts in real repositories: a commit that another one undid within a week stands for a culprit, all
  * commits of the week before the revert for what was deployed; the evidence is one file of the culprit and four that were
  * changed in the last 400 commits, drawn three times. Not production incidents, but nothing in them is of our making.
- * Run: `npx tsx bench/suspects/replay.ts <git directory>…`
+ * Run: `npm run bench:reverts -- <git directory>…`
  */
 import { execFileSync } from 'node:child_process';
 import { type Candidate, type EvidenceItem, rank, readEvidencePath } from '../../src/modules/incidents/index.ts';

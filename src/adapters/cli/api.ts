@@ -58,6 +58,18 @@ export class Api {
     return this.#send('POST', path, shape, body);
   }
 
+  /** @throws as `list` */
+  async get<T extends z.ZodType>(path: string, shape: T): Promise<z.output<T>> {
+    return this.#send('GET', path, shape);
+  }
+
+  /** An answer that is text. @throws as `list` */
+  async text(path: string): Promise<string> {
+    const { response, text } = await this.#exchange('GET', path);
+    if (!response.ok) throw this.#refusal(response, parse(text));
+    return text;
+  }
+
   async #send<T extends z.ZodType>(method: string, path: string, shape: T, body?: object): Promise<z.output<T>> {
     const { response, text } = await this.#exchange(method, path, body);
     const date = Date.parse(response.headers.get('date') ?? '');

@@ -1,6 +1,7 @@
 import { approvals } from './approvals.ts';
 import { type Command, read } from './command.ts';
 import { Failure, UsageError } from './failure.ts';
+import { incident } from './incident.ts';
 import { status } from './status.ts';
 import { screenOf } from './terminal.ts';
 import { plain } from './text.ts';
@@ -30,7 +31,7 @@ SIGTERM let requests under way finish and stop it.
   -h, --help         this text
 `;
 
-const COMMANDS: Readonly<Record<string, Command>> = { status, approvals };
+const COMMANDS: Readonly<Record<string, Command>> = { status, approvals, incident };
 
 const HELP = `signalbox COMMAND [options]
 

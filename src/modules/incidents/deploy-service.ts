@@ -168,7 +168,7 @@ function emitRecorded(tx: OrgTx, repo: string, deploy: Deploy): void {
   );
 }
 
-export function viewDeploy(deploy: Deploy, repo: string): DeployView {
+function viewDeploy(deploy: Deploy, repo: string): DeployView {
   return {
     id: deploy.id,
     service: deploy.service,

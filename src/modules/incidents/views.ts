@@ -77,7 +77,7 @@ const traceId = () =>
 const framePath = () =>
   text(PATH_LENGTH).describe('As the stack trace has it: absolute and prefixed paths are matched by their end.');
 
-export const evidenceBody = z.strictObject({
+const evidenceBody = z.strictObject({
   traceIds: z.array(traceId()).max(MAX_TRACES).default([]),
   frames: z
     .array(

@@ -39,7 +39,7 @@ export interface Model {
 
 /**
  * The half-life was measured on reverts in public repositories; the powers were chosen where those (replayed by
- * `bench/suspects/replay.ts`) and generated histories agree; the ratios and "none" are fitted to generated histories
+ * `npm run bench:reverts`) and generated histories agree; the ratios and "none" are fitted to generated histories
  * (`npm run bench:suspects -- --fit`). The rest is set by hand, low, so that all anomalies together do not outweigh a
  * matching file: no history on record tells their worth.
  */
