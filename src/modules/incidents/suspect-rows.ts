@@ -1,14 +1,14 @@
 import { Prisma } from '../../generated/prisma/client.ts';
 import { indexKey, parsePath } from '../../patterns/index.ts';
 import type { OrgTx } from '../../platform/database/database.ts';
-import { readEvidencePath } from './ranking/evidence-path.ts';
+import { type EvidencePath, MAX_PREFIX, readEvidencePath } from './ranking/evidence-path.ts';
 
 export type ReadTx = Pick<OrgTx, 'db' | 'orgId'>;
 
 /** Deployed changes that are weighed: those that went out last. */
 const MAX_CANDIDATES = 500;
 /** Files looked at of one change, beside those that the evidence names. */
-const MAX_FILES = 500;
+const MAX_FILES = 100;
 
 /** A change with the deploy that brought it and those that bear on it. */
 export interface CandidateRow {
@@ -85,10 +85,7 @@ export async function readFiles(
   changeIds: readonly string[],
   evidence: readonly string[],
 ): Promise<ReadonlyMap<string, string[]>> {
-  const keys = evidence.flatMap((text) => {
-    const read = parsePath(readEvidencePath(text).segments.join('/'));
-    return read.ok ? [indexKey(read.path).key] : [];
-  });
+  const keys = evidence.flatMap((text) => keysOf(readEvidencePath(text)));
   const rows = await tx.db.$queryRaw<{ id: string; path: string }[]>`
     SELECT f.change_id::text AS id, f.path FROM change_file f
     WHERE f.org_id = ${tx.orgId}::uuid AND f.change_id = ANY (${changeIds}::uuid[])
@@ -124,6 +121,15 @@ export async function readExceptions(tx: ReadTx, leaseIds: readonly string[]): P
     select: { id: true },
   });
   return new Set(rows.map(({ id }) => id));
+}
+
+/** The keys that a file has if it is the one that the evidence names, with what may be a prefix taken away. */
+function keysOf({ segments, prefixed }: EvidencePath): string[] {
+  const prefixes = prefixed ? Math.min(segments.length - 1, MAX_PREFIX) : 0;
+  return Array.from({ length: prefixes + 1 }, (_, skipped) => segments.slice(skipped).join('/')).flatMap((text) => {
+    const read = parsePath(text);
+    return read.ok ? [indexKey(read.path).key] : [];
+  });
 }
 
 export interface TraceRow {

@@ -186,6 +186,17 @@ describe('who may have done it', () => {
     expect(idsOf(before)).toEqual([two.id, one.id]);
   });
 
+  it('finds the file in a change of thousands, behind a prefix, too', async () => {
+    const org = await server.newOrg();
+    const ann = await newRunner(org);
+    const many = Array.from({ length: 3000 }, (_, i) => `vendor/${i}.js`);
+    const { commit } = await land(ann, [...many, 'zz/pay.ts']);
+    await deploy(org.admin, { commit });
+    const found = await suspectsOf(org, { evidence: { frames: [{ path: '/usr/src/app/zz/pay.ts' }] } });
+    expect(found.items[0].terms.path.matches).toMatchObject([{ file: 'zz/pay.ts', relation: 'ends_alike' }]);
+    expect(found.items[0].terms.churn.files).toBe(3001);
+  });
+
   it('compares paths as the repo does', async () => {
     const org = await server.newOrg();
     const ann = await newRunner(org);

@@ -5,6 +5,9 @@ export interface EvidencePath {
   readonly prefixed: boolean;
 }
 
+/** Segments of a prefix that are tried: `/home/runner/work/shop/shop/src/pay.ts`. */
+export const MAX_PREFIX = 8;
+
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/+/;
 const DRIVE = /^[A-Za-z]:[\\/]/;
 

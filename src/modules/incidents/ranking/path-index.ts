@@ -1,4 +1,4 @@
-import type { EvidencePath } from './evidence-path.ts';
+import { type EvidencePath, MAX_PREFIX } from './evidence-path.ts';
 
 /** How a changed file stands to a path of the evidence. */
 export type PathRelation = 'same' | 'ends_alike' | 'same_directory' | 'near';
@@ -21,9 +21,6 @@ const BARE_NAME = 0.3;
 const SAME_DIRECTORY = 0.3;
 const DIRECTORY_DECAY = 0.5;
 const MAX_STEPS = 2;
-
-/** Segments of a prefix that are tried: `/home/runner/work/shop/shop/src/pay.ts`. */
-const MAX_PREFIX = 8;
 
 interface Entry {
   readonly evidence: number;
