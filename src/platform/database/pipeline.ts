@@ -16,18 +16,51 @@ export interface Statement {
  * @throws the first statement's error; those after it in the same transaction have failed with it.
  */
 export async function flush(client: pg.PoolClient, statements: readonly Statement[]): Promise<pg.QueryResult[]> {
-  // The driver writes each statement to the socket by itself; corked, all of them are one system call.
-  const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection;
-  stream.cork();
-  const sent = statements.map(({ name, text, values }) =>
-    client.query({
-      text,
-      ...(name === undefined ? {} : { name }),
-      ...(values === undefined ? {} : { values: [...values] }),
-    }),
+  const sent = inOneWrite(client, () =>
+    statements.map(({ name, text, values }) =>
+      client.query({
+        text,
+        ...(name === undefined ? {} : { name }),
+        ...(values === undefined ? {} : { values: [...values] }),
+      }),
+    ),
   );
-  stream.uncork();
   const answers = await Promise.allSettled(sent);
   for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
   return answers.map((answer) => (answer as PromiseFulfilledResult<pg.QueryResult>).value);
+}
+
+/**
+ * The driver writes every message of every statement to its socket by itself. System calls are what a small batch costs
+ * most: gathered, a flush is one, of one buffer.
+ */
+function inOneWrite<T>(client: pg.PoolClient, send: () => T): T {
+  const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection;
+  const gathered: Buffer[] = [];
+  stream.write = (chunk: Buffer) => {
+    gathered.push(chunk);
+    return true;
+  };
+  try {
+    return send();
+  } finally {
+    // The socket's own method, from its prototype, is back before anything is sent.
+    delete (stream as { write?: unknown }).write;
+    if (gathered.length > 0) stream.write(Buffer.concat(gathered));
+  }
+}
+
+/** As `flush`, in the order of the members; those that are null are left out, and have no result. */
+export async function flushNamed<K extends string>(
+  client: pg.PoolClient,
+  statements: Readonly<Record<K, Statement | null>>,
+): Promise<Partial<Record<K, pg.QueryResult>>> {
+  const named = Object.entries<Statement | null>(statements).filter(
+    (entry): entry is [K, Statement] => entry[1] !== null,
+  );
+  const results = await flush(
+    client,
+    named.map(([, statement]) => statement),
+  );
+  return Object.fromEntries(named.map(([name], index) => [name, results[index]])) as Partial<Record<K, pg.QueryResult>>;
 }

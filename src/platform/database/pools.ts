@@ -15,6 +15,8 @@ const HOT_SETTINGS: Readonly<Record<string, string>> = {
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
   jit: 'off',
+  // With arrays as parameters PostgreSQL would plan the same statements anew each time, for longer than they run.
+  plan_cache_mode: 'force_generic_plan',
   lock_timeout: `${SECOND_MS}`,
   statement_timeout: `${3 * SECOND_MS}`,
   idle_in_transaction_session_timeout: `${SECOND_MS}`,

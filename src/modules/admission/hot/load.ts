@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { flush, type Statement } from '../../../platform/database/pipeline.ts';
+import { flushNamed, type Statement } from '../../../platform/database/pipeline.ts';
 import { RecentMap } from '../../../platform/recent-map.ts';
 import { type ActiveHalt } from '../../budgets/index.ts';
 import type { PolicySet } from '../../governance/index.ts';
@@ -39,17 +39,19 @@ export async function loadSnapshot(
   caches: VersionCaches,
 ): Promise<Loaded> {
   const named = collect(ops);
-  const [, , repos, head, keys, runs, leases, candidates, kept] = await flush(client, [
-    { text: 'BEGIN' },
-    { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
-    lockRepos(orgId, named),
-    readHead(orgId),
-    readKeys(orgId, named.keyIds),
-    runFactsStatement(orgId, named.runIds),
-    readLeases(orgId, named.leaseIds),
-    candidatesStatement(orgId, named.wanted),
-    readKept(orgId, named.idempotency),
-  ]);
+  // What nobody in the batch needs is not asked.
+  const statements = {
+    begin: { text: 'BEGIN' },
+    org: { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
+    repos: lockRepos(orgId, named),
+    head: readHead(orgId),
+    keys: readKeys(orgId, named.keyIds),
+    runs: named.runIds.length === 0 ? null : runFactsStatement(orgId, named.runIds),
+    leases: named.leaseIds.length === 0 ? null : readLeases(orgId, named.leaseIds),
+    candidates: named.wanted.length === 0 ? null : candidatesStatement(orgId, named.wanted),
+    kept: named.idempotency.length === 0 ? null : readKept(orgId, named.idempotency),
+  };
+  const { repos, head, keys, runs, leases, candidates, kept } = await flushNamed(client, statements);
   const [read] = rowsOf<HeadRow>(head);
   if (read === undefined) throw new Error(`org ${orgId} has no head row`);
   const versions = { policyVersion: Number(read.policy_version), haltEpoch: Number(read.halt_epoch) };
