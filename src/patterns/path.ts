@@ -2,7 +2,7 @@ import { foldText } from './fold.ts';
 import { type Problem, showPoint } from './problem.ts';
 
 /** UTF-8 bytes of a path, as PATH_MAX. Any two patterns that overlap have a witness far shorter than this. */
-export const PATH_BYTES_MAX = 4096;
+const PATH_BYTES_MAX = 4096;
 
 /** A literal, repo-relative path in its one spelling. Never a pattern: `app/[id]/page.tsx` is a file. */
 export interface Path {

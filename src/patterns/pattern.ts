@@ -6,7 +6,7 @@ import { findWitness } from './product.ts';
 import { checkCharacters, readPattern, type Token } from './syntax.ts';
 
 /** Code points of a pattern's text. */
-export const PATTERN_LENGTH_MAX = 512;
+const PATTERN_LENGTH_MAX = 512;
 
 /** A set of paths, declared in the grammar of DESIGN.md, with its compiled automata. Immutable. */
 export class Pattern {

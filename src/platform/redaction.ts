@@ -3,7 +3,7 @@
  * they are written as JSON: a list of field paths only finds the secrets that somebody expected.
  */
 
-export const REDACTED = '[redacted]';
+const REDACTED = '[redacted]';
 
 /** Field names whose value is a secret whatever it looks like. Compared without case, `-` and `_`. */
 const SECRET_FIELDS = [

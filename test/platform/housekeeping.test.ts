@@ -44,7 +44,8 @@ describe('housekeeping', () => {
     expect(done).toEqual([]);
     for (const passes of [1, 2]) {
       await clock.advance(PASS_MS);
-      await expect.poll(() => done.length).toBe(3 * passes);
+      // With jitter, two may fall into one such span; never none.
+      await expect.poll(() => done.length).toBeGreaterThanOrEqual(3 * passes);
     }
     expect([...new Set(done)].toSorted()).toEqual(ids());
   });

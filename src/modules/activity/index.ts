@@ -1,2 +1,2 @@
-export { EventLog, type EventView } from './event-log.ts';
+export { EventLog } from './event-log.ts';
 export { activityRoutes } from './routes.ts';

@@ -13,8 +13,8 @@ const PING_MS = 20_000;
 const HIGH_WATER_BYTES = 4 * 1024 * 1024;
 
 /** WebSocket close codes of ours; 1001 is the server going away. */
-export const CLOSE_UNAUTHENTICATED = 4401;
-export const CLOSE_FAILED = 1011;
+const CLOSE_UNAUTHENTICATED = 4401;
+const CLOSE_FAILED = 1011;
 
 /**
  * Streams one org's events to one socket, in order from `after`, until either side closes. It reads the log itself, so

@@ -1,4 +1,4 @@
-export { type Context, ContextService } from './context.ts';
+export { ContextService } from './context.ts';
 export { contextRoutes } from './context-routes.ts';
 export { HotPath } from './hot/hot-path.ts';
 export type { Part } from './hot/operation.ts';

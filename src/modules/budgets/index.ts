@@ -1,2 +1,2 @@
-export { type ActiveHalt, activeHalts, HaltService, type HaltTarget, haltsOver } from './halts.ts';
+export { type ActiveHalt, activeHalts, HaltService, haltsOver } from './halts.ts';
 export { budgetRoutes } from './routes.ts';

@@ -2,4 +2,4 @@ export type { LeaseRecord } from './coverage.ts';
 export type { RecentChange } from './recent.ts';
 export type { ReadLeases } from './record.ts';
 export { changeRoutes } from './routes.ts';
-export { type ChangeListener, ChangeService } from './service.ts';
+export { ChangeService } from './service.ts';

@@ -1,4 +1,4 @@
-import { type Matcher, matches } from '../../patterns/index.ts';
+import type { Matcher } from '../../patterns/index.ts';
 import { closedUntil, type HeldLease, type Holder, standing } from './lease.ts';
 import type { LeaseTable } from './lease-table.ts';
 import type { LeaseMode, Wanted } from './request.ts';

@@ -8,8 +8,8 @@ export type LeaseMode = (typeof LEASE_MODES)[number];
 
 /** Paths and patterns of one request, together: what one grant can lock at once. */
 export const MAX_PATHS = 500;
-export const MIN_TTL_SECONDS = 5;
-export const MAX_TTL_SECONDS = 86_400;
+const MIN_TTL_SECONDS = 5;
+const MAX_TTL_SECONDS = 86_400;
 export const DEFAULT_TTL_SECONDS = 900;
 
 export const ttlSeconds = () => z.int().min(MIN_TTL_SECONDS).max(MAX_TTL_SECONDS);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-export const MAX_CHECKPOINT_BYTES = 64 * 1024;
+const MAX_CHECKPOINT_BYTES = 64 * 1024;
 const MAX_DEPTH = 100;
 
 /** Any JSON that is small, and shallow enough for whoever walks it by recursion. */

@@ -66,7 +66,7 @@ export async function recordHeartbeat(
 }
 
 /** Totals only grow: a report that was overtaken by a later one takes nothing back. */
-export function mergeUsage(known: Usage, reported: Usage): Usage {
+function mergeUsage(known: Usage, reported: Usage): Usage {
   const most = (a: number | undefined, b: number | undefined) =>
     a === undefined || b === undefined ? (a ?? b) : Math.max(a, b);
   const merged = {

@@ -1,13 +1,12 @@
-export { type LoopOwnership, mayActFor, teamIdsOf } from './access.ts';
-export type { Guardrails, LoopDefinition, Trigger } from './definition/index.ts';
-export { BEAT_EVERY_SECONDS, beat, stallSecondsOf, sweepStalled } from './liveness.ts';
+export { mayActFor } from './access.ts';
+
+export { beat, sweepStalled } from './liveness.ts';
 export { LoopService, repoIdOf } from './loop-service.ts';
-export { type GuardrailReason, guardrailSignal, type IterationFacts, type Signal } from './progress.ts';
-export { ensureRepo, type RepoRef, RepoService } from './repos.ts';
-export { type LoopsServices, loopsRoutes } from './routes.ts';
+export { guardrailSignal } from './progress.ts';
+export { ensureRepo, RepoService } from './repos.ts';
+export { loopsRoutes } from './routes.ts';
 export { type RunFacts, runFactsStatement, toRunFacts } from './run-facts.ts';
-export { noRunObserver, type RunObserver } from './run-observer.ts';
+export { type RunObserver } from './run-observer.ts';
 export { RunService } from './run-service.ts';
-export { checkEpoch, type RunStatus, statusAt } from './run-states.ts';
-export { SESSION_LOOP, type Session, type SessionRun, SessionRuns } from './sessions.ts';
-export type { Usage } from './views.ts';
+
+export { type Session, type SessionRun, SessionRuns } from './sessions.ts';

@@ -7,7 +7,6 @@ export type RunStatus = (typeof RUN_STATUSES)[number];
  * (`stopped`), or nobody's (`abandoned`: it stalled and never came back).
  */
 export const RUN_OUTCOMES = ['succeeded', 'failed', 'cancelled', 'stopped', 'abandoned'] as const;
-export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 
 /**
  * What happens to a run: it is heard of (`beat`), it was silent for too long (`stall`), it says that it is done

@@ -11,7 +11,7 @@ import type { RepoRef, RepoService } from './repos.ts';
 import { startRun } from './start-run.ts';
 
 /** The loop of agent sessions whose configuration names none. */
-export const SESSION_LOOP = 'sessions';
+const SESSION_LOOP = 'sessions';
 
 export interface Session {
   /** A repo's name; it is registered on first use. */

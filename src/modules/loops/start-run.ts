@@ -32,7 +32,7 @@ export async function startRun(tx: OrgTx, loopId: string, input: NewRun): Promis
 }
 
 /** W3C trace context with fresh ids, sampled. */
-export function newTraceparent(): string {
+function newTraceparent(): string {
   return `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`;
 }
 

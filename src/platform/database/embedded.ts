@@ -18,7 +18,7 @@ import { isAlive, servesFrom, until } from './embedded/processes.ts';
 import { boundLog } from './embedded/server-log.ts';
 import { startWatchdog } from './embedded/watchdog.ts';
 
-export { DataDirectoryInUseError, EmbeddedPostgresError } from './embedded/errors.ts';
+export { EmbeddedPostgresError } from './embedded/errors.ts';
 
 export interface EmbeddedLog {
   info(fields: object, message: string): void;
@@ -45,7 +45,7 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-export const EMBEDDED_DATABASE = 'signalbox';
+const EMBEDDED_DATABASE = 'signalbox';
 const SHARED_ROOT = '/var/lib/signalbox';
 const ATTEMPTS = 6;
 /** Replaying a long log after a crash takes its time. */

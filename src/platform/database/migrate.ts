@@ -7,7 +7,7 @@ import { migrationNames, readMigrations } from './migrate/migrations.ts';
 import { checkRights, checkServer, connect } from './migrate/preflight.ts';
 import { type FailedScript, isCommitted, MigrationScripts } from './migrate/script.ts';
 
-export { MigrationError, type MigrationFailure } from './migrate/errors.ts';
+export { MigrationError } from './migrate/errors.ts';
 
 export interface MigrateLog {
   info(fields: object, message: string): void;

@@ -32,7 +32,7 @@ export function registerBodyParsers(app: FastifyInstance): void {
 }
 
 /** @throws Problem 400 `malformed_json`, 422 `too_deep`, `unsupported_character` */
-export function parseJson(source: string): unknown {
+function parseJson(source: string): unknown {
   // A text of fewer characters cannot nest that deep.
   if (source.length > MAX_DEPTH) refuseDeep(source);
   let value: unknown;

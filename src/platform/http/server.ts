@@ -15,9 +15,9 @@ import { registerBodyParsers } from './json-body.ts';
 import { openapiDocument } from './openapi.ts';
 import { problemSchema } from './schemas.ts';
 
-export type { Access, App } from './app.ts';
+export type { App } from './app.ts';
 
-export const BODY_LIMIT_BYTES = 1024 * 1024;
+const BODY_LIMIT_BYTES = 1024 * 1024;
 
 /** An HTTP server without routes: parsing, validation, problems, OpenAPI. */
 export async function createHttpServer(options: { logger: FastifyBaseLogger; version: string }): Promise<App> {

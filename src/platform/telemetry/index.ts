@@ -1,9 +1,7 @@
-export { type FastifyTelemetryOptions, fastifyTelemetry } from './fastify.ts';
+export { fastifyTelemetry } from './fastify.ts';
 export {
   createInstruments,
-  type DecisionOutcome,
   type Instruments,
-  type PoolState,
   type RetryReason,
 } from './instruments.ts';
-export { disabledTelemetry, startTelemetry, type Telemetry, type TelemetrySettings } from './telemetry.ts';
+export { disabledTelemetry, startTelemetry, type Telemetry } from './telemetry.ts';

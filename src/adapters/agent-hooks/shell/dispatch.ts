@@ -96,7 +96,7 @@ function runChildShell(runner: Runner, scope: Scope, text: string, positional: r
 }
 
 /** Parses and evaluates a text as commands of the shell that `scope` is of. */
-export function runText(runner: Runner, scope: Scope, text: string): Exit {
+function runText(runner: Runner, scope: Scope, text: string): Exit {
   const { session, runNode } = runner;
   if (text.length > LIMITS.commandLength) {
     session.flag('too_long', 'script');

@@ -5,7 +5,7 @@ import type { Scope, Trace, Value } from './scope.ts';
 import { isInteger, newTrace } from './scope.ts';
 
 /** The analysis gives up: what it found so far stands, and is flagged. */
-export class LimitReached extends Error {
+class LimitReached extends Error {
   constructor() {
     super('too many commands');
   }

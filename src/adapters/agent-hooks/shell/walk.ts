@@ -54,7 +54,7 @@ function runStatement(session: Session, statement: Statement, scope: Scope): Exi
 }
 
 /** Evaluates one command in a scope, which may be changed; the answer's two scopes may be the same. */
-export function runNode(session: Session, node: SyntaxNode, scope: Scope): Exit {
+function runNode(session: Session, node: SyntaxNode, scope: Scope): Exit {
   session.step();
   switch (node.type) {
     case 'Command':

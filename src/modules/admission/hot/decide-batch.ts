@@ -37,7 +37,7 @@ export async function decideBatch(
 }
 
 /** Pure but for the snapshot's own tables: every operation sees what those before it were given. */
-export function decideInOrder(snapshot: Snapshot, ops: readonly HotOperation[]): Decided {
+function decideInOrder(snapshot: Snapshot, ops: readonly HotOperation[]): Decided {
   const plan = new BatchPlan(snapshot);
   const results = ops.map((op) => attempt(() => decideOne(snapshot, plan, op)));
   return { snapshot, plan, results };

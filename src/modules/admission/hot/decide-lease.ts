@@ -110,7 +110,7 @@ export function settle(
   return lease;
 }
 
-export function leaseConflict(verdict: Extract<Verdict, { kind: 'conflict' }>, snapshot: Snapshot): Problem {
+function leaseConflict(verdict: Extract<Verdict, { kind: 'conflict' }>, snapshot: Snapshot): Problem {
   const first = verdict.conflicts[0]!;
   const detail = `${first.witness} is held by loop ${first.holder.loop.name} of ${first.holder.owner.name || first.holder.owner.id} until ${first.freeAt}${
     first.purpose === null ? '' : `: ${first.purpose}`

@@ -133,20 +133,3 @@ function subjectFields(action: ActionName): SubjectField[] {
 export const SUBJECT_FIELDS: ReadonlyMap<ActionName, readonly SubjectField[]> = new Map(
   ACTION_NAMES.map((action) => [action, subjectFields(action)]),
 );
-
-interface FieldValues {
-  text: string;
-  path: string;
-  command: string;
-  number: number;
-  boolean: boolean;
-  list: readonly string[];
-  instant: Date;
-}
-
-/** The typed subject of one action, e.g. `SubjectOf<'deploy'>` is `{repo, service, environment}`. */
-export type SubjectOf<A extends ActionName> = {
-  readonly [F in keyof (typeof ACTIONS)[A]['required']]: FieldValues[(typeof ACTIONS)[A]['required'][F] & FieldType];
-} & {
-  readonly [F in keyof (typeof ACTIONS)[A]['optional']]?: FieldValues[(typeof ACTIONS)[A]['optional'][F] & FieldType];
-};

@@ -2,9 +2,6 @@ export {
   ACTION_NAMES,
   ACTIONS,
   type ActionName,
-  type FieldType,
-  isAction,
-  type SubjectOf,
 } from './actions.ts';
 export {
   type ApprovalRequirement,
@@ -14,9 +11,9 @@ export {
   type PolicySet,
   type PublishedPolicy,
 } from './compile.ts';
-export type { Actor, EvaluationRequest, RunState, Subject } from './context.ts';
-export type { Approvers, DocumentIssue, Effect, PolicyDocument, PolicyRule, RuleMode, Where } from './document.ts';
+export type { Actor, EvaluationRequest, Subject } from './context.ts';
+export type { DocumentIssue, PolicyDocument } from './document.ts';
 export { type Evaluation, evaluate, type MatchedRule } from './evaluate.ts';
-export { type ParseResult, parsePolicyDocument } from './parse.ts';
-export type { DocumentFormat } from './source.ts';
+export { parsePolicyDocument } from './parse.ts';
+
 export { standInPaths } from './stand-ins.ts';

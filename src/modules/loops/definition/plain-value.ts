@@ -1,7 +1,7 @@
 import type { SourcePath } from './report.ts';
 
 export const MAX_DEPTH = 32;
-export const MAX_NODES = 10_000;
+const MAX_NODES = 10_000;
 
 /**
  * Says what keeps a value from being stored and digested as JSON exactly as it was written, or null. Aliases count each

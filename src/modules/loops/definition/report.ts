@@ -23,7 +23,7 @@ export interface Report {
 }
 
 /** `guardrails.halt_on[0]`; a key that is no plain word is quoted. The root is the empty string. */
-export function formatPath(path: SourcePath): string {
+function formatPath(path: SourcePath): string {
   return path.reduce<string>((text, segment) => {
     if (typeof segment === 'number') return `${text}[${segment}]`;
     if (!/^[\w$-]+$/.test(segment)) return `${text}[${JSON.stringify(segment)}]`;
