@@ -72,33 +72,18 @@ export interface DecisionRow {
     readonly effect: string;
     readonly reason: string;
   }[];
-  /** The lease and the decision carry the same spent approval, and were written in the same instant. */
-  readonly sameApproval: boolean;
 }
 
-/** Between a decision and the grant that it led to, a batch writes only the ends of leases whose place the grant takes. */
-const MAX_EVENTS_BETWEEN = 50;
-
-/**
- * The decision behind each lease. Exact by the approval that both carry. Without one, the last decision before the grant
- * in the org's order: an allow to the same run in the same instant, with nothing but ended leases between. That is
- * inferred: a run that asks for a decision and for a lease side by side would look the same.
- */
+/** The decision that each lease came with, as the event of its grant says. A lease asked for by itself has none. */
 export async function readDecisions(tx: ReadTx, leaseIds: readonly string[]): Promise<DecisionRow[]> {
   const rows = await tx.db.$queryRaw<(Omit<DecisionRow, 'policyVersion'> & { policyVersion: bigint })[]>`
-    SELECT DISTINCT ON (l.id) d.id::text, l.id::text AS "leaseId", d.action, d.outcome, d.at, d.policy_version AS "policyVersion",
-      d.approval_id::text AS "approvalId", d.rules, l.approval_id IS NOT NULL AS "sameApproval"
+    SELECT d.id::text, l.id::text AS "leaseId", d.action, d.outcome, d.at, d.policy_version AS "policyVersion",
+      d.approval_id::text AS "approvalId", d.rules
     FROM lease l
-    LEFT JOIN LATERAL (
-      SELECT e.seq, e.kind, e.subject FROM event e
-      WHERE e.org_id = l.org_id AND e.seq BETWEEN l.fence - ${MAX_EVENTS_BETWEEN}::bigint AND l.fence - 1
-        AND e.kind <> 'lease.ended'
-      ORDER BY e.seq DESC LIMIT 1
-    ) before ON before.kind = 'decision.recorded'
-    JOIN decision d ON d.org_id = l.org_id AND d.run_id = l.run_id AND d.outcome = 'allow' AND d.at = l.granted_at
-      AND CASE WHEN l.approval_id IS NULL THEN d.id::text = before.subject ->> 'id' ELSE d.approval_id = l.approval_id END
+    JOIN event g ON g.org_id = l.org_id AND g.seq = l.fence AND g.kind = 'lease.granted'
+    JOIN decision d ON d.org_id = l.org_id AND d.id = (g.data ->> 'decisionId')::uuid
     WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${leaseIds}::uuid[])
-    ORDER BY l.id, d.id`;
+    ORDER BY l.id`;
   return rows.map((row) => ({ ...row, policyVersion: Number(row.policyVersion) }));
 }
 

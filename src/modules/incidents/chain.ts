@@ -139,10 +139,8 @@ function decisionLinks(lease: LeaseRow, { decisions, approvals }: Around): Chain
             { kind: 'decision', id: decision.id },
             {
               from,
-              edge: decision.sameApproval ? 'exact' : 'inferred',
-              because: decision.sameApproval
-                ? 'both carry the same spent approval, from the same instant'
-                : 'an allow to the same run, right before the grant in the log',
+              edge: 'exact',
+              because: 'the event of the grant names it',
               at: decision.at,
             },
             {

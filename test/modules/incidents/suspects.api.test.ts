@@ -276,13 +276,13 @@ describe('the chain', () => {
     expect(linkOf(chain, 'trace')).toMatchObject({ id: traceparent.split('-')[1], stored: false });
   });
 
-  it('infers a decision from the log where no approval ties it to the lease', async () => {
+  it('names the decision that a lease came with, among others at the same moment', async () => {
     const org = await server.newOrg();
     const ann = await newRunner(org);
     await Promise.all(['x', 'y', 'z'].map((path) => ann.admit({ paths: [path] })));
     const { decision, lease } = (await ann.admit({ paths: ['pay/a.ts'] })).body;
     const chain = await incidentBehind(org, await landUnder(ann, lease));
-    expect(linkOf(chain, 'decision')).toMatchObject({ id: decision.id, edge: 'inferred', outcome: 'allow' });
+    expect(linkOf(chain, 'decision')).toMatchObject({ id: decision.id, edge: 'exact', outcome: 'allow' });
   });
 
   it('has no decision for a lease that was taken without one', async () => {

@@ -171,6 +171,7 @@ function proceed(
     wanted: op.wanted as Wanted,
     verdict,
     approval,
+    decisionId: (recorded.body['decision'] as { id: string }).id,
   });
   return { ...recorded, body: { ...recorded.body, lease: show(snapshot, lease) } };
 }

@@ -51,6 +51,7 @@ export function acquire(snapshot: Snapshot, plan: BatchPlan, op: AcquireOperatio
     wanted: op.wanted,
     verdict,
     approval: null,
+    decisionId: null,
   });
   return { status: 201, body: { lease: show(snapshot, lease) } };
 }
@@ -71,6 +72,7 @@ interface Settlement {
   readonly wanted: Wanted;
   readonly verdict: Exclude<Verdict, { kind: 'conflict' }>;
   readonly approval: SpentApproval | null;
+  readonly decisionId: string | null;
 }
 
 /** A lease is extended by asking again only when this much of it has passed: a burst of edits is not a burst of writes. */
@@ -80,7 +82,7 @@ const RENEW_BELOW = 2 / 3;
 export function settle(
   snapshot: Snapshot,
   plan: BatchPlan,
-  { principal, run, repoId, wanted, verdict, approval }: Settlement,
+  { principal, run, repoId, wanted, verdict, approval, decisionId }: Settlement,
 ): HeldLease {
   if (verdict.kind === 'held' && (approval === null || verdict.lease.approval?.id === approval.id)) {
     const remainingMs = verdict.lease.expiresAt.getTime() - snapshot.now.getTime();
@@ -105,7 +107,7 @@ export function settle(
     approval,
     holder: { loop: { id: run.loop.id, name: run.loop.name }, run: { id: run.id }, owner: run.owner },
   };
-  plan.grant(principal, lease);
+  plan.grant(principal, lease, decisionId);
   snapshot.tables.get(repoId)?.add(lease);
   return lease;
 }

@@ -51,7 +51,8 @@ export class BatchPlan {
     if (run.status === 'stalled') this.emit(principal, { kind: 'run.revived', subject: { kind: 'run', id: run.id } });
   }
 
-  grant(principal: Principal, lease: HeldLease): void {
+  /** `decisionId`: the decision that came with it, of an admission. */
+  grant(principal: Principal, lease: HeldLease, decisionId: string | null): void {
     const paths = textsOf(lease.matchers, 'path');
     const patterns = textsOf(lease.matchers, 'pattern');
     const expiresAt = lease.expiresAt.toISOString();
@@ -59,6 +60,7 @@ export class BatchPlan {
       kind: 'lease.granted',
       subject: { id: lease.id, kind: 'lease' },
       data: {
+        decisionId,
         expiresAt,
         loopId: lease.loopId,
         mode: lease.mode,
