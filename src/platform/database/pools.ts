@@ -29,6 +29,10 @@ const ORDINARY_SETTINGS: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: `${5 * SECOND_MS}`,
 };
 
+/** `transaction_timeout` came with PostgreSQL 17; before, the other timeouts bound a batch's statements and pauses one by one. */
+const BOUND_TRANSACTIONS = `SELECT set_config('transaction_timeout', '${3 * SECOND_MS}', false)
+  WHERE current_setting('server_version_num')::int >= 170000`;
+
 export interface Pools {
   /** For Prisma and short raw reads. */
   readonly ordinary: pg.Pool;
@@ -60,6 +64,11 @@ export function createPools(url: string, onError: (error: Error) => void, size =
     // an 'error' event that nobody hears would end the process.
     pool.on('connect', (client) => client.on('error', () => {}));
   }
+  hot.on('connect', (client) => {
+    client.query(BOUND_TRANSACTIONS).catch(() => {
+      // A connection that breaks at once tells whoever wanted it.
+    });
+  });
   return {
     ordinary,
     hot,

@@ -132,3 +132,10 @@ describe('the state of an error', () => {
     expect(isUnavailable({ code })).toBe(later);
   });
 });
+
+it('a hot transaction ends after three seconds whatever it does, where PostgreSQL has a limit for that', async () => {
+  const { rows } = await pools.hot.query(
+    `SELECT current_setting('server_version_num')::int AS version, current_setting('transaction_timeout', true) AS whole`,
+  );
+  expect(rows[0].whole).toBe(rows[0].version >= 170_000 ? '3s' : null);
+});
