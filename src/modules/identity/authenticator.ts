@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { unauthenticated } from '../../platform/errors.ts';
 import { type Principal, type Role, systemPrincipal } from '../../platform/principal.ts';
+import { RecentMap } from '../../platform/recent-map.ts';
 import { hashSecret, looksLikeSecret } from './secret.ts';
 
 const CACHE_SIZE = 10_000;
@@ -33,7 +34,7 @@ export class Authenticator {
   readonly #pool: pg.Pool;
   readonly #db: Database;
   readonly #clock: Clock;
-  readonly #cache = new Map<string, Verified>();
+  readonly #cache = new RecentMap<Verified>(CACHE_SIZE);
   readonly #used = new Map<string, number>();
 
   constructor(pool: pg.Pool, db: Database, clock: Clock) {
@@ -64,7 +65,7 @@ export class Authenticator {
       memberId: row.member_id,
       loopId: row.loop_id,
     };
-    this.#remember(token, { principal, expiresAt: row.expires_at, until: this.#clock.monotonicMs() + CACHE_MS });
+    this.#cache.set(token, { principal, expiresAt: row.expires_at, until: this.#clock.monotonicMs() + CACHE_MS });
     this.#recordUse(principal);
     return principal;
   }
@@ -80,11 +81,6 @@ export class Authenticator {
 
   #isPast(time: Date | null): boolean {
     return time !== null && time.getTime() <= this.#clock.now().getTime();
-  }
-
-  #remember(token: string, verified: Verified): void {
-    if (this.#cache.size >= CACHE_SIZE) this.#cache.delete(this.#cache.keys().next().value!);
-    this.#cache.set(token, verified);
   }
 
   /** Last used, to the minute. Never waited for: losing one is better than a write on every request. */

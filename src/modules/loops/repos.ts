@@ -6,6 +6,7 @@ import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import { time, uuid } from '../../platform/http/schemas.ts';
 import { newId } from '../../platform/ids.ts';
 import type { Principal } from '../../platform/principal.ts';
+import { RecentMap } from '../../platform/recent-map.ts';
 
 export const repoView = z
   .object({ id: uuid(), name: z.string(), caseSensitive: z.boolean(), createdAt: time() })
@@ -26,7 +27,7 @@ const CACHE_SIZE = 10_000;
 export class RepoService {
   readonly #db: Database;
   readonly #hasOpenLeases: (tx: OrgTx, repoId: string) => Promise<boolean>;
-  readonly #cache = new Map<string, RepoRef>();
+  readonly #cache = new RecentMap<RepoRef>(CACHE_SIZE);
 
   /** @param hasOpenLeases whether leases that have not ended lie in a repo, whose row is locked by then */
   constructor(db: Database, hasOpenLeases: (tx: OrgTx, repoId: string) => Promise<boolean>) {
@@ -41,7 +42,6 @@ export class RepoService {
     if (cached !== undefined) return cached;
     const { id, caseSensitive } = await this.#db.write(principal, (tx) => ensureRepo(tx, name));
     const ref = { id, name, caseSensitive };
-    if (this.#cache.size >= CACHE_SIZE) this.#cache.delete(this.#cache.keys().next().value!);
     this.#cache.set(cacheKey, ref);
     return ref;
   }

@@ -7,5 +7,5 @@ const PASSING = /^(?:53|57|58|25006)/;
 export function isPassing(error: unknown): boolean {
   const state = sqlState(error);
   if (state !== null) return PASSING.test(state) || isTransient(error) || isConnectionLoss(error);
-  return isConnectionLoss(error) || /timeout exceeded when trying to connect/.test((error as Error).message);
+  return isConnectionLoss(error);
 }

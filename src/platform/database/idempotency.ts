@@ -1,5 +1,5 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
-import { canonicalJson } from '../canonical.ts';
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { canonicalDigest } from '../canonical.ts';
 import { invalid } from '../errors.ts';
 import { SYSTEM_ID } from '../principal.ts';
 import type { OrgTx } from './org-tx.ts';
@@ -25,9 +25,7 @@ export interface Replay {
 
 /** The request as the idempotency table compares it. */
 export function fingerprintOf(request: { params: unknown; body: unknown }): Buffer {
-  return createHash('sha256')
-    .update(canonicalJson({ params: request.params, body: request.body }))
-    .digest();
+  return canonicalDigest({ params: request.params, body: request.body });
 }
 
 export const idempotencyMismatch = () =>

@@ -1,4 +1,4 @@
-import { canonicalJson } from './digest.ts';
+import { canonicalJson } from '../../../platform/canonical.ts';
 import { secondsOfDuration } from './duration.ts';
 import { checked, isRecord, type Read, readObject, spelled } from './fields.ts';
 import type { Report, SourcePath } from './report.ts';
