@@ -1,10 +1,11 @@
-import { type Change, Prisma } from '../../generated/prisma/client.ts';
+import { Prisma } from '../../generated/prisma/client.ts';
 import { indexKey, type Path, parsePath } from '../../patterns/index.ts';
 import type { Answer, Database, OrgTx } from '../../platform/database/database.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import { invalid, notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import type { Principal } from '../../platform/principal.ts';
+import { repoNames } from '../loops/index.ts';
 import { isSamePath } from './history.ts';
 import { type RecentChange, readRecent } from './recent.ts';
 import { type ReadLeases, type Recorded, recordChange } from './record.ts';
@@ -152,10 +153,4 @@ async function touching(
     )}
     ORDER BY f.change_id DESC LIMIT ${TOUCHING_SCANNED}::int`;
   return rows.filter((row) => isSamePath(path, row.path, repo)).map(({ id }) => id);
-}
-
-async function repoNames(tx: ReadTx, rows: readonly Change[]): Promise<ReadonlyMap<string, string>> {
-  const ids = [...new Set(rows.map((row) => row.repoId))];
-  const repos = await tx.db.repo.findMany({ where: { orgId: tx.orgId, id: { in: ids } } });
-  return new Map(repos.map((repo) => [repo.id, repo.name]));
 }

@@ -5,6 +5,7 @@ import { notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import { newId } from '../../platform/ids.ts';
 import { type Principal, principalId } from '../../platform/principal.ts';
+import { repoNames } from '../loops/index.ts';
 import { type Brought, commitUnknown, whatItBrought } from './deploy-range.ts';
 import { notInFuture } from './moment.ts';
 import type { DeployBasis, DeployBody, DeployView, Edge, WholeDeployView } from './views.ts';
@@ -190,10 +191,4 @@ function viewDeploy(deploy: Deploy, repo: string): DeployView {
 async function repoIdOf(tx: ReadTx, name: string): Promise<string | null> {
   const repo = await tx.db.repo.findUnique({ where: { orgId_name: { orgId: tx.orgId, name } } });
   return repo?.id ?? null;
-}
-
-async function repoNames(tx: ReadTx, rows: readonly { repoId: string }[]): Promise<ReadonlyMap<string, string>> {
-  const ids = [...new Set(rows.map(({ repoId }) => repoId))];
-  const repos = await tx.db.repo.findMany({ where: { orgId: tx.orgId, id: { in: ids } } });
-  return new Map(repos.map(({ id, name }) => [id, name]));
 }

@@ -3,7 +3,7 @@ export { mayActFor } from './access.ts';
 export { beat, sweepStalled } from './liveness.ts';
 export { LoopService, repoIdOf } from './loop-service.ts';
 export { guardrailSignal } from './progress.ts';
-export { ensureRepo, RepoService } from './repos.ts';
+export { ensureRepo, RepoService, repoNames } from './repos.ts';
 export { loopsRoutes } from './routes.ts';
 export { type RunFacts, runFactsStatement, toRunFacts } from './run-facts.ts';
 export { type RunObserver } from './run-observer.ts';

@@ -1,4 +1,3 @@
-import type { Loop } from '../../generated/prisma/client.ts';
 import type { Answer, Database, OrgTx } from '../../platform/database/database.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import { invalid, notFound, type ProblemDetail } from '../../platform/errors.ts';
@@ -11,6 +10,7 @@ import {
   parseLoopDefinition,
 } from './definition/index.ts';
 import { type NamedDefinition, registerLoop } from './registry.ts';
+import { repoNames } from './repos.ts';
 import { type LoopView, type RegisteredLoopView, viewLoop } from './views.ts';
 
 export interface LoopQuery {
@@ -113,10 +113,4 @@ type ReadTx = Pick<OrgTx, 'db' | 'orgId'>;
 export async function repoIdOf(tx: ReadTx, name: string): Promise<string | null> {
   const repo = await tx.db.repo.findUnique({ where: { orgId_name: { orgId: tx.orgId, name } } });
   return repo?.id ?? null;
-}
-
-async function repoNames(tx: ReadTx, loops: readonly Loop[]): Promise<ReadonlyMap<string, string>> {
-  const ids = [...new Set(loops.map((loop) => loop.repoId))];
-  const repos = await tx.db.repo.findMany({ where: { orgId: tx.orgId, id: { in: ids } } });
-  return new Map(repos.map((repo) => [repo.id, repo.name]));
 }

@@ -99,6 +99,16 @@ export async function ensureRepo(tx: OrgTx, name: string): Promise<Repo> {
   return tx.db.repo.findUniqueOrThrow({ where });
 }
 
+/** The names of the repos that rows are of, by id. */
+export async function repoNames(
+  tx: Pick<OrgTx, 'db' | 'orgId'>,
+  rows: readonly { readonly repoId: string }[],
+): Promise<ReadonlyMap<string, string>> {
+  const ids = [...new Set(rows.map(({ repoId }) => repoId))];
+  const repos = await tx.db.repo.findMany({ where: { orgId: tx.orgId, id: { in: ids } } });
+  return new Map(repos.map(({ id, name }) => [id, name]));
+}
+
 function viewRepo(repo: Repo): RepoView {
   return { id: repo.id, name: repo.name, caseSensitive: repo.caseSensitive, createdAt: repo.createdAt.toISOString() };
 }
