@@ -16,6 +16,7 @@ export class Pattern {
   readonly expansions: readonly (readonly Token[])[];
   readonly #exact: Automaton;
   #folded: Automaton | null = null;
+  #spellings: ReadonlySet<string> | null = null;
 
   constructor(text: string, expansions: readonly (readonly Token[])[], exact: Automaton) {
     this.text = text;
@@ -28,6 +29,17 @@ export class Pattern {
     if (caseSensitive) return this.#exact;
     this.#folded ??= compileExpansions(this.expansions, true);
     return this.#folded;
+  }
+
+  /** Whether each of `inner`'s expansions is, token by token, one of this pattern's: then it is covered, at no cost. */
+  spellsOut(inner: Pattern): boolean {
+    const own = this.#spelled();
+    return [...inner.#spelled()].every((spelling) => own.has(spelling));
+  }
+
+  #spelled(): ReadonlySet<string> {
+    this.#spellings ??= new Set(this.expansions.map((tokens) => JSON.stringify(tokens)));
+    return this.#spellings;
   }
 }
 
