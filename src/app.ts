@@ -29,7 +29,17 @@ import {
   readRoles,
 } from './modules/identity/index.ts';
 import { DeployService, IncidentService, incidentsRoutes, SuspectService } from './modules/incidents/index.ts';
-import { hasOpenLeases, LeaseService, leaseObserver, leaseRoutes, sweepLeases } from './modules/leases/index.ts';
+import {
+  createLeaseObserver,
+  createTicketWatch,
+  HoldHistory,
+  hasOpenLeases,
+  LeaseService,
+  LeaseTickets,
+  leaseRoutes,
+  sweepLeases,
+  WaitingLine,
+} from './modules/leases/index.ts';
 import { LoopService, loopsRoutes, RepoService, RunService, SessionRuns, sweepStalled } from './modules/loops/index.ts';
 import { IngestService, otlpRoutes, PostgresSpanStore, TraceService, traceRoutes } from './modules/traces/index.ts';
 import type { Clock } from './platform/clock.ts';
@@ -80,7 +90,7 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
   await otlpRoutes(app, services.ingest);
   await agentHookRoutes(app, { ...services, clock: deps.clock, publicUrl: deps.publicUrl, draining: draining.signal });
 
-  const { signal, housekeeping, instruments, db } = services;
+  const { signal, housekeeping, instruments, db, line } = services;
   const unobserve = [observePool(instruments, 'ordinary', pools.ordinary), observePool(instruments, 'hot', pools.hot)];
   return {
     app,
@@ -93,6 +103,7 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
       draining.abort(new Error('the server is shutting down'));
       await app.close();
       await housekeeping.stop();
+      line.close();
       for (const stop of unobserve) stop();
       await signal.close();
       await db.close();
@@ -110,6 +121,12 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
   const repos = new RepoService(db, hasOpenLeases);
   const leases = new LeaseService(db);
   const hot = new HotPath({ pool: pools.hot, signal, instruments, logger, clock });
+  const watch = createTicketWatch({ db, signal, clock });
+  const history = new HoldHistory(db, clock);
+  const line = new WaitingLine({ db, queue: hot, watch, clock, logger });
+  hot.onLeases((changes) => line.changed(changes));
+  const onFreed = line.freed.bind(line);
+  const tickets = new LeaseTickets({ db, queue: hot, watch, history });
   const changes = new ChangeService(db, readLeaseRecords);
   const context = new ContextService(db, new NearbyLeases(leases, clock), new NearbyChanges(changes, clock));
   return {
@@ -119,6 +136,8 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
     repos,
     leases,
     hot,
+    line,
+    tickets,
     authenticator: new Authenticator(pools.ordinary, db, clock),
     roles: readRoles(),
     orgs: new OrgService(db),
@@ -129,26 +148,36 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
     policies: new PolicyService(db),
     approvals: new ApprovalService(db, new ApprovalWatch({ db, signal, clock })),
     loops: new LoopService(db),
-    runs: new RunService(db, leaseObserver),
+    runs: new RunService(db, createLeaseObserver(onFreed)),
     sessions: new SessionRuns(db, repos),
     changes,
     context,
-    admissions: new AdmissionService(hot, repos, context),
+    admissions: new AdmissionService({ hot, repos, context, watch, history, clock }),
     deploys: new DeployService(db),
     incidents: new IncidentService(db),
     suspects: new SuspectService(db),
     traces: new TraceService({ db, clock }),
     ingest: new IngestService({ db, store: new PostgresSpanStore(pools.ordinary), clock }),
-    housekeeping: createHousekeeping({ db, clock, log: logger }),
+    housekeeping: createHousekeeping({ db, clock, log: logger, line, tickets }),
   };
 }
 
-function createHousekeeping(deps: { db: Database; clock: Clock; log: Logger }): Housekeeping {
+interface HousekeepingDeps {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly line: WaitingLine;
+  readonly tickets: LeaseTickets;
+}
+
+function createHousekeeping({ line, tickets, ...deps }: HousekeepingDeps): Housekeeping {
   const housekeeping = new Housekeeping(deps);
   const { db } = deps;
   housekeeping.register('stalled runs', (orgId) => sweepStalled(db, orgId));
   housekeeping.register('old idempotency keys', (orgId) => purgeIdempotency(db, orgId));
-  housekeeping.register('leases that are over', (orgId) => sweepLeases(db, orgId));
+  housekeeping.register('leases that are over', (orgId) => sweepLeases(db, orgId, line.freed.bind(line)));
+  housekeeping.register('requests that are held open', (orgId) => tickets.keepHeld(orgId));
+  housekeeping.register('waiters whose way is free', (orgId) => line.sweep(orgId));
   housekeeping.register('approvals that ran out', (orgId) => sweepApprovals(db, orgId));
   return housekeeping;
 }
@@ -159,9 +188,9 @@ function registerApi(api: App, services: Services, draining: AbortSignal): void 
   budgetRoutes(api, services);
   governanceRoutes(api, { ...services, draining });
   loopsRoutes(api, services);
-  leaseRoutes(api, { ...services, queue: services.hot });
+  leaseRoutes(api, { ...services, queue: services.hot, draining });
   changeRoutes(api, services.changes);
-  admissionRoutes(api, services.admissions);
+  admissionRoutes(api, services.admissions, draining);
   incidentsRoutes(api, services);
   contextRoutes(api, services.context);
   traceRoutes(api, services.traces);

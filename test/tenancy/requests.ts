@@ -63,6 +63,9 @@ export const REQUESTS: Readonly<Record<string, (other: Names, own: Names) => rea
   getLease: (other) => [one(other.lease)],
   renewLease: (other) => FENCES.map((fence) => one(other.lease, { fence })),
   releaseLease: (other) => FENCES.map((fence) => one(other.lease, { fence })),
+  revokeLease: (other) => [one(other.lease, { reason: 'x' })],
+  getLeaseTicket: (other) => [one(other.ticket), { ...one(other.ticket), query: { waitSeconds: '1' } }],
+  cancelLeaseTicket: (other) => [one(other.ticket)],
   verifyLeases: (other, own) =>
     FENCES.flatMap((fence) =>
       [own.repoName, other.repoName].map((repo) => ({

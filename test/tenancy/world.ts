@@ -11,6 +11,7 @@ export interface Names {
   readonly loop: string;
   readonly run: string;
   readonly lease: string;
+  readonly ticket: string;
   readonly repo: string;
   readonly approval: string;
   readonly halt: string;
@@ -52,6 +53,9 @@ export async function populate(server: TestServer, mark: string): Promise<World>
   done(await owner.post(`/runs/${run.id}/heartbeat`, beat));
   const wish = { repo, runId: run.id, paths: [names.path], purpose: `${mark} purpose` };
   const { lease } = done(await owner.post('/leases', wish));
+  const waiting = done(await owner.post('/loops', { name: `${mark}-waiting`, repo }));
+  const waitingRun = done(await owner.post(`/loops/${waiting.id}/runs`, {}));
+  const { ticket } = done(await owner.post('/leases', { ...wish, runId: waitingRun.id, waitSeconds: 0.01 }));
   const landed = { repo, runId: run.id, commit: names.commit, intent: `${mark} intent` };
   const files = [{ path: names.path, beforeBlob: null, afterBlob: names.commit }];
   const leases = [{ id: lease.id, fence: lease.fence }];
@@ -75,6 +79,7 @@ export async function populate(server: TestServer, mark: string): Promise<World>
     loop: loop.id,
     run: run.id,
     lease: lease.id,
+    ticket: ticket.id,
     repo: loop.repoId,
     approval: approvalId,
     halt: halt.id,
@@ -122,6 +127,7 @@ export function nothing(mark: string): Names {
     loop: newId(),
     run: newId(),
     lease: newId(),
+    ticket: newId(),
     repo: newId(),
     approval: newId(),
     halt: newId(),

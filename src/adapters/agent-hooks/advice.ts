@@ -32,7 +32,7 @@ export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'co
   const shown = conflicts.slice(0, SHOWN).map((conflict) => `- ${conflictLine(conflict, now)}`);
   const more = conflicts.length > SHOWN ? [`- and ${conflicts.length - SHOWN} more`] : [];
   const earliest = conflicts
-    .map(({ freeAt }) => freeAt)
+    .flatMap(({ freeAt }) => (freeAt === null ? [] : [freeAt]))
     .toSorted()
     .at(-1);
   const free = admission.free ?? [];
@@ -51,6 +51,8 @@ export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'co
 function conflictLine(conflict: Conflict, now: Date): string {
   const what =
     conflict.held === conflict.witness ? conflict.witness : `${conflict.witness} (its lease: ${conflict.held})`;
+  if (conflict.freeAt === null || conflict.expiresAt === null)
+    return `${what} is next for ${holderOf(conflict)}, who asked for it before: ${purposeOf(conflict.purpose)}.`;
   const until = conflict.closing
     ? `its lease has run out, and opens to others at ${clock(conflict.freeAt, now)}`
     : `until ${clock(conflict.expiresAt, now)} unless it is renewed or released before`;

@@ -88,8 +88,18 @@ export type Iteration = Prisma.IterationModel
  */
 export type Lease = Prisma.LeaseModel
 /**
+ * Model LeaseWaiter
+ * A request that waits for its lease; its id is the ticket. Of overlapping ones the lower seq goes first.
+ */
+export type LeaseWaiter = Prisma.LeaseWaiterModel
+/**
+ * Model LeaseWaiterKey
+ * As LeaseKey, of what is waited for.
+ */
+export type LeaseWaiterKey = Prisma.LeaseWaiterKeyModel
+/**
  * Model LeaseKey
- * One row per path or pattern of a lease that has not ended: the index that narrows candidates.
+ * One row per path, pattern or resource of a lease that has not ended: the index that narrows candidates.
  */
 export type LeaseKey = Prisma.LeaseKeyModel
 /**

@@ -1,6 +1,6 @@
 import type { Database } from '../../platform/database/database.ts';
 import type { Principal } from '../../platform/principal.ts';
-import { parseMatchers } from '../leases/index.ts';
+import { parseClaims } from '../leases/index.ts';
 import { repoIdOf } from '../loops/index.ts';
 import type { LeaseChanges } from './hot/hot-path.ts';
 import type { NearbyLease, NearbyLeases } from './nearby.ts';
@@ -56,7 +56,7 @@ export class ContextService {
     principal: Principal,
     query: { repo: string; paths: readonly string[]; runId: string | null },
   ): Promise<Context> {
-    const paths = query.paths.length === 0 ? [] : parseMatchers(query.paths, []).map(({ text }) => text);
+    const paths = query.paths.length === 0 ? [] : parseClaims(query.paths, []).map(({ text }) => text);
     const id = await this.#db.read(principal, (tx) => repoIdOf(tx, query.repo));
     if (id === null) return NOTHING;
     const repo = { id, name: query.repo };

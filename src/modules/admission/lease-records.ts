@@ -1,6 +1,6 @@
 import { Prisma } from '../../generated/prisma/client.ts';
 import type { LeaseRecord, ReadLeases } from '../changes/index.ts';
-import { HELD_LEASE, type HeldLeaseRow, toHeldLease } from '../leases/index.ts';
+import { HELD_LEASE, type HeldLeaseRow, pathsAndPatterns, toHeldLease } from '../leases/index.ts';
 
 const heldLease = Prisma.raw(HELD_LEASE);
 
@@ -21,7 +21,7 @@ function toRecord(row: HeldLeaseRow): LeaseRecord {
     loopId: lease.loopId,
     ownerId: lease.holder.owner.id,
     fence: Number(row.fence),
-    matchers: lease.matchers,
+    matchers: pathsAndPatterns(lease.matchers),
     grantedAt: lease.grantedAt,
     endsAt,
     endedEarly,

@@ -1,20 +1,12 @@
 import { z } from 'zod';
 import { invalid } from '../../platform/errors.ts';
+import { HeldAnswers } from '../../platform/http/held-open.ts';
 import { plainJson } from '../../platform/http/plain-json.ts';
 import { idempotentOf, principalOf } from '../../platform/http/request.ts';
 import { repoName, text, uuid } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
 import { ACTION_NAMES, type ActionName } from '../governance/index.ts';
-import {
-  conflictView,
-  LEASE_MODES,
-  leaseView,
-  pathTexts,
-  purpose,
-  refuseWaiting,
-  ttlSeconds,
-  waitSeconds,
-} from '../leases/index.ts';
+import { conflictView, LEASE_MODES, leaseView, pathTexts, purpose, ttlSeconds, waitSeconds } from '../leases/index.ts';
 import { contextView } from './context-routes.ts';
 import { type AdmissionService, DEFAULT_WISH, type LeaseWish, partsOf } from './service.ts';
 
@@ -66,6 +58,7 @@ const admissionBody = z.strictObject({
   repo: repoName(),
   action: z.enum(ACTION_NAMES as [ActionName, ...ActionName[]]),
   paths: pathTexts().default([]),
+  resources: pathTexts().default([]).describe('Named things that the lease holds as well: port:5432.'),
   command: text(65_536).optional(),
   subject: fields().optional().describe('Further fields of the action, such as service and environment of a deploy.'),
   purpose: purpose().nullish(),
@@ -90,7 +83,9 @@ const decisionBody = z.strictObject({
 
 const tags = ['admission'];
 
-export function admissionRoutes(app: App, admissions: AdmissionService): void {
+/** `draining` aborts when the server shuts down: answers that are held open are given then. */
+export function admissionRoutes(app: App, admissions: AdmissionService, draining: AbortSignal): void {
+  const held = new HeldAnswers(draining);
   app.post(
     '/admissions',
     {
@@ -103,9 +98,8 @@ export function admissionRoutes(app: App, admissions: AdmissionService): void {
         response: { 200: admissionView },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { body } = request;
-      refuseWaiting(body.waitSeconds);
       const subject = { ...body.subject, ...(body.command === undefined ? {} : { command: body.command }) };
       const admission = {
         runId: body.runId,
@@ -115,8 +109,15 @@ export function admissionRoutes(app: App, admissions: AdmissionService): void {
         purpose: body.purpose ?? null,
         contentDigest: body.contentDigest ?? null,
         lease: wishOf(body.lease),
+        resources: body.resources,
+        waitMs: body.waitSeconds * 1000,
       };
-      const answer = await admissions.admit(principalOf(request), admission, idempotentOf(request));
+      const principal = principalOf(request);
+      const idempotent = idempotentOf(request);
+      const answer =
+        admission.waitMs === 0
+          ? await admissions.admit(principal, admission, idempotent)
+          : await held.hold(reply, (ended) => admissions.admit(principal, admission, idempotent, ended));
       return answer as unknown as z.output<typeof admissionView>;
     },
   );

@@ -1,8 +1,10 @@
+import type { Clock } from '../../platform/clock.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import { invalid } from '../../platform/errors.ts';
 import type { Principal } from '../../platform/principal.ts';
+import type { SettledWatch } from '../../platform/settled-watch.ts';
 import { type ActionName, type Subject } from '../governance/index.ts';
-import { type Conflict, DEFAULT_TTL_SECONDS, type LeaseView, parseMatchers } from '../leases/index.ts';
+import { type Conflict, DEFAULT_TTL_SECONDS, type HoldHistory, type LeaseView, parseClaims } from '../leases/index.ts';
 import type { RepoService } from '../loops/index.ts';
 import type { Context, ContextService } from './context.ts';
 import type { HotPath } from './hot/hot-path.ts';
@@ -27,6 +29,10 @@ export interface AdmissionRequest {
   readonly purpose: string | null;
   readonly contentDigest: string | null;
   readonly lease: LeaseWish | null;
+  /** Named things that the lease holds beside the paths. */
+  readonly resources?: readonly string[];
+  /** How long to queue for what others hold; none if left out. */
+  readonly waitMs?: number;
 }
 
 export interface Admission {
@@ -54,8 +60,20 @@ export interface DecisionRequest {
   readonly runId: string | null;
 }
 
+/** Of a request that is not held open. */
+const NEVER = new AbortController().signal;
+
 /** Paths are looked at one by one; a request names each once. */
 const PATH_ACTIONS = new Set<ActionName>(['path.edit', 'path.delete']);
+
+interface AdmissionDeps {
+  readonly hot: HotPath;
+  readonly repos: RepoService;
+  readonly context: ContextService;
+  readonly watch: SettledWatch;
+  readonly history: HoldHistory;
+  readonly clock: Clock;
+}
 
 /** The one call before an action, and the bare decision: both are decided in the org's batch. */
 export class AdmissionService {
@@ -63,26 +81,41 @@ export class AdmissionService {
   readonly #repos: RepoService;
   readonly #context: ContextService;
 
-  constructor(hot: HotPath, repos: RepoService, context: ContextService) {
+  readonly #watch: SettledWatch;
+  readonly #history: HoldHistory;
+  readonly #clock: Clock;
+
+  constructor({ hot, repos, context, watch, history, clock }: AdmissionDeps) {
     this.#hot = hot;
     this.#repos = repos;
     this.#context = context;
+    this.#watch = watch;
+    this.#history = history;
+    this.#clock = clock;
     hot.onLeases((changes) => context.apply(changes));
   }
 
   /**
    * Guardrails, decision and lease, all or nothing, in one durable commit. `wait`: the policies allow it, another run
-   * holds a path; nothing was kept, ask again.
-   * @throws Problem 404, 403 `not_your_run`, 409 `run_finished`, 422 for a path
+   * holds a path; nothing was kept, ask again. With `waitMs` it queues that long first, and gives up its place then.
+   * @throws Problem 404, 403 `not_your_run`, 409 `run_finished`, `lease_deadlock`, `lease_wait_on_self`, 422 for a path
    */
-  async admit(principal: Principal, request: AdmissionRequest, idempotent: Idempotent | null): Promise<Admission> {
+  async admit(
+    principal: Principal,
+    request: AdmissionRequest,
+    idempotent: Idempotent | null,
+    ended: AbortSignal = NEVER,
+  ): Promise<Admission> {
     const paths = pathsOf(request.parts);
     const patterns = request.parts.flatMap((part) => part.patterns ?? []);
-    const matchers = paths.length + patterns.length === 0 ? [] : parseMatchers(paths, patterns);
+    const resources = request.resources ?? [];
+    const isEmpty = paths.length + patterns.length + resources.length === 0;
+    const matchers = isEmpty ? [] : parseClaims(paths, patterns, resources);
     const repo = await this.#repos.resolve(principal, request.repo);
     const wanted =
       request.lease === null || matchers.length === 0 ? null : { ...request.lease, matchers, purpose: request.purpose };
-    const answer = await this.#hot.submit({
+    const waitMs = request.waitMs ?? 0;
+    const operation: AskOperation = {
       kind: 'ask',
       principal,
       idempotent,
@@ -93,13 +126,42 @@ export class AdmissionService {
       contentDigest: request.contentDigest,
       purpose: request.purpose,
       wanted,
-    });
+      waits: waitMs > 0,
+      ticketId: null,
+    };
+    const answer = await this.#queueing(operation, waitMs, ended);
+    const conflicts = answer.body['conflicts'] as Conflict[] | undefined;
+    if (conflicts !== undefined) await this.#history.judge(principal.orgId, repo.id, conflicts, this.#clock.now());
     const context = await this.#context.near(principal, repo, request.runId, paths);
     return {
       ...(answer.body as unknown as Omit<Admission, 'context'>),
       context,
       ...(answer.replayed === true ? { replayed: true } : {}),
     };
+  }
+
+  /** Asks, and asks again each time the way seems free, with the place that the first ask took. */
+  async #queueing(operation: AskOperation, waitMs: number, ended: AbortSignal): Promise<HotAnswer> {
+    const untilMs = this.#clock.monotonicMs() + waitMs;
+    const { orgId } = operation.principal;
+    for (let answer = await this.#hot.submit(operation); ; ) {
+      const { ticketId, ...body } = answer.body as { ticketId?: string };
+      if (ticketId === undefined) return answer;
+      const leftMs = untilMs - this.#clock.monotonicMs();
+      if (leftMs <= 0 || ended.aborted) {
+        await this.#giveUp(operation, ticketId);
+        return { ...answer, body };
+      }
+      await this.#watch.settled(orgId, ticketId, leftMs, ended);
+      answer = await this.#hot.submit({ ...operation, ticketId });
+    }
+  }
+
+  async #giveUp({ principal }: AskOperation, ticketId: string): Promise<void> {
+    await this.#hot
+      .submit({ kind: 'cancel', principal, idempotent: null, ticketId })
+      // Another ask of the same run that joined it may have settled it; else it runs out by itself.
+      .catch(() => undefined);
   }
 
   /** A recorded answer without a lease. @throws Problem as `admit` */
@@ -120,6 +182,8 @@ export class AdmissionService {
       contentDigest: null,
       purpose: null,
       wanted: null,
+      waits: false,
+      ticketId: null,
     };
     const { body } = await this.#hot.submit(operation);
     return body['decision'] as HotAnswer['body'];

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { HeldAnswers } from '../../platform/http/held-open.ts';
 import { idempotentOf, principalOf } from '../../platform/http/request.ts';
 import { pageOf, pageQuery, repoName, text, uuid } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
 import type { ApprovalService } from './approval-service.ts';
 import { APPROVAL_STATUSES, approvalView, VERDICTS } from './approval-views.ts';
-import { HeldAnswers } from './held-open.ts';
 
 const tags = ['approvals'];
 const params = z.object({ id: uuid() });

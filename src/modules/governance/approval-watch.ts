@@ -1,114 +1,20 @@
-import type { Clock } from '../../platform/clock.ts';
-import type { CommitSignal } from '../../platform/database/commit-signal.ts';
 import type { Database } from '../../platform/database/database.ts';
-import { busy } from '../../platform/errors.ts';
 import { systemPrincipal } from '../../platform/principal.ts';
+import { SettledWatch, type WatchDeps } from '../../platform/settled-watch.ts';
 
-/** Commit signals are hints; this is the longest that a lost one delays an answer. */
-const POLL_MS = 1000;
-/** A busy org commits all the time: one look at all that is waited for, at most this often. */
-const GAP_MS = 50;
-const MAX_WAITERS_PER_ORG = 2000;
-
-/**
- * Waits for approvals to be settled, on any server. However many wait in an org, one query at a time asks for all of
- * them, and between two queries nobody holds a connection.
- */
-export class ApprovalWatch {
-  readonly #deps: WatchDeps;
-  readonly #orgs = new Map<string, WatchedOrg>();
-
-  constructor(deps: WatchDeps) {
-    this.#deps = deps;
-  }
-
-  /** How many wait now. */
-  get waiting(): number {
-    return [...this.#orgs.values()].reduce((sum, org) => sum + org.size, 0);
-  }
-
-  /**
-   * Resolves once the approval is not pending any more, `waitMs` have passed, or `ended` aborts; which of them, the
-   * caller reads.
-   * @throws Problem 429 when too many wait in this org
-   */
-  async settled(orgId: string, id: string, waitMs: number, ended: AbortSignal): Promise<void> {
-    if (ended.aborted) return;
-    const org = this.#orgs.get(orgId) ?? new WatchedOrg(orgId, this.#deps, () => this.#orgs.delete(orgId));
-    if (org.size >= MAX_WAITERS_PER_ORG) throw busy('Too many wait for approvals of this org on this server.');
-    this.#orgs.set(orgId, org);
-    const over = new AbortController();
-    const end = (): void => over.abort();
-    ended.addEventListener('abort', end, { once: true });
-    org.add(id, end);
-    try {
-      await this.#deps.clock.sleep(waitMs, over.signal).catch(() => undefined);
-    } finally {
-      org.remove(id, end);
-      ended.removeEventListener('abort', end);
-    }
+/** Waits for approvals that are pending, on any server. */
+export class ApprovalWatch extends SettledWatch {
+  constructor({ db, signal, clock }: Omit<WatchDeps, 'look'> & { readonly db: Database }) {
+    super({ signal, clock, look: (orgId, ids) => settledApprovals(db, orgId, ids) });
   }
 }
 
-export interface WatchDeps {
-  readonly db: Database;
-  readonly signal: CommitSignal;
-  readonly clock: Clock;
-}
-
-class WatchedOrg {
-  readonly #orgId: string;
-  readonly #deps: WatchDeps;
-  readonly #waiters = new Map<string, Set<() => void>>();
-  readonly #onEmpty: () => void;
-  #running = false;
-  #hint = new AbortController();
-  size = 0;
-
-  constructor(orgId: string, deps: WatchDeps, onEmpty: () => void) {
-    this.#orgId = orgId;
-    this.#deps = deps;
-    this.#onEmpty = onEmpty;
-  }
-
-  add(id: string, wake: () => void): void {
-    this.#waiters.set(id, (this.#waiters.get(id) ?? new Set()).add(wake));
-    this.size += 1;
-    this.#hint.abort();
-    if (!this.#running) void this.#run();
-  }
-
-  remove(id: string, wake: () => void): void {
-    const wakes = this.#waiters.get(id);
-    if (wakes?.delete(wake) === true) this.size -= 1;
-    if (wakes?.size === 0) this.#waiters.delete(id);
-    if (this.size === 0) this.#hint.abort();
-  }
-
-  async #run(): Promise<void> {
-    this.#running = true;
-    const unsubscribe = this.#deps.signal.subscribe(this.#orgId, () => this.#hint.abort());
-    while (this.size > 0) {
-      // Before the look: what commits during it is looked at again.
-      this.#hint = new AbortController();
-      // A look that fails (a database that restarts) is made again; whoever waits for too long is answered by the time.
-      await this.#look().catch(() => undefined);
-      await this.#deps.clock.sleep(GAP_MS);
-      await this.#deps.clock.sleep(POLL_MS - GAP_MS, this.#hint.signal).catch(() => undefined);
-    }
-    unsubscribe();
-    this.#running = false;
-    this.#onEmpty();
-  }
-
-  async #look(): Promise<void> {
-    const ids = [...this.#waiters.keys()];
-    const rows = await this.#deps.db.read(
-      systemPrincipal(this.#orgId),
-      (tx) => tx.db.$queryRaw<{ id: string }[]>`
-        SELECT id::text AS id FROM approval WHERE org_id = ${tx.orgId}::uuid AND id = ANY (${ids}::uuid[])
-          AND (status <> 'pending' OR expires_at <= clock_timestamp())`,
-    );
-    for (const { id } of rows) for (const wake of this.#waiters.get(id) ?? []) wake();
-  }
+async function settledApprovals(db: Database, orgId: string, ids: readonly string[]): Promise<string[]> {
+  const rows = await db.read(
+    systemPrincipal(orgId),
+    (tx) => tx.db.$queryRaw<{ id: string }[]>`
+      SELECT id::text AS id FROM approval WHERE org_id = ${orgId}::uuid AND id = ANY (${ids}::uuid[])
+        AND (status <> 'pending' OR expires_at <= clock_timestamp())`,
+  );
+  return rows.map(({ id }) => id);
 }

@@ -1,12 +1,13 @@
-import { compilePattern, type Lookup, lookup, type Matcher, parsePath } from '../../patterns/index.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
+import { type Claim, type ClaimLookup, type ClaimTexts, claimLookup, readClaims } from './claim.ts';
 import type { HeldLease, SpentApproval } from './lease.ts';
 import type { LeaseMode } from './request.ts';
+import { HELD_WAITER } from './waiting/rows.ts';
 
 /** The columns of a held lease with those who stand behind it. Joins go by primary key, each inside the org. */
 export const HELD_LEASE = `
-  SELECT l.id, l.repo_id, p.name AS repo, l.run_id, l.loop_id, l.fence, l.mode, l.paths, l.patterns, l.purpose, l.ttl_seconds,
-    l.granted_at, l.expires_at, l.ended_at, l.end_reason, r.status = 'finished' AS run_finished, o.name AS loop_name, o.owner_kind, o.owner_id,
+  SELECT l.id, l.repo_id, p.name AS repo, l.run_id, l.loop_id, l.fence, l.mode, l.paths, l.patterns, l.resources, l.purpose,
+    l.ttl_seconds, l.granted_at, l.expires_at, l.ended_at, l.end_reason, l.revoke_reason, r.status = 'finished' AS run_finished, o.name AS loop_name, o.owner_kind, o.owner_id,
     coalesce(m.name, k.name, '') AS owner_name, a.id AS approval_id, a.action AS approval_action, a.requirements AS approval_requirements
   FROM lease l
   JOIN repo p ON p.org_id = l.org_id AND p.id = l.repo_id
@@ -17,7 +18,7 @@ export const HELD_LEASE = `
   LEFT JOIN approval a ON a.org_id = l.org_id AND a.id = l.approval_id`;
 
 /** A row of `HELD_LEASE`, as `pg` reads it. */
-export interface HeldLeaseRow {
+export interface HeldLeaseRow extends ClaimTexts {
   id: string;
   repo_id: string;
   repo: string;
@@ -25,14 +26,13 @@ export interface HeldLeaseRow {
   loop_id: string;
   fence: string;
   mode: LeaseMode;
-  paths: string[];
-  patterns: string[];
   purpose: string | null;
   ttl_seconds: number;
   granted_at: Date;
   expires_at: Date;
   ended_at: Date | null;
   end_reason: string | null;
+  revoke_reason: string | null;
   run_finished: boolean;
   loop_name: string;
   owner_kind: string;
@@ -52,12 +52,13 @@ export function toHeldLease(row: HeldLeaseRow): HeldLease {
     loopId: row.loop_id,
     fence: Number(row.fence),
     mode: row.mode,
-    matchers: readMatchers(row.paths, row.patterns),
+    matchers: readClaims(row),
     purpose: row.purpose,
     ttlSeconds: row.ttl_seconds,
     grantedAt: row.granted_at,
     expiresAt: row.expires_at,
     runFinished: row.run_finished,
+    revoked: row.end_reason === 'revoked' ? (row.revoke_reason ?? '') : null,
     approval:
       row.approval_id === null || row.approval_action === null
         ? null
@@ -70,54 +71,45 @@ export function toHeldLease(row: HeldLeaseRow): HeldLease {
   };
 }
 
-/** Texts that were accepted when the lease was granted. One that no longer parses must not be taken for absent. */
-function readMatchers(paths: readonly string[], patterns: readonly string[]): Matcher[] {
-  const read = [
-    ...paths.map((text) => ({ text, result: parsePath(text) })),
-    ...patterns.map((text) => ({ text, result: compilePattern(text) })),
-  ];
-  return read.map(({ text, result }) => {
-    if (!result.ok)
-      throw new Error(`a lease holds ${JSON.stringify(text)}, which is refused now: ${result.problem.code}`);
-    return 'path' in result ? result.path : result.pattern;
-  });
-}
-
 /** What is wanted in one repo. */
 export interface WantedIn {
   readonly repoId: string;
-  readonly matchers: readonly Matcher[];
+  readonly matchers: readonly Claim[];
 }
 
+/** Whose claims are looked for. */
+type Claimants = 'lease' | 'waiter';
+
 /**
- * All leases not ended that might share a path with what is wanted: never fewer, by the keys of the index lease_key.
- * Run it after the repos are locked, as a statement of its own.
+ * All leases not ended (or revoked before their expiry), or all waiters, that might share a path with what is wanted: never
+ * fewer, by the keys of the index tables. Run it after the repos are locked, as a statement of its own.
  */
-export function candidatesStatement(orgId: string, wanted: readonly WantedIn[]): Statement {
-  const points = new Map<string, { repoId: string; kind: string; key: string; tail: string | null }>();
-  const ranges = new Map<string, { repoId: string; from: string; below: string | null; tail: string | null }>();
+export function candidatesStatement(orgId: string, wanted: readonly WantedIn[], of: Claimants = 'lease'): Statement {
+  const points: Points = new Map();
+  const ranges: Ranges = new Map();
   for (const { repoId, matchers } of wanted) {
-    for (const matcher of matchers) addLookup(repoId, lookup(matcher), points, ranges);
+    for (const matcher of matchers) addLookup(repoId, claimLookup(matcher), points, ranges);
   }
   const point = [...points.values()];
   const range = [...ranges.values()];
+  const hasRange = range.length > 0;
   return {
-    name: range.length === 0 ? 'lease_candidates' : 'lease_candidates_range',
-    text: range.length === 0 ? byPoint : byPointAndRange,
+    name: `${of}_candidates${hasRange ? '_range' : ''}`,
+    text: TEXTS[of][hasRange ? 'withRange' : 'byPoint'],
     values: [
       orgId,
       point.map(({ repoId }) => repoId),
       point.map(({ kind }) => kind),
       point.map(({ key }) => key),
       point.map(({ tail }) => tail),
-      ...(range.length === 0
-        ? []
-        : [
+      ...(hasRange
+        ? [
             range.map(({ repoId }) => repoId),
             range.map(({ from }) => from),
             range.map(({ below }) => below),
             range.map(({ tail }) => tail),
-          ]),
+          ]
+        : []),
     ],
   };
 }
@@ -125,7 +117,7 @@ export function candidatesStatement(orgId: string, wanted: readonly WantedIn[]):
 type Points = Map<string, { repoId: string; kind: string; key: string; tail: string | null }>;
 type Ranges = Map<string, { repoId: string; from: string; below: string | null; tail: string | null }>;
 
-function addLookup(repoId: string, wanted: Lookup, points: Points, ranges: Ranges): void {
+function addLookup(repoId: string, wanted: ClaimLookup, points: Points, ranges: Ranges): void {
   const add = (kind: string, key: string) => {
     const known = points.get(`${repoId}${kind}${key}`);
     // Two requests that want the same key under different tails: look under any.
@@ -134,33 +126,54 @@ function addLookup(repoId: string, wanted: Lookup, points: Points, ranges: Range
   };
   for (const key of wanted.literals) add('literal', key);
   for (const key of wanted.patternPrefixes) add('pattern', key);
+  for (const key of wanted.resources) add('resource', key);
   if (wanted.range === null) return;
   const { from, below } = wanted.range;
   ranges.set(`${repoId}${from}\n${wanted.tail}`, { repoId, from, below, tail: wanted.tail });
 }
 
+interface KeyTable {
+  readonly table: string;
+  readonly id: string;
+}
+
 // OFFSET 0 keeps the planner from turning the lookups into one scan of the whole index.
-const pointHits = `
-  SELECT k.lease_id FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS w (repo_id, kind, key, tail)
+const pointHits = ({ table, id }: KeyTable) => `
+  SELECT k.id FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS w (repo_id, kind, key, tail)
   CROSS JOIN LATERAL (
-    SELECT x.lease_id FROM lease_key x
+    SELECT x.${id} AS id FROM ${table} x
     WHERE x.org_id = $1 AND x.repo_id = w.repo_id AND x.key = w.key COLLATE "C" AND x.kind = w.kind
       AND (x.tail IS NULL OR w.tail IS NULL OR x.tail = w.tail COLLATE "C")
     OFFSET 0
   ) k`;
 
-const rangeHits = `
-  SELECT k.lease_id FROM unnest($6::uuid[], $7::text[], $8::text[], $9::text[]) AS w (repo_id, low, below, tail)
+// A pattern never shares anything with a resource.
+const rangeHits = ({ table, id }: KeyTable) => `
+  SELECT k.id FROM unnest($6::uuid[], $7::text[], $8::text[], $9::text[]) AS w (repo_id, low, below, tail)
   CROSS JOIN LATERAL (
-    SELECT x.lease_id FROM lease_key x
+    SELECT x.${id} AS id FROM ${table} x
     WHERE x.org_id = $1 AND x.repo_id = w.repo_id AND x.key >= w.low COLLATE "C" AND (w.below IS NULL OR x.key < w.below COLLATE "C")
-      AND (x.tail IS NULL OR w.tail IS NULL OR x.tail = w.tail COLLATE "C")
+      AND x.kind <> 'resource' AND (x.tail IS NULL OR w.tail IS NULL OR x.tail = w.tail COLLATE "C")
     OFFSET 0
   ) k`;
 
-const withHits = (hits: string) => `
-  WITH hit AS MATERIALIZED (SELECT DISTINCT h.lease_id FROM (${hits}) h)
-  SELECT h.* FROM hit CROSS JOIN LATERAL (${HELD_LEASE} WHERE l.org_id = $1 AND l.id = hit.lease_id AND l.ended_at IS NULL OFFSET 0) h`;
+const textsFor = (keys: KeyTable, rows: string) => {
+  const withHits = (hits: string) => `
+  WITH hit AS MATERIALIZED (SELECT DISTINCT h.id FROM (${hits}) h)
+  SELECT h.* FROM hit CROSS JOIN LATERAL (${rows} OFFSET 0) h`;
+  return {
+    byPoint: withHits(pointHits(keys)),
+    withRange: withHits(`${pointHits(keys)} UNION ALL ${rangeHits(keys)}`),
+  };
+};
 
-const byPoint = withHits(pointHits);
-const byPointAndRange = withHits(`${pointHits} UNION ALL ${rangeHits}`);
+const TEXTS = {
+  lease: textsFor(
+    { table: 'lease_key', id: 'lease_id' },
+    `${HELD_LEASE} WHERE l.org_id = $1 AND l.id = hit.id AND (l.ended_at IS NULL OR l.end_reason = 'revoked')`,
+  ),
+  waiter: textsFor(
+    { table: 'lease_waiter_key', id: 'waiter_id' },
+    `${HELD_WAITER} WHERE w.org_id = $1 AND w.id = hit.id AND w.status = 'waiting'`,
+  ),
+};

@@ -1,24 +1,32 @@
-import type { Matcher } from '../../patterns/index.ts';
+import { type Claim, holds } from './claim.ts';
+import type { ClaimTable, Overlap } from './claim-table.ts';
 import { closedUntil, type HeldLease, type Holder, standing } from './lease.ts';
-import type { LeaseTable } from './lease-table.ts';
 import type { LeaseMode, Wanted } from './request.ts';
+import { counts, LAST, placeOf, type Waiter } from './waiting/waiter.ts';
 
-/** One reason why a request cannot have its lease: who holds what, and a path that both would touch. */
+/**
+ * One reason why a request cannot have its lease: who holds what, or who asked for it before, and a path that both would
+ * touch. `leaseId` is null for somebody who waits (`ticketId`), and with it the times that only a lease has.
+ */
 export interface Conflict {
   readonly witness: string;
   readonly requested: string;
   readonly held: string;
-  readonly leaseId: string;
+  readonly leaseId: string | null;
+  readonly ticketId: string | null;
   readonly holder: Holder;
   readonly mode: LeaseMode;
   readonly purpose: string | null;
   readonly since: string;
-  readonly expiresAt: string;
+  readonly expiresAt: string | null;
   /** When the path is free at the latest if nobody renews: the expiry and the lock delay after it. */
-  readonly freeAt: string;
+  readonly freeAt: string | null;
   /** The lease has expired; only its lock delay still runs. */
   readonly closing: boolean;
+  /** Others who wait for something of what was requested there, before whoever asks now. */
   readonly queueLength: number;
+  /** Filled in from the repo's history of holds where the answer is given; see `expectedWait`. */
+  expectedWaitSeconds: number | null;
 }
 
 /** Conflicts told in one refusal; with more, the request is as refused as it can be. */
@@ -29,74 +37,190 @@ export interface Moment {
   readonly lockDelaySeconds: number;
 }
 
-export type Verdict =
-  | { readonly kind: 'conflict'; readonly conflicts: readonly Conflict[]; readonly free: readonly string[] }
-  | { readonly kind: 'held'; readonly lease: HeldLease }
-  | { readonly kind: 'grant'; readonly over: readonly HeldLease[] };
-
-/**
- * Decides one request against what is held: refused by every lease of another run that shares a path with it (unless
- * both are shared), already held when one live lease of the same run covers all of it, granted otherwise. `over` are the
- * leases that only their rows still keep: the grant ends them in its own transaction. A run never conflicts with itself.
- */
-export function decideLease(table: LeaseTable, runId: string, wanted: Wanted, moment: Moment): Verdict {
-  const conflicts: Conflict[] = [];
-  const taken = new Set<Matcher>();
-  const over = new Set<HeldLease>();
-  const own = new Map<HeldLease, number>();
-  for (const requested of wanted.matchers) {
-    for (const { lease, held, witness } of table.overlaps(requested)) {
-      const state = standing(lease, moment.now, moment.lockDelaySeconds);
-      if (state === 'over' || (state === 'closing' && lease.runId === runId)) {
-        over.add(lease);
-      } else if (lease.runId === runId) {
-        if (covers(lease, requested, wanted.mode)) own.set(lease, (own.get(lease) ?? 0) + 1);
-      } else if (wanted.mode === 'exclusive' || lease.mode === 'exclusive') {
-        taken.add(requested);
-        if (conflicts.length < MAX_CONFLICTS)
-          conflicts.push(describe({ lease, held, requested, witness }, state === 'closing', moment));
-      }
-    }
-  }
-  if (taken.size > 0) {
-    const free = wanted.matchers.filter((matcher) => !taken.has(matcher)).map(({ text }) => text);
-    return { kind: 'conflict', conflicts, free };
-  }
-  for (const [lease, covered] of own) {
-    if (covered === wanted.matchers.length) return { kind: 'held', lease };
-  }
-  return { kind: 'grant', over: [...over] };
+/** Who asks: a run, and its place among those who wait (`LAST` for one that has none yet). */
+export interface Asker {
+  readonly runId: string;
+  readonly place: number;
 }
 
-function describe(
-  found: { lease: HeldLease; held: Matcher; requested: Matcher; witness: string },
-  closing: boolean,
-  moment: Moment,
-): Conflict {
-  const { lease, held, requested, witness } = found;
+/** Everything in the way of a request, whole: what the refusal tells is only a part of it. */
+export interface InTheWay {
+  readonly leases: readonly Overlap<HeldLease>[];
+  readonly waiters: readonly Overlap<Waiter>[];
+}
+
+export type Verdict =
+  | {
+      readonly kind: 'conflict';
+      readonly conflicts: readonly Conflict[];
+      readonly free: readonly string[];
+      readonly inTheWay: InTheWay;
+    }
+  | { readonly kind: 'revoked'; readonly lease: HeldLease; readonly witness: string }
+  | { readonly kind: 'held'; readonly lease: HeldLease }
+  /** `over`: leases that only their rows still keep. `upgraded`: shared ones of the run that the new one holds whole. */
+  | { readonly kind: 'grant'; readonly over: readonly HeldLease[]; readonly upgraded: readonly HeldLease[] };
+
+export interface Tables {
+  readonly leases: ClaimTable<HeldLease>;
+  readonly waiters: ClaimTable<Waiter>;
+}
+
+/** What is found while a request's claims are looked at one by one. */
+interface Findings {
+  readonly over: Set<HeldLease>;
+  /** Leases of the run itself, with the claims of the request that each holds. */
+  readonly own: Map<HeldLease, Set<Claim>>;
+  readonly leases: Overlap<HeldLease>[];
+  readonly waiters: Overlap<Waiter>[];
+  readonly queues: Map<Claim, number>;
+  revoked: Overlap<HeldLease> | null;
+}
+
+/**
+ * Decides one request against what is held and who waits: refused by every lease of another run that shares a path with it
+ * (unless both are shared), and by every waiter who came before and wants such a path too, so that a wide pattern is not
+ * starved by narrow ones. Already held when one live lease of the same run covers all of it, granted otherwise. A run never
+ * conflicts with itself, and does not stand behind waiters for what it holds already: they wait for that very run.
+ */
+export function decideLease(tables: Tables, asker: Asker, wanted: Wanted, moment: Moment): Verdict {
+  const found: Findings = {
+    over: new Set(),
+    own: new Map(),
+    leases: [],
+    waiters: [],
+    queues: new Map(),
+    revoked: null,
+  };
+  for (const requested of wanted.matchers) {
+    lookAtLeases(tables.leases, requested, { asker, wanted, moment, found });
+    lookAtWaiters(tables.waiters, requested, { asker, wanted, moment, found });
+  }
+  if (found.revoked !== null) return { kind: 'revoked', lease: found.revoked.by, witness: found.revoked.witness };
+  if (found.leases.length > 0 || found.waiters.length > 0) return refusal(wanted, found, moment);
+  for (const [lease, claims] of found.own) {
+    const strong = wanted.mode === 'shared' || lease.mode === 'exclusive';
+    if (strong && claims.size === wanted.matchers.length) return { kind: 'held', lease };
+  }
+  return { kind: 'grant', over: [...found.over], upgraded: upgradedBy(tables, wanted, found) };
+}
+
+interface Look {
+  readonly asker: Asker;
+  readonly wanted: Wanted;
+  readonly moment: Moment;
+  readonly found: Findings;
+}
+
+function lookAtLeases(table: ClaimTable<HeldLease>, requested: Claim, { asker, wanted, moment, found }: Look): void {
+  for (const overlap of table.overlaps(requested)) {
+    const lease = overlap.by;
+    const isOwn = lease.runId === asker.runId;
+    const state = standing(lease, moment.now, moment.lockDelaySeconds);
+    if (state === 'revoked') {
+      if (isOwn) found.revoked ??= overlap;
+    } else if (state === 'over' || (state === 'closing' && isOwn)) {
+      if (lease.revoked === null) found.over.add(lease);
+    } else if (isOwn) {
+      if (lease.matchers.some((held) => holds(held, requested, table.mode)))
+        found.own.set(lease, (found.own.get(lease) ?? new Set()).add(requested));
+      else found.own.set(lease, found.own.get(lease) ?? new Set());
+    } else if (wanted.mode === 'exclusive' || lease.mode === 'exclusive') {
+      found.leases.push(overlap);
+    }
+  }
+}
+
+function lookAtWaiters(table: ClaimTable<Waiter>, requested: Claim, { asker, wanted, moment, found }: Look): void {
+  if (table.size === 0) return;
+  const isHeld = [...found.own.values()].some((claims) => claims.has(requested));
+  let queue = 0;
+  for (const overlap of table.overlaps(requested)) {
+    const waiter = overlap.by;
+    if (waiter.runId === asker.runId || !isAhead(waiter, asker)) continue;
+    if (!counts(waiter, moment.now)) continue;
+    if (wanted.mode === 'shared' && waiter.mode === 'shared') continue;
+    queue += 1;
+    if (!isHeld) found.waiters.push(overlap);
+  }
+  found.queues.set(requested, queue);
+}
+
+/** One without a row is of this very batch: whoever asks after it stands behind it, unless they have a place already. */
+function isAhead(waiter: Waiter, asker: Asker): boolean {
+  return waiter.seq === null ? asker.place === LAST : waiter.seq < asker.place;
+}
+
+/** Shared leases of the run that an exclusive one takes the place of: kept, they would outlast its release. */
+function upgradedBy({ leases }: Tables, wanted: Wanted, found: Findings): HeldLease[] {
+  if (wanted.mode === 'shared') return [];
+  return [...found.own.keys()].filter(
+    (lease) =>
+      lease.mode === 'shared' &&
+      lease.matchers.every((held) => wanted.matchers.some((claim) => holds(claim, held, leases.mode))),
+  );
+}
+
+function refusal(wanted: Wanted, found: Findings, moment: Moment): Verdict {
+  const all: Overlap<HeldLease | Waiter>[] = [...found.leases, ...found.waiters];
+  const taken = new Set(all.map(({ requested }) => requested));
+  const conflicts = [
+    ...found.leases.slice(0, MAX_CONFLICTS).map((overlap) => byLease(overlap, found, moment)),
+    ...found.waiters.slice(0, MAX_CONFLICTS).map((overlap) => byWaiter(overlap, found)),
+  ].slice(0, MAX_CONFLICTS);
+  return {
+    kind: 'conflict',
+    conflicts,
+    free: wanted.matchers.filter((claim) => !taken.has(claim)).map(({ text }) => text),
+    inTheWay: { leases: found.leases, waiters: found.waiters },
+  };
+}
+
+function byLease({ by, held, requested, witness }: Overlap<HeldLease>, found: Findings, moment: Moment): Conflict {
   return {
     witness,
     requested: requested.text,
     held: held.text,
-    leaseId: lease.id,
-    holder: lease.holder,
-    mode: lease.mode,
-    purpose: lease.purpose,
-    since: lease.grantedAt.toISOString(),
-    expiresAt: lease.expiresAt.toISOString(),
-    freeAt: closedUntil(lease, moment.lockDelaySeconds).toISOString(),
-    closing,
-    queueLength: 0,
+    leaseId: by.id,
+    ticketId: null,
+    holder: by.holder,
+    mode: by.mode,
+    purpose: by.purpose,
+    since: by.grantedAt.toISOString(),
+    expiresAt: by.expiresAt.toISOString(),
+    freeAt: closedUntil(by, moment.lockDelaySeconds).toISOString(),
+    closing: standing(by, moment.now, moment.lockDelaySeconds) === 'closing',
+    queueLength: found.queues.get(requested) ?? 0,
+    expectedWaitSeconds: null,
+  };
+}
+
+function byWaiter({ by, held, requested, witness }: Overlap<Waiter>, found: Findings): Conflict {
+  return {
+    witness,
+    requested: requested.text,
+    held: held.text,
+    leaseId: null,
+    ticketId: by.id,
+    holder: by.holder,
+    mode: by.mode,
+    purpose: by.purpose,
+    since: by.queuedAt.toISOString(),
+    expiresAt: null,
+    freeAt: null,
+    closing: false,
+    queueLength: found.queues.get(requested) ?? 0,
+    expectedWaitSeconds: null,
   };
 }
 
 /**
- * Whether a lease of the same run, which overlaps `requested`, covers it as strongly as it is wanted. For a path, the
- * overlap is the path; for a pattern only the same text counts, which is all that a run asking again sends.
+ * What to watch of all that is in the way: while that one is there, nothing else needs to be looked at. The last of the
+ * waiters ahead, so that a line of a thousand is a chain and not a crowd behind one lease; without any, the lease that is
+ * free last.
  */
-function covers(lease: HeldLease, requested: Matcher, mode: LeaseMode): boolean {
-  if (mode === 'exclusive' && lease.mode === 'shared') return false;
-  return (
-    requested.kind === 'path' || lease.matchers.some((held) => held.kind === 'pattern' && held.text === requested.text)
-  );
+export function toWatch({ leases, waiters }: InTheWay): HeldLease | Waiter {
+  const ahead = waiters.map(({ by }) => by);
+  const last = ahead.reduce<Waiter | null>((a, b) => (a === null || placeOf(b) >= placeOf(a) ? b : a), null);
+  return last ?? leases.map(({ by }) => by).reduce((a, b) => (b.expiresAt > a.expiresAt ? b : a));
 }

@@ -1,18 +1,37 @@
 export { candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease, type WantedIn } from './candidates.ts';
-export { type Conflict, decideLease, type Verdict } from './decide.ts';
-export { type HeldLease, type SpentApproval, standing } from './lease.ts';
-export { LeaseTable } from './lease-table.ts';
-export type { AcquireOperation, LeaseOperation, LeaseQueue, ReleaseOperation, RenewOperation } from './operation.ts';
+export { claimKey, holds, pathsAndPatterns, textsOf } from './claim.ts';
+export { ClaimTable } from './claim-table.ts';
+export { type Asker, type Conflict, decideLease, type Tables, toWatch, type Verdict } from './decide.ts';
+export { HoldHistory } from './hold-history.ts';
+export { closedUntil, type HeldLease, type SpentApproval, standing } from './lease.ts';
+export type {
+  AcquireOperation,
+  CancelOperation,
+  LeaseOperation,
+  LeaseQueue,
+  PromoteOperation,
+  ReleaseOperation,
+  RenewOperation,
+  RevokeOperation,
+} from './operation.ts';
 export {
   DEFAULT_TTL_SECONDS,
   LEASE_MODES,
-  parseMatchers,
+  parseClaims,
   pathTexts,
   purpose,
   ttlSeconds,
   type Wanted,
+  waitSeconds,
 } from './request.ts';
-export { leaseRoutes, refuseWaiting, waitSeconds } from './routes.ts';
-export { leaseObserver, sweepLeases } from './run-life.ts';
+export { leaseRoutes } from './routes.ts';
+export { createLeaseObserver, sweepLeases } from './run-life.ts';
 export { hasOpenLeases, LeaseService } from './service.ts';
-export { conflictView, type LeaseView, leaseView, textsOf, viewLease } from './views.ts';
+export { conflictView, type LeaseView, leaseView, viewLease } from './views.ts';
+export { WaitingLine } from './waiting/line.ts';
+export { loadWaitGraph } from './waiting/load-waits.ts';
+export { HELD_WAITER, toWaiter, type WaiterRow } from './waiting/rows.ts';
+export { createTicketWatch } from './waiting/ticket-watch.ts';
+export { LeaseTickets } from './waiting/tickets.ts';
+export { type Wait, type WaitGraph, waitsFor } from './waiting/wait-graph.ts';
+export { LAST, placeOf, type Waiter } from './waiting/waiter.ts';

@@ -1,4 +1,4 @@
-import type { Matcher } from '../../patterns/index.ts';
+import type { Claim } from './claim.ts';
 import type { LeaseMode } from './request.ts';
 
 /** Who stands behind a lease, as a refusal names them. */
@@ -20,7 +20,7 @@ export interface SpentApproval {
   }[];
 }
 
-/** A lease that no row says has ended, as the hot path and the lists see it. */
+/** A lease that no row says has ended, or that was revoked, as the hot path and the lists see it. */
 export interface HeldLease {
   readonly id: string;
   readonly repoId: string;
@@ -30,25 +30,29 @@ export interface HeldLease {
   /** Null while its grant has not committed: the fence is the seq of the grant. */
   fence: number | null;
   readonly mode: LeaseMode;
-  readonly matchers: readonly Matcher[];
+  readonly matchers: readonly Claim[];
   readonly purpose: string | null;
   ttlSeconds: number;
   readonly grantedAt: Date;
   expiresAt: Date;
   /** The run has finished: the lease ended with it, whatever its row says. */
   readonly runFinished: boolean;
+  /** Why an admin took it back; null: nobody did. */
+  revoked: string | null;
   readonly approval: SpentApproval | null;
   readonly holder: Holder;
 }
 
 /**
  * Where a lease stands at a moment of the database's clock. `closing`: expired, its paths stay closed to others until the
- * lock delay is over, because a paused holder may not know yet. `over`: nothing of it is left but its row.
+ * lock delay is over, because a paused holder may not know yet. `revoked`: taken back before its expiry; free to everybody
+ * but its own run. `over`: nothing of it is left but its row.
  */
-export type Standing = 'live' | 'closing' | 'over';
+export type Standing = 'live' | 'closing' | 'revoked' | 'over';
 
 export function standing(lease: HeldLease, now: Date, lockDelaySeconds: number): Standing {
   if (lease.runFinished) return 'over';
+  if (lease.revoked !== null) return lease.expiresAt > now ? 'revoked' : 'over';
   const overdueMs = now.getTime() - lease.expiresAt.getTime();
   if (overdueMs < 0) return 'live';
   return overdueMs < lockDelaySeconds * 1000 ? 'closing' : 'over';

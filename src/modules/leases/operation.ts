@@ -12,6 +12,23 @@ export interface AcquireOperation extends Base {
   readonly repo: { readonly id: string; readonly name: string };
   readonly runId: string;
   readonly wanted: Wanted;
+  /** Whether to queue for what cannot be had now: then a conflict is answered 202 with a ticket. */
+  readonly waits: boolean;
+}
+
+/** Looks whether the turn of a waiter has come. The server asks, with the principal that queued; it is no beat of the run. */
+export interface PromoteOperation extends Base {
+  readonly kind: 'promote';
+  readonly ticketId: string;
+  readonly repo: { readonly id: string; readonly name: string };
+  readonly runId: string;
+  readonly wanted: Wanted;
+}
+
+/** Gives up waiting. Without a key it is the server that ends what nobody will ask for any more. */
+export interface CancelOperation extends Base {
+  readonly kind: 'cancel';
+  readonly ticketId: string;
 }
 
 export interface RenewOperation extends Base {
@@ -28,7 +45,20 @@ export interface ReleaseOperation extends Base {
   readonly fence: number;
 }
 
-export type LeaseOperation = AcquireOperation | RenewOperation | ReleaseOperation;
+/** An admin takes a lease back, whoever holds it. */
+export interface RevokeOperation extends Base {
+  readonly kind: 'revoke';
+  readonly leaseId: string;
+  readonly reason: string;
+}
+
+export type LeaseOperation =
+  | AcquireOperation
+  | PromoteOperation
+  | CancelOperation
+  | RenewOperation
+  | ReleaseOperation
+  | RevokeOperation;
 
 /** Where lease operations are decided and made durable: the org's batch, which the admission module runs. */
 export interface LeaseQueue {

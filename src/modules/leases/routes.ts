@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { invalid } from '../../platform/errors.ts';
+import { HeldAnswers } from '../../platform/http/held-open.ts';
 import { plainJson } from '../../platform/http/plain-json.ts';
 import { idempotentOf, principalOf } from '../../platform/http/request.ts';
-import { pageOf, pageQuery, repoName, uuid } from '../../platform/http/schemas.ts';
+import { pageOf, pageQuery, repoName, text, uuid } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
 import type { RepoService } from '../loops/index.ts';
 import type { LeaseQueue } from './operation.ts';
@@ -10,18 +10,23 @@ import {
   DEFAULT_TTL_SECONDS,
   LEASE_MODES,
   MAX_PATHS,
-  parseMatchers,
+  parseClaims,
   pathTexts,
   purpose,
   ttlSeconds,
+  waitSeconds,
 } from './request.ts';
-import type { LeaseService } from './service.ts';
-import { leaseView } from './views.ts';
+import { type LeaseService, STALE_REASONS } from './service.ts';
+import { leaseView, ticketView } from './views.ts';
+import type { LeaseTickets } from './waiting/tickets.ts';
 
 export interface LeaseRoutesDeps {
   readonly queue: LeaseQueue;
   readonly leases: LeaseService;
+  readonly tickets: LeaseTickets;
   readonly repos: RepoService;
+  /** Aborts when the server shuts down: answers that are held open are given then. */
+  readonly draining: AbortSignal;
 }
 
 const tags = ['leases'];
@@ -35,24 +40,15 @@ const acquireBody = z.strictObject({
   runId: uuid(),
   paths: pathTexts().default([]).describe('Literal, repo-relative.'),
   patterns: pathTexts().default([]),
+  resources: pathTexts().default([]).describe('Things of the repo that are no files, by name: port:5432.'),
   mode: z.enum(LEASE_MODES).default('exclusive'),
   ttlSeconds: ttlSeconds().default(DEFAULT_TTL_SECONDS),
   purpose: purpose().nullish(),
-  waitSeconds: waitSeconds(),
+  waitSeconds: waitSeconds().describe('Held open that long for what others hold; then 202 with a ticket.'),
 });
 
-/** Waiting is refused, not ignored: a caller that believes it is queued would stand still for nothing. */
-export function waitSeconds() {
-  return z.number().min(0).max(3600).default(0);
-}
-
-/** @throws Problem 422 `wait_unsupported` */
-export function refuseWaiting(seconds: number): void {
-  if (seconds > 0)
-    throw invalid('wait_unsupported', 'This server does not queue for leases yet: send waitSeconds 0 and ask again.');
-}
-
-export function leaseRoutes(app: App, { queue, leases, repos }: LeaseRoutesDeps): void {
+export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining }: LeaseRoutesDeps): void {
+  const held = new HeldAnswers(draining);
   app.post(
     '/leases',
     {
@@ -60,36 +56,72 @@ export function leaseRoutes(app: App, { queue, leases, repos }: LeaseRoutesDeps)
       schema: {
         operationId: 'acquireLease',
         tags,
-        summary: 'Acquire a lease on paths and patterns, all or none',
+        summary: 'Acquire a lease on paths, patterns and resources, all or none',
         body: acquireBody,
-        response: { 201: oneLease },
+        response: { 201: oneLease, 202: z.object({ ticket: ticketView }) },
       },
     },
     async (request, reply) => {
       const principal = principalOf(request);
       const { body } = request;
-      refuseWaiting(body.waitSeconds);
       const wanted = {
-        matchers: parseMatchers(body.paths, body.patterns),
+        matchers: parseClaims(body.paths, body.patterns, body.resources),
         mode: body.mode,
         ttlSeconds: body.ttlSeconds,
         purpose: body.purpose ?? null,
       };
+      const idempotent = idempotentOf(request);
       const repo = await repos.resolve(principal, body.repo);
-      const answer = await queue.submit({
-        kind: 'acquire',
-        principal,
-        idempotent: idempotentOf(request),
-        repo,
-        runId: body.runId,
-        wanted,
-      });
-      return reply.code(answer.status as 201).send(answer.body as OneLease);
+      const waits = body.waitSeconds > 0;
+      const operation = { kind: 'acquire' as const, principal, idempotent, repo, runId: body.runId, wanted, waits };
+      const ask = (ended: AbortSignal) => tickets.acquire(operation, body.waitSeconds * 1000, ended);
+      const acquired = waits ? await held.hold(reply, ask) : await ask(NEVER);
+      if ('lease' in acquired) return reply.code(201).send(acquired);
+      const { ticket } = acquired;
+      return reply.code(202).header('location', `/api/v1/lease-tickets/${ticket.id}`).send({ ticket });
     },
   );
 
   holdingRoutes(app, queue);
+  revokeRoute(app, queue);
   readingRoutes(app, leases);
+  ticketRoutes(app, tickets, held);
+}
+
+/** Of a request that is not held open. */
+const NEVER = new AbortController().signal;
+
+function ticketRoutes(app: App, tickets: LeaseTickets, held: HeldAnswers): void {
+  app.get(
+    '/lease-tickets/:id',
+    {
+      schema: {
+        operationId: 'getLeaseTicket',
+        tags,
+        summary: 'A request that waits for its lease, at once or as soon as it is settled',
+        params: idParam,
+        querystring: z.object({ waitSeconds: z.coerce.number().min(0).max(60).default(0) }),
+        response: { 200: ticketView },
+      },
+    },
+    async (request, reply) =>
+      held.hold(reply, (ended) =>
+        tickets.wait(principalOf(request), request.params.id, request.query.waitSeconds * 1000, ended),
+      ),
+  );
+  app.delete(
+    '/lease-tickets/:id',
+    {
+      schema: {
+        operationId: 'cancelLeaseTicket',
+        tags,
+        summary: 'Give up waiting',
+        params: idParam,
+        response: { 200: ticketView },
+      },
+    },
+    async (request) => tickets.cancel(principalOf(request), request.params.id),
+  );
 }
 
 function holdingRoutes(app: App, queue: LeaseQueue): void {
@@ -147,6 +179,35 @@ function holdingRoutes(app: App, queue: LeaseQueue): void {
   );
 }
 
+function revokeRoute(app: App, queue: LeaseQueue): void {
+  app.post(
+    '/leases/:id/revoke',
+    {
+      ...plainJson,
+      schema: {
+        operationId: 'revokeLease',
+        tags,
+        summary: 'Take a lease back, whoever holds it',
+        description:
+          'Its run is told at its next heartbeat, hook or verification, and gets nothing there until the lease would have expired.',
+        params: idParam,
+        body: z.strictObject({ reason: text(500) }),
+        response: { 200: oneLease },
+      },
+    },
+    async (request) => {
+      const answer = await queue.submit({
+        kind: 'revoke',
+        principal: principalOf(request),
+        idempotent: idempotentOf(request),
+        leaseId: request.params.id,
+        reason: request.body.reason,
+      });
+      return answer.body as OneLease;
+    },
+  );
+}
+
 function readingRoutes(app: App, leases: LeaseService): void {
   const query = pageQuery().extend({
     repo: repoName().optional(),
@@ -185,7 +246,12 @@ function readingRoutes(app: App, leases: LeaseService): void {
     ok: z.boolean(),
     uncovered: z.array(z.string()),
     stale: z.array(
-      z.object({ id: uuid(), fence: z.int(), reason: z.enum(['unknown', 'fence', 'ended', 'expired', 'other_repo']) }),
+      z.object({
+        id: uuid(),
+        fence: z.int(),
+        reason: z.enum(STALE_REASONS),
+        message: z.string().nullable().describe('Why an admin revoked it.'),
+      }),
     ),
   });
   const body = z.strictObject({

@@ -1,27 +1,64 @@
 import type { Database, OrgTx } from '../../platform/database/database.ts';
 import { systemPrincipal } from '../../platform/principal.ts';
-import type { RunObserver } from '../loops/index.ts';
+import type { RunNotice, RunObserver } from '../loops/index.ts';
 import { lockDelayOf } from './service.ts';
 
 /** Leases one pass of housekeeping ends at most; the next pass takes the rest. */
 const SWEEP_LIMIT = 500;
 
+/** Told, after the commit, which leases and tickets are in nobody's way any more. */
+export type OnFreed = (orgId: string, ids: readonly string[]) => void;
+
 /**
- * What a run's life means for its leases: a heartbeat renews those that are live, the end of the run ends them. Both lock
- * the leases' repos first, as every grant does, so that none of them races with a grant of the same path.
+ * What a run's life means for its leases: a heartbeat renews those that are live, and hears of those that an admin took
+ * back; the end of the run ends them, and whatever it waits for. All lock the leases' repos first, as every grant does, so
+ * that none of them races with a grant of the same path.
  */
-export const leaseObserver: RunObserver = {
-  beforeHeartbeat: lockReposOfRun,
-  beforeFinish: lockReposOfRun,
-  onHeartbeat: renewOfRun,
-  onFinish: endOfRun,
-};
+export function createLeaseObserver(onFreed: OnFreed): RunObserver {
+  return {
+    beforeHeartbeat: lockReposOfRun,
+    beforeFinish: lockReposOfRun,
+    onHeartbeat: async (tx, runId, now) => {
+      await renewOfRun(tx, runId, now);
+      return revokedOfRun(tx, runId, now);
+    },
+    onFinish: async (tx, runId, now) => {
+      const freed = [...(await endOfRun(tx, runId, now)), ...(await leaveLine(tx, runId, now))];
+      tx.afterCommit(() => onFreed(tx.orgId, freed));
+    },
+  };
+}
 
 async function lockReposOfRun(tx: OrgTx, runId: string): Promise<void> {
   await tx.db.$queryRaw`
     SELECT p.id FROM repo p WHERE p.org_id = ${tx.orgId}::uuid AND p.id IN (
-      SELECT l.repo_id FROM lease l WHERE l.org_id = ${tx.orgId}::uuid AND l.run_id = ${runId}::uuid AND l.ended_at IS NULL)
+      SELECT l.repo_id FROM lease l WHERE l.org_id = ${tx.orgId}::uuid AND l.run_id = ${runId}::uuid AND l.ended_at IS NULL
+      UNION SELECT w.repo_id FROM lease_waiter w WHERE w.org_id = ${tx.orgId}::uuid AND w.run_id = ${runId}::uuid AND w.status = 'waiting')
     ORDER BY p.id FOR NO KEY UPDATE`;
+}
+
+/** Until the moment at which the holder would have thought them over anyway: an answer that got lost is given again. */
+async function revokedOfRun(tx: OrgTx, runId: string, now: Date): Promise<RunNotice[]> {
+  const rows = await tx.db.$queryRaw<{ id: string; what: string[]; revoke_reason: string | null }[]>`
+    SELECT l.id, (l.paths || l.patterns || l.resources)[1:5] AS what, l.revoke_reason FROM lease l
+    WHERE l.org_id = ${tx.orgId}::uuid AND l.run_id = ${runId}::uuid AND l.ended_at IS NOT NULL AND l.end_reason = 'revoked' AND l.expires_at > ${now}
+    ORDER BY l.ended_at DESC LIMIT 50`;
+  return rows.map(({ id, what, revoke_reason: reason }) => ({
+    code: 'lease_revoked',
+    detail: `An admin revoked lease ${id} on ${what.join(', ')}: ${reason}`,
+  }));
+}
+
+/** Returns the tickets that ended. */
+async function leaveLine(tx: OrgTx, runId: string, now: Date): Promise<string[]> {
+  const rows = await tx.db.$queryRaw<{ id: string }[]>`
+    UPDATE lease_waiter SET status = 'ended', reason = 'run_ended', settled_at = ${now}, blocked_by = NULL
+    WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND status = 'waiting' RETURNING id`;
+  const ids = rows.map(({ id }) => id);
+  if (ids.length > 0) await tx.db.leaseWaiterKey.deleteMany({ where: { orgId: tx.orgId, waiterId: { in: ids } } });
+  for (const id of ids)
+    tx.emit({ kind: 'lease.wait_ended', subject: { kind: 'ticket', id }, data: { reason: 'run_ended', runId } }, now);
+  return ids;
 }
 
 /** An expired lease stays expired: its path may be somebody else's by now. */
@@ -42,15 +79,13 @@ async function renewOfRun(tx: OrgTx, runId: string, now: Date): Promise<void> {
   }
 }
 
-async function endOfRun(tx: OrgTx, runId: string, now: Date): Promise<void> {
+/** Returns the leases that ended. */
+async function endOfRun(tx: OrgTx, runId: string, now: Date): Promise<string[]> {
   const rows = await tx.db.$queryRaw<{ id: string }[]>`
     SELECT id FROM lease WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND ended_at IS NULL`;
-  await endLeases(
-    tx,
-    rows.map(({ id }) => id),
-    'run_ended',
-    now,
-  );
+  const ids = rows.map(({ id }) => id);
+  await endLeases(tx, ids, 'run_ended', now);
+  return ids;
 }
 
 /** The caller has locked their repos. */
@@ -73,8 +108,9 @@ async function endLeases(tx: OrgTx, ids: readonly string[], reason: 'run_ended' 
  * Ends the rows of leases that are over: expired with their lock delay past, or granted at the very moment in which their
  * run finished. Nothing depends on it but the size of the index; a grant that comes first ends them itself.
  */
-export async function sweepLeases(db: Database, orgId: string): Promise<void> {
+export async function sweepLeases(db: Database, orgId: string, onFreed: OnFreed): Promise<void> {
   await db.write(systemPrincipal(orgId), async (tx) => {
+    await forgetRevoked(tx);
     const lockDelay = await lockDelayOf(tx);
     const due = await tx.db.$queryRaw<{ id: string; repo_id: string }[]>`
       SELECT l.id, l.repo_id FROM lease l JOIN run r ON r.org_id = l.org_id AND r.id = l.run_id
@@ -94,5 +130,19 @@ export async function sweepLeases(db: Database, orgId: string): Promise<void> {
     const idsWhere = (finished: boolean) => over.filter((row) => row.finished === finished).map(({ id }) => id);
     await endLeases(tx, idsWhere(true), 'run_ended', now);
     await endLeases(tx, idsWhere(false), 'expired', now);
+    tx.afterCommit(() =>
+      onFreed(
+        orgId,
+        over.map(({ id }) => id),
+      ),
+    );
   });
+}
+
+/** Revoked leases are found until they would have expired, so that their runs do not take them back; then no more. */
+async function forgetRevoked(tx: OrgTx): Promise<void> {
+  await tx.db.$executeRaw`
+    DELETE FROM lease_key k WHERE k.org_id = ${tx.orgId}::uuid AND k.lease_id IN (
+      SELECT l.id FROM lease l WHERE l.org_id = ${tx.orgId}::uuid AND l.end_reason = 'revoked'
+        AND l.expires_at BETWEEN clock_timestamp() - interval '7 days' AND clock_timestamp() LIMIT ${SWEEP_LIMIT})`;
 }

@@ -1,23 +1,27 @@
 import { Prisma } from '../../generated/prisma/client.ts';
-import { matches, overlap, type Path, parsePath } from '../../patterns/index.ts';
+import { type Path, parsePath } from '../../patterns/index.ts';
 import type { Database, OrgTx } from '../../platform/database/database.ts';
 import { invalid, notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { settingsOf } from '../identity/index.ts';
 import { candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
+import { holds, meet } from './claim.ts';
 import { type HeldLease, standing } from './lease.ts';
-import { parseMatchers } from './request.ts';
+import { parseClaims } from './request.ts';
 import { type LeaseView, viewLease } from './views.ts';
 
-type ReadTx = Pick<OrgTx, 'db' | 'orgId' | 'now'>;
+export type ReadTx = Pick<OrgTx, 'db' | 'orgId' | 'now'>;
 
 export interface Verification {
   readonly ok: boolean;
   /** Paths that none of the presented live leases covers. */
   readonly uncovered: string[];
-  readonly stale: { id: string; fence: number; reason: 'unknown' | 'fence' | 'ended' | 'expired' | 'other_repo' }[];
+  readonly stale: { id: string; fence: number; reason: StaleReason; message: string | null }[];
 }
+
+export const STALE_REASONS = ['unknown', 'fence', 'ended', 'revoked', 'expired', 'other_repo'] as const;
+type StaleReason = (typeof STALE_REASONS)[number];
 
 /** Reading leases: what is held, and whether what a push or merge brings was held. Changing them is the hot path's. */
 export class LeaseService {
@@ -58,7 +62,7 @@ export class LeaseService {
               limit: query.limit + 1,
             })
           : await covering(tx, repo, path, query.runId);
-      const held = rows.filter((lease) => standing(lease, tx.now, lockDelay) !== 'over');
+      const held = rows.filter((lease) => ['live', 'closing'].includes(standing(lease, tx.now, lockDelay)));
       return pageFrom(
         held,
         query.limit,
@@ -71,10 +75,10 @@ export class LeaseService {
   /** @throws Problem 404 */
   async get(principal: Principal, id: string): Promise<LeaseView> {
     return this.#db.read(principal, async (tx) => {
-      const [lease] = await byIds(tx, [id]);
+      const [lease] = await leasesByIds(tx, [id]);
       if (lease === undefined) throw notFound('lease');
       const view = viewLease(lease, tx.now, await lockDelayOf(tx));
-      return lease.ended ? { ...view, state: 'over' as const } : view;
+      return lease.ended && lease.revoked === null ? { ...view, state: 'over' as const } : view;
     });
   }
 
@@ -86,12 +90,12 @@ export class LeaseService {
     principal: Principal,
     input: { repo: string; paths: string[]; leases: { id: string; fence: number }[] },
   ): Promise<Verification> {
-    const paths = parseMatchers(input.paths, []) as Path[];
+    const paths = parseClaims(input.paths, []) as Path[];
     return this.#db.read(principal, async (tx) => {
       const repo = await tx.db.repo.findUnique({ where: { orgId_name: { orgId: tx.orgId, name: input.repo } } });
       const found = new Map(
         (
-          await byIds(
+          await leasesByIds(
             tx,
             input.leases.map(({ id }) => id),
           )
@@ -103,11 +107,16 @@ export class LeaseService {
         const lease = found.get(claimed.id);
         const reason = staleness(lease, claimed.fence, repo?.id, tx.now);
         if (reason === null && lease !== undefined) live.push(lease);
-        else stale.push({ ...claimed, reason: reason ?? 'unknown' });
+        else
+          stale.push({
+            ...claimed,
+            reason: reason ?? 'unknown',
+            message: reason === 'revoked' ? lease!.revoked : null,
+          });
       }
       const mode = { caseSensitive: repo?.caseSensitive ?? true };
       const uncovered = paths
-        .filter((path) => !live.some((lease) => lease.matchers.some((held) => matches(held, path, mode))))
+        .filter((path) => !live.some((lease) => lease.matchers.some((held) => holds(held, path, mode))))
         .map(({ text }) => text);
       return { ok: uncovered.length === 0 && stale.length === 0, uncovered, stale };
     });
@@ -119,10 +128,11 @@ function staleness(
   fence: number,
   repoId: string | undefined,
   now: Date,
-): Verification['stale'][number]['reason'] | null {
+): StaleReason | null {
   if (lease === undefined) return 'unknown';
   if (lease.repoId !== repoId) return 'other_repo';
   if (lease.fence !== fence) return 'fence';
+  if (lease.revoked !== null) return 'revoked';
   if (lease.ended || lease.runFinished) return 'ended';
   return lease.expiresAt <= now ? 'expired' : null;
 }
@@ -165,22 +175,21 @@ async function covering(
   return rows
     .map(toHeldLease)
     .filter((lease) => runId === undefined || lease.runId === runId)
-    .filter((lease) =>
-      lease.matchers.some((held) => overlap(held, path, { caseSensitive: repo.caseSensitive }) !== null),
-    )
+    .filter((lease) => lease.matchers.some((held) => meet(held, path, { caseSensitive: repo.caseSensitive }) !== null))
     .toSorted((a, b) => (b.fence ?? 0) - (a.fence ?? 0));
 }
 
-async function byIds(tx: ReadTx, ids: readonly string[]): Promise<(HeldLease & { ended: boolean })[]> {
+export async function leasesByIds(tx: ReadTx, ids: readonly string[]): Promise<(HeldLease & { ended: boolean })[]> {
   const rows = await tx.db.$queryRaw<
     HeldLeaseRow[]
   >`${heldLease} WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${ids}::uuid[])`;
   return rows.map((row) => ({ ...toHeldLease(row), ended: row.ended_at !== null }));
 }
 
-/** Whether leases lie in a repo whose end no row says yet. */
+/** Whether leases lie in a repo whose end no row says yet, or somebody waits for one. */
 export async function hasOpenLeases(tx: OrgTx, repoId: string): Promise<boolean> {
   const rows = await tx.db.$queryRaw<{ found: boolean }[]>`
-    SELECT EXISTS (SELECT FROM lease_key k WHERE k.org_id = ${tx.orgId}::uuid AND k.repo_id = ${repoId}::uuid) AS found`;
+    SELECT EXISTS (SELECT FROM lease_key k WHERE k.org_id = ${tx.orgId}::uuid AND k.repo_id = ${repoId}::uuid)
+      OR EXISTS (SELECT FROM lease_waiter_key k WHERE k.org_id = ${tx.orgId}::uuid AND k.repo_id = ${repoId}::uuid) AS found`;
   return rows[0]?.found ?? false;
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import type { Matcher } from '../../patterns/index.ts';
 import { time, uuid } from '../../platform/http/schemas.ts';
+import { textsOf } from './claim.ts';
 import { closedUntil, type HeldLease, standing } from './lease.ts';
 import { LEASE_MODES } from './request.ts';
+import { TICKET_STATUSES } from './waiting/waiter.ts';
 
 const holderView = z.object({
   loop: z.object({ id: uuid(), name: z.string() }),
@@ -19,12 +20,14 @@ export const leaseView = z
     mode: z.enum(LEASE_MODES),
     paths: z.array(z.string()),
     patterns: z.array(z.string()),
+    resources: z.array(z.string()),
     purpose: z.string().nullable(),
     ttlSeconds: z.int(),
     grantedAt: time(),
     expiresAt: time(),
     closedUntil: time().describe('The expiry and the lock delay after it: until then nobody else gets its paths.'),
-    state: z.enum(['live', 'closing', 'over']),
+    state: z.enum(['live', 'closing', 'revoked', 'over']),
+    revokeReason: z.string().nullable().describe('Why an admin took it back.'),
     holder: holderView,
   })
   .meta({ id: 'Lease' });
@@ -36,17 +39,46 @@ export const conflictView = z
     witness: z.string().describe('A path that both would touch.'),
     requested: z.string(),
     held: z.string(),
-    leaseId: uuid(),
+    leaseId: uuid().nullable().describe('Null for somebody who waits: see ticketId.'),
+    ticketId: uuid().nullable().describe('Of somebody who asked before: overlapping requests are served in order.'),
     holder: holderView,
     mode: z.enum(LEASE_MODES),
     purpose: z.string().nullable(),
     since: time(),
-    expiresAt: time(),
-    freeAt: time(),
+    expiresAt: time().nullable(),
+    freeAt: time().nullable().describe('When it is free at the latest, if it is not renewed.'),
     closing: z.boolean(),
-    queueLength: z.int(),
+    queueLength: z.int().describe('Others who wait for something of what was requested.'),
+    expectedWaitSeconds: z
+      .number()
+      .nullable()
+      .describe('Judged by how long leases of this repo were held lately; null while there is no history.'),
   })
   .meta({ id: 'LeaseConflict' });
+
+export const ticketView = z
+  .object({
+    id: uuid(),
+    status: z.enum(TICKET_STATUSES),
+    reason: z.string().nullable().describe('Why it ended without a lease: cancelled, run_ended, key_revoked, …'),
+    position: z.int().nullable().describe('How many are to be served first, plus one; null once it is settled.'),
+    repo: z.string(),
+    runId: uuid(),
+    paths: z.array(z.string()),
+    patterns: z.array(z.string()),
+    resources: z.array(z.string()),
+    mode: z.enum(LEASE_MODES),
+    purpose: z.string().nullable(),
+    ttlSeconds: z.int(),
+    queuedAt: time(),
+    settledAt: time().nullable(),
+    expectedWaitSeconds: z.number().nullable(),
+    conflicts: z.array(conflictView).describe('What is in the way.'),
+    lease: leaseView.nullable().describe('What came of it.'),
+  })
+  .meta({ id: 'LeaseTicket' });
+
+export type TicketView = z.output<typeof ticketView>;
 
 /** `now` is the database's clock. The fence of a lease whose grant has not committed yet shows as 0. */
 export function viewLease(lease: HeldLease, now: Date, lockDelaySeconds: number): LeaseView {
@@ -58,16 +90,14 @@ export function viewLease(lease: HeldLease, now: Date, lockDelaySeconds: number)
     mode: lease.mode,
     paths: textsOf(lease.matchers, 'path'),
     patterns: textsOf(lease.matchers, 'pattern'),
+    resources: textsOf(lease.matchers, 'resource'),
     purpose: lease.purpose,
     ttlSeconds: lease.ttlSeconds,
     grantedAt: lease.grantedAt.toISOString(),
     expiresAt: lease.expiresAt.toISOString(),
     closedUntil: closedUntil(lease, lockDelaySeconds).toISOString(),
     state: standing(lease, now, lockDelaySeconds),
+    revokeReason: lease.revoked,
     holder: lease.holder,
   };
-}
-
-export function textsOf(matchers: readonly Matcher[], kind: Matcher['kind']): string[] {
-  return matchers.filter((matcher) => matcher.kind === kind).map(({ text }) => text);
 }

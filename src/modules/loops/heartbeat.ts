@@ -7,6 +7,7 @@ import type { LoopDefinition } from './definition/index.ts';
 import { BEAT_EVERY_SECONDS, revived } from './liveness.ts';
 import type { LockedRun } from './locked-run.ts';
 import { type GuardrailReason, guardrailSignal, type IterationFacts, type Signal } from './progress.ts';
+import type { RunNotice } from './run-observer.ts';
 import type { Usage } from './views.ts';
 
 export interface Heartbeat {
@@ -23,7 +24,7 @@ export interface Heartbeat {
 
 export interface HeartbeatAnswer {
   signal: Signal;
-  reasons: { code: GuardrailReason['code'] | 'halted'; detail: string }[];
+  reasons: { code: GuardrailReason['code'] | RunNotice['code'] | 'halted'; detail: string }[];
   status: 'running';
 }
 

@@ -67,9 +67,10 @@ export class RunService {
       const locked = await lockRun(tx, id, () => this.#observer.beforeHeartbeat(tx, id));
       demandEpoch(locked.run, heartbeat.epoch);
       if (locked.run.status === 'finished') throw runFinished();
-      await this.#observer.onHeartbeat(tx, id, locked.now);
+      const notices = await this.#observer.onHeartbeat(tx, id, locked.now);
       const { iteration, usage } = await recordHeartbeat(tx, locked, heartbeat);
-      return { ...(await signalTo(tx, locked, iteration, usage)), status: 'running' };
+      const { signal, reasons } = await signalTo(tx, locked, iteration, usage);
+      return { signal, reasons: [...reasons, ...notices], status: 'running' };
     });
   }
 

@@ -64,7 +64,10 @@ export class Database {
   }
 
   /** Reads inside one org; what `work` would emit is an error. */
-  async read<T>(principal: Principal, work: (tx: Omit<OrgTx, 'emit' | 'bump'>) => Promise<T>): Promise<T> {
+  async read<T>(
+    principal: Principal,
+    work: (tx: Omit<OrgTx, 'emit' | 'bump' | 'afterCommit'>) => Promise<T>,
+  ): Promise<T> {
     return this.#transaction(principal, work);
   }
 
@@ -94,6 +97,7 @@ export class Database {
 
   async #attempt<T>(principal: Principal, work: (tx: PendingTx) => Promise<T>): Promise<T> {
     let wrote = false;
+    let after: readonly (() => void)[] = [];
     const result = await this.#prisma.$transaction(
       async (db) => {
         const [entered] = await db.$queryRaw<
@@ -102,11 +106,13 @@ export class Database {
         const tx = new PendingTx(principal, db, entered!.now);
         const value = await work(tx);
         wrote = tx.appended;
+        after = tx.after;
         return value;
       },
       { maxWait: 10_000, timeout: 15_000 },
     );
     if (wrote) this.#signal.touch(principal.orgId);
+    for (const next of after) next();
     return result;
   }
 }
@@ -118,6 +124,7 @@ class PendingTx implements OrgTx {
   readonly now: Date;
   readonly events: SealedEvent[] = [];
   readonly bumps = { policyVersion: false, haltEpoch: false };
+  readonly after: (() => void)[] = [];
   appended = false;
 
   constructor(principal: Principal, db: Prisma.TransactionClient, now: Date) {
@@ -134,6 +141,10 @@ class PendingTx implements OrgTx {
 
   emit(event: NewEvent, at: Date = this.now): void {
     this.events.push(sealEvent(event, this.principal, at));
+  }
+
+  afterCommit(work: () => void): void {
+    this.after.push(work);
   }
 
   bump(what: 'policyVersion' | 'haltEpoch'): void {

@@ -13,6 +13,8 @@ export interface OrgTx {
   clock(): Promise<Date>;
   /** Appends to the org's log when the transaction commits. `at` defaults to `now`. */
   emit(event: NewEvent, at?: Date): void;
+  /** Runs `work` once the transaction has committed; not at all if it rolls back. It must not throw. */
+  afterCommit(work: () => void): void;
   /** Moves the org's policy version or halt epoch on in the same statement that appends the events. */
   bump(what: 'policyVersion' | 'haltEpoch'): void;
 }

@@ -69,7 +69,7 @@ export function toProblem(error: unknown): Problem {
     const first = errors[0];
     return new Problem(
       422,
-      'invalid_request',
+      ownCode(error.validation[0]) ?? 'invalid_request',
       first === undefined ? 'The request is invalid.' : `${first.path}: ${first.reason}`,
       { errors },
     );
@@ -88,6 +88,12 @@ export function toProblem(error: unknown): Problem {
       { 'retry-after': '1' },
     );
   return new Problem(500, 'internal', 'Something failed on our side; the log has it under this request id.');
+}
+
+/** The code that a schema gives to one of its checks, with `params: {code}`. */
+function ownCode(issue: { params?: unknown } | undefined): string | null {
+  const { params } = (issue?.params ?? {}) as { params?: { code?: unknown } };
+  return typeof params?.code === 'string' ? params.code : null;
 }
 
 const FASTIFY_CODES: Readonly<Record<string, { status: number; code: string }>> = {

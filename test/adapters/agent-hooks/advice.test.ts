@@ -18,6 +18,8 @@ const holder = {
   owner: { kind: 'member', id: 'm', name: 'Alice' },
 };
 const conflict = {
+  ticketId: null,
+  expectedWaitSeconds: null,
   witness: 'src/cart.ts',
   requested: 'src/cart.ts',
   held: 'src/cart.ts',

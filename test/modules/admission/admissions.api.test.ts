@@ -157,10 +157,11 @@ describe('an admission', () => {
       status: 422,
       body: { code: 'invalid_request' },
     });
-    expect(await ann.admit({ paths: ['x'], waitSeconds: 1 })).toMatchObject({
+    expect(await ann.admit({ paths: ['x'], waitSeconds: -1 })).toMatchObject({
       status: 422,
-      body: { code: 'wait_unsupported' },
+      body: { code: 'wait_out_of_range' },
     });
+    expect(await ann.admit({ paths: ['x'], lease: { ttlSeconds: 1 } })).toMatchObject({ status: 422 });
     expect(await ann.admit({ paths: ['x'], runId: randomUUID() })).toMatchObject({
       status: 404,
       body: { detail: 'No such run.' },

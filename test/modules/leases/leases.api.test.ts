@@ -109,7 +109,9 @@ describe('acquiring', () => {
 describe('refusing', () => {
   it.each([
     [{ paths: [] }, 422, 'paths_required'],
-    [{ paths: Array.from({ length: 501 }, (_, i) => `f${i}`) }, 422, 'invalid_request'],
+    [{ paths: Array.from({ length: 501 }, (_, i) => `f${i}`) }, 422, 'too_many_paths'],
+    [{ paths: Array.from({ length: 10_000 }, (_, i) => `f${i}`) }, 422, 'too_many_paths'],
+    [{ paths: ['a'], resources: Array.from({ length: 500 }, (_, i) => `port:${i}`) }, 422, 'too_many_paths'],
     [
       {
         paths: Array.from({ length: 300 }, (_, i) => `f${i}`),
@@ -124,14 +126,19 @@ describe('refusing', () => {
     [{ paths: ['a\u0000b'] }, 422, 'unsupported_character'],
     [{ patterns: ['!src/**'] }, 422, /^pattern_/],
     [{ patterns: ['{'.repeat(10)] }, 422, /^pattern_/],
-    [{ paths: ['a'], ttlSeconds: 0 }, 422, 'invalid_request'],
-    [{ paths: ['a'], ttlSeconds: 31_536_000 }, 422, 'invalid_request'],
+    [{ resources: ['port'] }, 422, 'resource_invalid'],
+    [{ resources: ['Port:1'] }, 422, 'resource_invalid'],
+    [{ resources: ['port: 1'] }, 422, 'resource_invalid'],
+    [{ paths: ['a'], ttlSeconds: 0 }, 422, 'ttl_out_of_range'],
+    [{ paths: ['a'], ttlSeconds: 31_536_000 }, 422, 'ttl_out_of_range'],
+    [{ paths: ['a'], ttlSeconds: 7.5 }, 422, 'invalid_request'],
+    [{ paths: ['a'], waitSeconds: -1 }, 422, 'wait_out_of_range'],
+    [{ paths: ['a'], waitSeconds: 86_400 }, 422, 'wait_out_of_range'],
     [{ paths: ['a'], mode: 'both' }, 422, 'invalid_request'],
-    [{ paths: ['a'], waitSeconds: 5 }, 422, 'wait_unsupported'],
     [{ paths: ['a'], repo: 'shop' }, 422, 'invalid_request'],
     [{ paths: ['a'], runId: 'nonsense' }, 422, 'invalid_request'],
     [{ paths: ['a'], runId: randomUUID() }, 404, 'not_found'],
-  ])('%j', async (body, status, code) => {
+  ])('%#: %s', async (body, status, code) => {
     const org = await server.newOrg();
     const ann = await newRunner(org);
     const told = async () => (await org.events()).filter(({ kind }) => kind !== 'repo.registered');

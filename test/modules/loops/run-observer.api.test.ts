@@ -37,7 +37,10 @@ const note = (what: string) => async (_tx: unknown, id: string) => {
 };
 const recording: RunObserver = {
   beforeHeartbeat: note('beforeHeartbeat'),
-  onHeartbeat: note('onHeartbeat'),
+  onHeartbeat: async (tx, id) => {
+    await note('onHeartbeat')(tx, id);
+    return [];
+  },
   beforeFinish: note('beforeFinish'),
   onFinish: note('onFinish'),
 };

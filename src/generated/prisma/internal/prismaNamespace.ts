@@ -411,6 +411,8 @@ export const ModelName = {
   Run: 'Run',
   Iteration: 'Iteration',
   Lease: 'Lease',
+  LeaseWaiter: 'LeaseWaiter',
+  LeaseWaiterKey: 'LeaseWaiterKey',
   LeaseKey: 'LeaseKey',
   Policy: 'Policy',
   PolicyVersion: 'PolicyVersion',
@@ -443,7 +445,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "org" | "orgHead" | "event" | "member" | "team" | "teamMember" | "apiKey" | "idempotency" | "repo" | "loop" | "loopVersion" | "run" | "iteration" | "lease" | "leaseKey" | "policy" | "policyVersion" | "decision" | "approval" | "vote" | "halt" | "agentSession" | "change" | "changeFile" | "changeHead" | "deploy" | "deployChange" | "incident" | "span" | "logRecord" | "traceWindow"
+    modelProps: "org" | "orgHead" | "event" | "member" | "team" | "teamMember" | "apiKey" | "idempotency" | "repo" | "loop" | "loopVersion" | "run" | "iteration" | "lease" | "leaseWaiter" | "leaseWaiterKey" | "leaseKey" | "policy" | "policyVersion" | "decision" | "approval" | "vote" | "halt" | "agentSession" | "change" | "changeFile" | "changeHead" | "deploy" | "deployChange" | "incident" | "span" | "logRecord" | "traceWindow"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1480,6 +1482,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.LeaseCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.LeaseCountAggregateOutputType> | number
+        }
+      }
+    }
+    LeaseWaiter: {
+      payload: Prisma.$LeaseWaiterPayload<ExtArgs>
+      fields: Prisma.LeaseWaiterFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.LeaseWaiterFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.LeaseWaiterFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload>
+        }
+        findFirst: {
+          args: Prisma.LeaseWaiterFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.LeaseWaiterFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload>
+        }
+        findMany: {
+          args: Prisma.LeaseWaiterFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload>[]
+        }
+        create: {
+          args: Prisma.LeaseWaiterCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload>
+        }
+        createMany: {
+          args: Prisma.LeaseWaiterCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.LeaseWaiterCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload>[]
+        }
+        delete: {
+          args: Prisma.LeaseWaiterDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload>
+        }
+        update: {
+          args: Prisma.LeaseWaiterUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload>
+        }
+        deleteMany: {
+          args: Prisma.LeaseWaiterDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.LeaseWaiterUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.LeaseWaiterUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload>[]
+        }
+        upsert: {
+          args: Prisma.LeaseWaiterUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterPayload>
+        }
+        aggregate: {
+          args: Prisma.LeaseWaiterAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateLeaseWaiter>
+        }
+        groupBy: {
+          args: Prisma.LeaseWaiterGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.LeaseWaiterGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.LeaseWaiterCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.LeaseWaiterCountAggregateOutputType> | number
+        }
+      }
+    }
+    LeaseWaiterKey: {
+      payload: Prisma.$LeaseWaiterKeyPayload<ExtArgs>
+      fields: Prisma.LeaseWaiterKeyFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.LeaseWaiterKeyFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.LeaseWaiterKeyFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload>
+        }
+        findFirst: {
+          args: Prisma.LeaseWaiterKeyFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.LeaseWaiterKeyFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload>
+        }
+        findMany: {
+          args: Prisma.LeaseWaiterKeyFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload>[]
+        }
+        create: {
+          args: Prisma.LeaseWaiterKeyCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload>
+        }
+        createMany: {
+          args: Prisma.LeaseWaiterKeyCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.LeaseWaiterKeyCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload>[]
+        }
+        delete: {
+          args: Prisma.LeaseWaiterKeyDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload>
+        }
+        update: {
+          args: Prisma.LeaseWaiterKeyUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload>
+        }
+        deleteMany: {
+          args: Prisma.LeaseWaiterKeyDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.LeaseWaiterKeyUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.LeaseWaiterKeyUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload>[]
+        }
+        upsert: {
+          args: Prisma.LeaseWaiterKeyUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$LeaseWaiterKeyPayload>
+        }
+        aggregate: {
+          args: Prisma.LeaseWaiterKeyAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateLeaseWaiterKey>
+        }
+        groupBy: {
+          args: Prisma.LeaseWaiterKeyGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.LeaseWaiterKeyGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.LeaseWaiterKeyCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.LeaseWaiterKeyCountAggregateOutputType> | number
         }
       }
     }
@@ -2968,16 +3118,58 @@ export const LeaseScalarFieldEnum = {
   mode: 'mode',
   paths: 'paths',
   patterns: 'patterns',
+  resources: 'resources',
   purpose: 'purpose',
   ttlSeconds: 'ttlSeconds',
   approvalId: 'approvalId',
   grantedAt: 'grantedAt',
   expiresAt: 'expiresAt',
   endedAt: 'endedAt',
-  endReason: 'endReason'
+  endReason: 'endReason',
+  revokeReason: 'revokeReason'
 } as const
 
 export type LeaseScalarFieldEnum = (typeof LeaseScalarFieldEnum)[keyof typeof LeaseScalarFieldEnum]
+
+
+export const LeaseWaiterScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  seq: 'seq',
+  repoId: 'repoId',
+  runId: 'runId',
+  loopId: 'loopId',
+  kind: 'kind',
+  mode: 'mode',
+  paths: 'paths',
+  patterns: 'patterns',
+  resources: 'resources',
+  purpose: 'purpose',
+  ttlSeconds: 'ttlSeconds',
+  principal: 'principal',
+  queuedAt: 'queuedAt',
+  status: 'status',
+  reason: 'reason',
+  settledAt: 'settledAt',
+  leaseId: 'leaseId',
+  blockedBy: 'blockedBy',
+  heldUntil: 'heldUntil'
+} as const
+
+export type LeaseWaiterScalarFieldEnum = (typeof LeaseWaiterScalarFieldEnum)[keyof typeof LeaseWaiterScalarFieldEnum]
+
+
+export const LeaseWaiterKeyScalarFieldEnum = {
+  orgId: 'orgId',
+  repoId: 'repoId',
+  waiterId: 'waiterId',
+  ordinal: 'ordinal',
+  kind: 'kind',
+  key: 'key',
+  tail: 'tail'
+} as const
+
+export type LeaseWaiterKeyScalarFieldEnum = (typeof LeaseWaiterKeyScalarFieldEnum)[keyof typeof LeaseWaiterKeyScalarFieldEnum]
 
 
 export const LeaseKeyScalarFieldEnum = {
@@ -3587,6 +3779,8 @@ export type GlobalOmitConfig = {
   run?: Prisma.RunOmit
   iteration?: Prisma.IterationOmit
   lease?: Prisma.LeaseOmit
+  leaseWaiter?: Prisma.LeaseWaiterOmit
+  leaseWaiterKey?: Prisma.LeaseWaiterKeyOmit
   leaseKey?: Prisma.LeaseKeyOmit
   policy?: Prisma.PolicyOmit
   policyVersion?: Prisma.PolicyVersionOmit

@@ -65,6 +65,8 @@ export const ModelName = {
   Run: 'Run',
   Iteration: 'Iteration',
   Lease: 'Lease',
+  LeaseWaiter: 'LeaseWaiter',
+  LeaseWaiterKey: 'LeaseWaiterKey',
   LeaseKey: 'LeaseKey',
   Policy: 'Policy',
   PolicyVersion: 'PolicyVersion',
@@ -288,16 +290,58 @@ export const LeaseScalarFieldEnum = {
   mode: 'mode',
   paths: 'paths',
   patterns: 'patterns',
+  resources: 'resources',
   purpose: 'purpose',
   ttlSeconds: 'ttlSeconds',
   approvalId: 'approvalId',
   grantedAt: 'grantedAt',
   expiresAt: 'expiresAt',
   endedAt: 'endedAt',
-  endReason: 'endReason'
+  endReason: 'endReason',
+  revokeReason: 'revokeReason'
 } as const
 
 export type LeaseScalarFieldEnum = (typeof LeaseScalarFieldEnum)[keyof typeof LeaseScalarFieldEnum]
+
+
+export const LeaseWaiterScalarFieldEnum = {
+  orgId: 'orgId',
+  id: 'id',
+  seq: 'seq',
+  repoId: 'repoId',
+  runId: 'runId',
+  loopId: 'loopId',
+  kind: 'kind',
+  mode: 'mode',
+  paths: 'paths',
+  patterns: 'patterns',
+  resources: 'resources',
+  purpose: 'purpose',
+  ttlSeconds: 'ttlSeconds',
+  principal: 'principal',
+  queuedAt: 'queuedAt',
+  status: 'status',
+  reason: 'reason',
+  settledAt: 'settledAt',
+  leaseId: 'leaseId',
+  blockedBy: 'blockedBy',
+  heldUntil: 'heldUntil'
+} as const
+
+export type LeaseWaiterScalarFieldEnum = (typeof LeaseWaiterScalarFieldEnum)[keyof typeof LeaseWaiterScalarFieldEnum]
+
+
+export const LeaseWaiterKeyScalarFieldEnum = {
+  orgId: 'orgId',
+  repoId: 'repoId',
+  waiterId: 'waiterId',
+  ordinal: 'ordinal',
+  kind: 'kind',
+  key: 'key',
+  tail: 'tail'
+} as const
+
+export type LeaseWaiterKeyScalarFieldEnum = (typeof LeaseWaiterKeyScalarFieldEnum)[keyof typeof LeaseWaiterKeyScalarFieldEnum]
 
 
 export const LeaseKeyScalarFieldEnum = {

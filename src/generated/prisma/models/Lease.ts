@@ -51,6 +51,7 @@ export type LeaseMinAggregateOutputType = {
   expiresAt: Date | null
   endedAt: Date | null
   endReason: string | null
+  revokeReason: string | null
 }
 
 export type LeaseMaxAggregateOutputType = {
@@ -68,6 +69,7 @@ export type LeaseMaxAggregateOutputType = {
   expiresAt: Date | null
   endedAt: Date | null
   endReason: string | null
+  revokeReason: string | null
 }
 
 export type LeaseCountAggregateOutputType = {
@@ -80,6 +82,7 @@ export type LeaseCountAggregateOutputType = {
   mode: number
   paths: number
   patterns: number
+  resources: number
   purpose: number
   ttlSeconds: number
   approvalId: number
@@ -87,6 +90,7 @@ export type LeaseCountAggregateOutputType = {
   expiresAt: number
   endedAt: number
   endReason: number
+  revokeReason: number
   _all: number
 }
 
@@ -116,6 +120,7 @@ export type LeaseMinAggregateInputType = {
   expiresAt?: true
   endedAt?: true
   endReason?: true
+  revokeReason?: true
 }
 
 export type LeaseMaxAggregateInputType = {
@@ -133,6 +138,7 @@ export type LeaseMaxAggregateInputType = {
   expiresAt?: true
   endedAt?: true
   endReason?: true
+  revokeReason?: true
 }
 
 export type LeaseCountAggregateInputType = {
@@ -145,6 +151,7 @@ export type LeaseCountAggregateInputType = {
   mode?: true
   paths?: true
   patterns?: true
+  resources?: true
   purpose?: true
   ttlSeconds?: true
   approvalId?: true
@@ -152,6 +159,7 @@ export type LeaseCountAggregateInputType = {
   expiresAt?: true
   endedAt?: true
   endReason?: true
+  revokeReason?: true
   _all?: true
 }
 
@@ -251,6 +259,7 @@ export type LeaseGroupByOutputType = {
   mode: string
   paths: string[]
   patterns: string[]
+  resources: string[]
   purpose: string | null
   ttlSeconds: number
   approvalId: string | null
@@ -258,6 +267,7 @@ export type LeaseGroupByOutputType = {
   expiresAt: Date
   endedAt: Date | null
   endReason: string | null
+  revokeReason: string | null
   _count: LeaseCountAggregateOutputType | null
   _avg: LeaseAvgAggregateOutputType | null
   _sum: LeaseSumAggregateOutputType | null
@@ -293,6 +303,7 @@ export type LeaseWhereInput = {
   mode?: Prisma.StringFilter<"Lease"> | string
   paths?: Prisma.StringNullableListFilter<"Lease">
   patterns?: Prisma.StringNullableListFilter<"Lease">
+  resources?: Prisma.StringNullableListFilter<"Lease">
   purpose?: Prisma.StringNullableFilter<"Lease"> | string | null
   ttlSeconds?: Prisma.IntFilter<"Lease"> | number
   approvalId?: Prisma.UuidNullableFilter<"Lease"> | string | null
@@ -300,6 +311,7 @@ export type LeaseWhereInput = {
   expiresAt?: Prisma.DateTimeFilter<"Lease"> | Date | string
   endedAt?: Prisma.DateTimeNullableFilter<"Lease"> | Date | string | null
   endReason?: Prisma.StringNullableFilter<"Lease"> | string | null
+  revokeReason?: Prisma.StringNullableFilter<"Lease"> | string | null
 }
 
 export type LeaseOrderByWithRelationInput = {
@@ -312,6 +324,7 @@ export type LeaseOrderByWithRelationInput = {
   mode?: Prisma.SortOrder
   paths?: Prisma.SortOrder
   patterns?: Prisma.SortOrder
+  resources?: Prisma.SortOrder
   purpose?: Prisma.SortOrderInput | Prisma.SortOrder
   ttlSeconds?: Prisma.SortOrder
   approvalId?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -319,6 +332,7 @@ export type LeaseOrderByWithRelationInput = {
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   endReason?: Prisma.SortOrderInput | Prisma.SortOrder
+  revokeReason?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type LeaseWhereUniqueInput = Prisma.AtLeast<{
@@ -335,6 +349,7 @@ export type LeaseWhereUniqueInput = Prisma.AtLeast<{
   mode?: Prisma.StringFilter<"Lease"> | string
   paths?: Prisma.StringNullableListFilter<"Lease">
   patterns?: Prisma.StringNullableListFilter<"Lease">
+  resources?: Prisma.StringNullableListFilter<"Lease">
   purpose?: Prisma.StringNullableFilter<"Lease"> | string | null
   ttlSeconds?: Prisma.IntFilter<"Lease"> | number
   approvalId?: Prisma.UuidNullableFilter<"Lease"> | string | null
@@ -342,6 +357,7 @@ export type LeaseWhereUniqueInput = Prisma.AtLeast<{
   expiresAt?: Prisma.DateTimeFilter<"Lease"> | Date | string
   endedAt?: Prisma.DateTimeNullableFilter<"Lease"> | Date | string | null
   endReason?: Prisma.StringNullableFilter<"Lease"> | string | null
+  revokeReason?: Prisma.StringNullableFilter<"Lease"> | string | null
 }, "orgId_id">
 
 export type LeaseOrderByWithAggregationInput = {
@@ -354,6 +370,7 @@ export type LeaseOrderByWithAggregationInput = {
   mode?: Prisma.SortOrder
   paths?: Prisma.SortOrder
   patterns?: Prisma.SortOrder
+  resources?: Prisma.SortOrder
   purpose?: Prisma.SortOrderInput | Prisma.SortOrder
   ttlSeconds?: Prisma.SortOrder
   approvalId?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -361,6 +378,7 @@ export type LeaseOrderByWithAggregationInput = {
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   endReason?: Prisma.SortOrderInput | Prisma.SortOrder
+  revokeReason?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.LeaseCountOrderByAggregateInput
   _avg?: Prisma.LeaseAvgOrderByAggregateInput
   _max?: Prisma.LeaseMaxOrderByAggregateInput
@@ -381,6 +399,7 @@ export type LeaseScalarWhereWithAggregatesInput = {
   mode?: Prisma.StringWithAggregatesFilter<"Lease"> | string
   paths?: Prisma.StringNullableListFilter<"Lease">
   patterns?: Prisma.StringNullableListFilter<"Lease">
+  resources?: Prisma.StringNullableListFilter<"Lease">
   purpose?: Prisma.StringNullableWithAggregatesFilter<"Lease"> | string | null
   ttlSeconds?: Prisma.IntWithAggregatesFilter<"Lease"> | number
   approvalId?: Prisma.UuidNullableWithAggregatesFilter<"Lease"> | string | null
@@ -388,6 +407,7 @@ export type LeaseScalarWhereWithAggregatesInput = {
   expiresAt?: Prisma.DateTimeWithAggregatesFilter<"Lease"> | Date | string
   endedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Lease"> | Date | string | null
   endReason?: Prisma.StringNullableWithAggregatesFilter<"Lease"> | string | null
+  revokeReason?: Prisma.StringNullableWithAggregatesFilter<"Lease"> | string | null
 }
 
 export type LeaseCreateInput = {
@@ -400,6 +420,7 @@ export type LeaseCreateInput = {
   mode: string
   paths?: Prisma.LeaseCreatepathsInput | string[]
   patterns?: Prisma.LeaseCreatepatternsInput | string[]
+  resources?: Prisma.LeaseCreateresourcesInput | string[]
   purpose?: string | null
   ttlSeconds: number
   approvalId?: string | null
@@ -407,6 +428,7 @@ export type LeaseCreateInput = {
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: string | null
+  revokeReason?: string | null
 }
 
 export type LeaseUncheckedCreateInput = {
@@ -419,6 +441,7 @@ export type LeaseUncheckedCreateInput = {
   mode: string
   paths?: Prisma.LeaseCreatepathsInput | string[]
   patterns?: Prisma.LeaseCreatepatternsInput | string[]
+  resources?: Prisma.LeaseCreateresourcesInput | string[]
   purpose?: string | null
   ttlSeconds: number
   approvalId?: string | null
@@ -426,6 +449,7 @@ export type LeaseUncheckedCreateInput = {
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: string | null
+  revokeReason?: string | null
 }
 
 export type LeaseUpdateInput = {
@@ -438,6 +462,7 @@ export type LeaseUpdateInput = {
   mode?: Prisma.StringFieldUpdateOperationsInput | string
   paths?: Prisma.LeaseUpdatepathsInput | string[]
   patterns?: Prisma.LeaseUpdatepatternsInput | string[]
+  resources?: Prisma.LeaseUpdateresourcesInput | string[]
   purpose?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   ttlSeconds?: Prisma.IntFieldUpdateOperationsInput | number
   approvalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -445,6 +470,7 @@ export type LeaseUpdateInput = {
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  revokeReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type LeaseUncheckedUpdateInput = {
@@ -457,6 +483,7 @@ export type LeaseUncheckedUpdateInput = {
   mode?: Prisma.StringFieldUpdateOperationsInput | string
   paths?: Prisma.LeaseUpdatepathsInput | string[]
   patterns?: Prisma.LeaseUpdatepatternsInput | string[]
+  resources?: Prisma.LeaseUpdateresourcesInput | string[]
   purpose?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   ttlSeconds?: Prisma.IntFieldUpdateOperationsInput | number
   approvalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -464,6 +491,7 @@ export type LeaseUncheckedUpdateInput = {
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  revokeReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type LeaseCreateManyInput = {
@@ -476,6 +504,7 @@ export type LeaseCreateManyInput = {
   mode: string
   paths?: Prisma.LeaseCreatepathsInput | string[]
   patterns?: Prisma.LeaseCreatepatternsInput | string[]
+  resources?: Prisma.LeaseCreateresourcesInput | string[]
   purpose?: string | null
   ttlSeconds: number
   approvalId?: string | null
@@ -483,6 +512,7 @@ export type LeaseCreateManyInput = {
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: string | null
+  revokeReason?: string | null
 }
 
 export type LeaseUpdateManyMutationInput = {
@@ -495,6 +525,7 @@ export type LeaseUpdateManyMutationInput = {
   mode?: Prisma.StringFieldUpdateOperationsInput | string
   paths?: Prisma.LeaseUpdatepathsInput | string[]
   patterns?: Prisma.LeaseUpdatepatternsInput | string[]
+  resources?: Prisma.LeaseUpdateresourcesInput | string[]
   purpose?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   ttlSeconds?: Prisma.IntFieldUpdateOperationsInput | number
   approvalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -502,6 +533,7 @@ export type LeaseUpdateManyMutationInput = {
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  revokeReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type LeaseUncheckedUpdateManyInput = {
@@ -514,6 +546,7 @@ export type LeaseUncheckedUpdateManyInput = {
   mode?: Prisma.StringFieldUpdateOperationsInput | string
   paths?: Prisma.LeaseUpdatepathsInput | string[]
   patterns?: Prisma.LeaseUpdatepatternsInput | string[]
+  resources?: Prisma.LeaseUpdateresourcesInput | string[]
   purpose?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   ttlSeconds?: Prisma.IntFieldUpdateOperationsInput | number
   approvalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -521,6 +554,7 @@ export type LeaseUncheckedUpdateManyInput = {
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  revokeReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type StringNullableListFilter<$PrismaModel = never> = {
@@ -546,6 +580,7 @@ export type LeaseCountOrderByAggregateInput = {
   mode?: Prisma.SortOrder
   paths?: Prisma.SortOrder
   patterns?: Prisma.SortOrder
+  resources?: Prisma.SortOrder
   purpose?: Prisma.SortOrder
   ttlSeconds?: Prisma.SortOrder
   approvalId?: Prisma.SortOrder
@@ -553,6 +588,7 @@ export type LeaseCountOrderByAggregateInput = {
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrder
   endReason?: Prisma.SortOrder
+  revokeReason?: Prisma.SortOrder
 }
 
 export type LeaseAvgOrderByAggregateInput = {
@@ -575,6 +611,7 @@ export type LeaseMaxOrderByAggregateInput = {
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrder
   endReason?: Prisma.SortOrder
+  revokeReason?: Prisma.SortOrder
 }
 
 export type LeaseMinOrderByAggregateInput = {
@@ -592,6 +629,7 @@ export type LeaseMinOrderByAggregateInput = {
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrder
   endReason?: Prisma.SortOrder
+  revokeReason?: Prisma.SortOrder
 }
 
 export type LeaseSumOrderByAggregateInput = {
@@ -607,12 +645,21 @@ export type LeaseCreatepatternsInput = {
   set: string[]
 }
 
+export type LeaseCreateresourcesInput = {
+  set: string[]
+}
+
 export type LeaseUpdatepathsInput = {
   set?: string[]
   push?: string | string[]
 }
 
 export type LeaseUpdatepatternsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type LeaseUpdateresourcesInput = {
   set?: string[]
   push?: string | string[]
 }
@@ -629,6 +676,7 @@ export type LeaseSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   mode?: boolean
   paths?: boolean
   patterns?: boolean
+  resources?: boolean
   purpose?: boolean
   ttlSeconds?: boolean
   approvalId?: boolean
@@ -636,6 +684,7 @@ export type LeaseSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   expiresAt?: boolean
   endedAt?: boolean
   endReason?: boolean
+  revokeReason?: boolean
 }, ExtArgs["result"]["lease"]>
 
 export type LeaseSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -648,6 +697,7 @@ export type LeaseSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensi
   mode?: boolean
   paths?: boolean
   patterns?: boolean
+  resources?: boolean
   purpose?: boolean
   ttlSeconds?: boolean
   approvalId?: boolean
@@ -655,6 +705,7 @@ export type LeaseSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensi
   expiresAt?: boolean
   endedAt?: boolean
   endReason?: boolean
+  revokeReason?: boolean
 }, ExtArgs["result"]["lease"]>
 
 export type LeaseSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -667,6 +718,7 @@ export type LeaseSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensi
   mode?: boolean
   paths?: boolean
   patterns?: boolean
+  resources?: boolean
   purpose?: boolean
   ttlSeconds?: boolean
   approvalId?: boolean
@@ -674,6 +726,7 @@ export type LeaseSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensi
   expiresAt?: boolean
   endedAt?: boolean
   endReason?: boolean
+  revokeReason?: boolean
 }, ExtArgs["result"]["lease"]>
 
 export type LeaseSelectScalar = {
@@ -686,6 +739,7 @@ export type LeaseSelectScalar = {
   mode?: boolean
   paths?: boolean
   patterns?: boolean
+  resources?: boolean
   purpose?: boolean
   ttlSeconds?: boolean
   approvalId?: boolean
@@ -693,9 +747,10 @@ export type LeaseSelectScalar = {
   expiresAt?: boolean
   endedAt?: boolean
   endReason?: boolean
+  revokeReason?: boolean
 }
 
-export type LeaseOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "id" | "repoId" | "runId" | "loopId" | "fence" | "mode" | "paths" | "patterns" | "purpose" | "ttlSeconds" | "approvalId" | "grantedAt" | "expiresAt" | "endedAt" | "endReason", ExtArgs["result"]["lease"]>
+export type LeaseOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "id" | "repoId" | "runId" | "loopId" | "fence" | "mode" | "paths" | "patterns" | "resources" | "purpose" | "ttlSeconds" | "approvalId" | "grantedAt" | "expiresAt" | "endedAt" | "endReason" | "revokeReason", ExtArgs["result"]["lease"]>
 
 export type $LeasePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Lease"
@@ -713,6 +768,7 @@ export type $LeasePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs 
     mode: string
     paths: string[]
     patterns: string[]
+    resources: string[]
     purpose: string | null
     ttlSeconds: number
     /**
@@ -723,9 +779,10 @@ export type $LeasePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs 
     expiresAt: Date
     endedAt: Date | null
     /**
-     * released | expired | run_ended | superseded
+     * released | expired | run_ended | revoked | upgraded
      */
     endReason: string | null
+    revokeReason: string | null
   }, ExtArgs["result"]["lease"]>
   composites: {}
 }
@@ -1158,6 +1215,7 @@ export interface LeaseFieldRefs {
   readonly mode: Prisma.FieldRef<"Lease", 'String'>
   readonly paths: Prisma.FieldRef<"Lease", 'String[]'>
   readonly patterns: Prisma.FieldRef<"Lease", 'String[]'>
+  readonly resources: Prisma.FieldRef<"Lease", 'String[]'>
   readonly purpose: Prisma.FieldRef<"Lease", 'String'>
   readonly ttlSeconds: Prisma.FieldRef<"Lease", 'Int'>
   readonly approvalId: Prisma.FieldRef<"Lease", 'String'>
@@ -1165,6 +1223,7 @@ export interface LeaseFieldRefs {
   readonly expiresAt: Prisma.FieldRef<"Lease", 'DateTime'>
   readonly endedAt: Prisma.FieldRef<"Lease", 'DateTime'>
   readonly endReason: Prisma.FieldRef<"Lease", 'String'>
+  readonly revokeReason: Prisma.FieldRef<"Lease", 'String'>
 }
     
 

@@ -14,7 +14,7 @@ import type * as Prisma from "../internal/prismaNamespace.ts"
 
 /**
  * Model LeaseKey
- * One row per path or pattern of a lease that has not ended: the index that narrows candidates.
+ * One row per path, pattern or resource of a lease that has not ended: the index that narrows candidates.
  */
 export type LeaseKeyModel = runtime.Types.Result.DefaultSelection<Prisma.$LeaseKeyPayload>
 
@@ -453,7 +453,7 @@ export type $LeaseKeyPayload<ExtArgs extends runtime.Types.Extensions.InternalAr
     leaseId: string
     ordinal: number
     /**
-     * literal | pattern
+     * literal | pattern | resource
      */
     kind: string
     key: string

@@ -1,28 +1,22 @@
-import { matches } from '../../../patterns/index.ts';
 import { canonicalDigest } from '../../../platform/canonical.ts';
-import { newId } from '../../../platform/ids.ts';
 import { principalId } from '../../../platform/principal.ts';
-import type { HeldLease, SpentApproval, Verdict, Wanted } from '../../leases/index.ts';
+import {
+  type HeldLease,
+  holds,
+  type SpentApproval,
+  toWatch,
+  type Verdict,
+  type Waiter,
+  type Wanted,
+} from '../../leases/index.ts';
 import type { RunFacts } from '../../loops/index.ts';
 import { actingRun, judge, settle, show } from './decide-lease.ts';
-import { askerOf, type Judgement, judgeRequest, pathsOf, type ShownRule } from './judgement.ts';
+import { enqueue, HELD_MS, keptPlace, placeIn } from './decide-wait.ts';
+import { type Judgement, judgeRequest, type ShownRule } from './judgement.ts';
 import type { AskOperation, HotAnswer } from './operation.ts';
 import type { BatchPlan } from './plan.ts';
+import { type Asked, approvalRule, open, record, rejectionRule, revokedRule } from './record.ts';
 import type { ApprovalRow, Snapshot } from './snapshot.ts';
-
-/** How long a checkpoint stays open, and how long a no stands: people are away for days. */
-const APPROVAL_TTL_MS = 7 * 24 * 3600 * 1000;
-
-/** An ask with what can be said of it before approvals are read. */
-export interface Asked {
-  readonly op: AskOperation;
-  readonly run: RunFacts | null;
-  readonly judgement: Judgement;
-  /** Hex; what an approval of this request binds to. Empty where the policies ask for none. */
-  readonly digest: string;
-  /** The approval that a lease of the run already carries for all of this; edits under it ride on it. */
-  readonly ridesOn: SpentApproval | null;
-}
 
 /** First half: halts, guardrails, policies. @throws Problem of `actingRun` */
 export function ask(snapshot: Snapshot, op: AskOperation): Asked {
@@ -62,10 +56,9 @@ function riddenApproval(
   const paths = op.wanted?.matchers ?? [];
   if (table === undefined || paths.length === 0 || op.parts.some(({ action }) => action !== op.action)) return null;
   const found = paths.map((path) => {
-    for (const { lease } of table.overlaps(path)) {
+    for (const { by: lease } of table.overlaps(path)) {
       if (lease.runId === run.id && lease.expiresAt > snapshot.now && carries(lease, op, judgement)) {
-        if (path.kind === 'path' && lease.matchers.some((held) => matches(held, path, table.mode)))
-          return lease.approval;
+        if (path.kind === 'path' && lease.matchers.some((held) => holds(held, path, table.mode))) return lease.approval;
       }
     }
     return null;
@@ -91,8 +84,25 @@ function meets(had: SpentApproval['requirements'], asked: SpentApproval['require
   );
 }
 
-/** Second half: approvals, then the lease, then what is written. Nothing is written for a request that must wait. */
+/**
+ * Second half: approvals, then the lease, then what is written. For a request that must wait nothing is written but its
+ * place in the line, if it asks for one; once it has another answer, it gives up that place.
+ */
 export function answer(snapshot: Snapshot, plan: BatchPlan, asked: Asked): HotAnswer {
+  const { op } = asked;
+  const given = decide(snapshot, plan, asked);
+  const ticket = keptPlace(snapshot, plan, op.ticketId, op.runId);
+  if (ticket === null || given.body['outcome'] === 'wait') return given;
+  const lease = given.body['lease'] as { id: string } | undefined;
+  plan.settle(
+    op.principal,
+    ticket,
+    lease === undefined ? { status: 'ended', reason: 'decided_otherwise' } : { leaseId: lease.id },
+  );
+  return given;
+}
+
+function decide(snapshot: Snapshot, plan: BatchPlan, asked: Asked): HotAnswer {
   const { judgement, ridesOn, digest } = asked;
   if (judgement.outcome === 'deny') return record(snapshot, plan, asked, { outcome: 'deny', extra: [] });
   if (judgement.outcome === 'allow') return proceed(snapshot, plan, asked, null, []);
@@ -134,8 +144,10 @@ function reopen(snapshot: Snapshot, plan: BatchPlan, asked: Asked, approval: App
 /** The lease first: if it conflicts, the approval is not spent. */
 function spend(snapshot: Snapshot, plan: BatchPlan, asked: Asked, approval: ApprovalRow): HotAnswer {
   const spent: SpentApproval = { id: approval.id, action: asked.op.action, requirements: approval.requirements };
-  const verdict = judgeLease(snapshot, asked);
-  if (verdict?.kind === 'conflict') return waiting(asked, verdict);
+  const verdict = judgeLease(snapshot, plan, asked);
+  if (verdict?.kind === 'conflict') return waiting(snapshot, plan, asked, verdict);
+  if (verdict?.kind === 'revoked')
+    return record(snapshot, plan, asked, { outcome: 'deny', extra: [revokedRule(verdict)] });
   snapshot.approvals.delete(asked.digest);
   plan.endApproval(approval.id, 'approved', 'spent', asked.run?.id ?? null);
   plan.emit(asked.op.principal, {
@@ -156,8 +168,10 @@ function proceed(
   extra: readonly ShownRule[],
 ): HotAnswer {
   const { op, run } = asked;
-  const verdict = judgeLease(snapshot, asked);
-  if (verdict?.kind === 'conflict') return waiting(asked, verdict);
+  const verdict = judgeLease(snapshot, plan, asked);
+  if (verdict?.kind === 'conflict') return waiting(snapshot, plan, asked, verdict);
+  if (verdict?.kind === 'revoked')
+    return record(snapshot, plan, asked, { outcome: 'deny', extra: [revokedRule(verdict)] });
   const recorded = record(snapshot, plan, asked, {
     outcome: 'allow',
     extra,
@@ -172,141 +186,52 @@ function proceed(
     verdict,
     approval,
     decisionId: (recorded.body['decision'] as { id: string }).id,
+    ticketId: keptPlace(snapshot, plan, op.ticketId, run.id)?.id ?? null,
   });
   return { ...recorded, body: { ...recorded.body, lease: show(snapshot, lease) } };
 }
 
-function judgeLease(snapshot: Snapshot, { op, run }: Asked): Verdict | null {
+function judgeLease(snapshot: Snapshot, plan: BatchPlan, { op, run }: Asked): Verdict | null {
   if (op.wanted === null || op.repo === null || run === null) return null;
-  return judge(snapshot, run, op.repo.id, op.wanted);
+  const place = placeIn(keptPlace(snapshot, plan, op.ticketId, run.id));
+  return judge(snapshot, op.repo.id, { runId: run.id, place }, op.wanted);
 }
 
-/** Keeps nothing: no decision, no lease, no spent approval. The caller asks again. */
-function waiting({ judgement }: Asked, verdict: Extract<Verdict, { kind: 'conflict' }>): HotAnswer {
-  const decision = { id: null, outcome: 'allow', rules: judgement.rules, policyVersion: null };
-  return {
-    status: 200,
-    body: { outcome: 'wait', decision, conflicts: verdict.conflicts, free: verdict.free },
-  };
-}
-
-function open(snapshot: Snapshot, plan: BatchPlan, asked: Asked): HotAnswer {
-  const { op, run, judgement, digest } = asked;
-  const id = newId();
-  const expiresAt = new Date(snapshot.now.getTime() + APPROVAL_TTL_MS);
-  const recorded = record(snapshot, plan, asked, { outcome: 'require_approval', extra: [], approvalId: id });
-  const reason = judgement.rules
-    .filter(({ effect }) => effect === 'require_approval')
-    .map((rule) => rule.reason)
-    .join(' ');
-  plan.openApproval({
-    id,
-    digest,
-    action: op.action,
-    subject: subjectOf(op),
-    requirements: judgement.requirements,
-    rules: judgement.rules,
-    reason,
-    decision_id: (recorded.body['decision'] as { id: string }).id,
-    run_id: run?.id ?? null,
-    loop_id: run?.loop.id ?? null,
-    requester_id: principalId(op.principal),
-    owner_id: run?.owner.id ?? null,
-    created_at: snapshot.now,
-    expires_at: expiresAt,
-  });
-  plan.emit(op.principal, {
-    kind: 'approval.opened',
-    subject: { kind: 'approval', id },
-    data: {
-      action: op.action,
-      subject: subjectOf(op),
-      runId: run?.id ?? null,
-      loopId: run?.loop.id ?? null,
-      requirements: judgement.requirements,
-      reason,
-    },
-  });
-  const { requirements } = judgement;
-  snapshot.approvals.set(digest, { id, digest, status: 'pending', requirements, expiresAt, comment: null });
-  return recorded;
-}
-
-interface Recorded {
-  readonly outcome: 'allow' | 'deny' | 'require_approval';
-  readonly extra: readonly ShownRule[];
-  readonly approvalId?: string;
-}
-
-function record(
+/** No decision, no lease, no spent approval is kept; the caller asks again, with the place that it has in the line. */
+function waiting(
   snapshot: Snapshot,
   plan: BatchPlan,
   asked: Asked,
-  { outcome, extra, approvalId }: Recorded,
+  verdict: Extract<Verdict, { kind: 'conflict' }>,
 ): HotAnswer {
-  const { op, run, judgement } = asked;
-  const id = newId();
-  const rules = [...extra, ...judgement.rules];
-  if (run !== null) plan.beat(run, op.principal);
-  plan.decide({
-    id,
-    at: snapshot.now,
-    action: op.action,
-    subject: subjectOf(op),
-    actor: askerOf(snapshot, op.principal, run).actor,
-    run_id: run?.id ?? null,
-    loop_id: run?.loop.id ?? null,
-    outcome,
-    ungoverned: judgement.ungoverned,
-    rules,
-    shadow: judgement.shadow,
-    approval_id: approvalId ?? null,
-  });
-  plan.emit(op.principal, {
-    kind: 'decision.recorded',
-    subject: { id, kind: 'decision' },
-    // Keys in order: canonicalJson is faster then, and this is the event that there are most of.
-    data: {
-      action: op.action,
-      approvalId: approvalId ?? null,
-      loopId: run?.loop.id ?? null,
-      outcome,
-      paths: pathsOf(op).slice(0, 50),
-      policyVersion: snapshot.policyVersion,
-      repo: op.repo?.name ?? null,
-      rules: rules.map((rule) => `${rule.policy ?? ''}/${rule.id}`),
-      runId: run?.id ?? null,
-      ungoverned: judgement.ungoverned,
-    },
-  });
-  const decision = {
-    id,
-    outcome,
-    rules,
-    ungoverned: judgement.ungoverned,
-    policyVersion: snapshot.policyVersion,
-    ...(approvalId === undefined ? {} : { approvalId }),
-  };
-  return { status: 200, body: { outcome, decision } };
-}
-
-/** What was asked, whole: enough to decide it again under another policy. */
-function subjectOf(op: AskOperation): Record<string, unknown> {
-  return { repo: op.repo?.name ?? null, purpose: op.purpose, contentDigest: op.contentDigest, parts: op.parts };
-}
-
-function approvalRule(id: string, reason: string): ShownRule {
-  return { id: `approval:${id}`, policy: null, version: null, effect: 'allow', reason, paths: [] };
-}
-
-function rejectionRule(approval: ApprovalRow): ShownRule {
-  const said = approval.comment === null ? '' : ` They said: ${approval.comment}`;
+  const { op, judgement } = asked;
+  const decision = { id: null, outcome: 'allow', rules: judgement.rules, policyVersion: null };
+  const ticket = op.waits ? placeOfAdmission(snapshot, plan, asked, verdict) : null;
   return {
-    id: `approval:${approval.id}`,
-    policy: null,
-    version: null,
-    effect: 'deny',
-    reason: `A human rejected this.${said}`,
-    paths: [],
+    status: 200,
+    body: {
+      outcome: 'wait',
+      decision,
+      conflicts: verdict.conflicts,
+      free: verdict.free,
+      ...(ticket === null ? {} : { ticketId: ticket.id }),
+    },
   };
+}
+
+function placeOfAdmission(
+  snapshot: Snapshot,
+  plan: BatchPlan,
+  { op, run }: Asked,
+  verdict: Extract<Verdict, { kind: 'conflict' }>,
+): Waiter | null {
+  if (run === null || op.repo === null || op.wanted === null) return null;
+  const ticket = keptPlace(snapshot, plan, op.ticketId, run.id);
+  if (ticket !== null) {
+    plan.block(ticket, toWatch(verdict.inTheWay));
+    return ticket;
+  }
+  const { principal, repo, wanted } = op;
+  const heldUntil = new Date(snapshot.now.getTime() + HELD_MS);
+  return enqueue(snapshot, plan, { principal, run, repo, wanted, verdict, kind: 'admission', heldUntil });
 }

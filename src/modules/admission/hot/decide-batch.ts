@@ -2,8 +2,11 @@ import type pg from 'pg';
 import { idempotencyMismatch } from '../../../platform/database/idempotency.ts';
 import type { Settled } from '../../../platform/database/org-batcher.ts';
 import { unauthenticated } from '../../../platform/errors.ts';
+import { loadWaitGraph } from '../../leases/index.ts';
+import { acquire } from './decide-acquire.ts';
 import { answer, ask } from './decide-ask.ts';
-import { acquire, release, renew } from './decide-lease.ts';
+import { release, renew, revoke } from './decide-lease.ts';
+import { cancel, promote } from './decide-wait.ts';
 import { loadApprovals } from './load.ts';
 import type { HotAnswer, HotOperation } from './operation.ts';
 import { BatchPlan } from './plan.ts';
@@ -33,7 +36,29 @@ export async function decideBatch(
     if (asked.ok && asked.answer.judgement.outcome === 'require_approval') digests.add(asked.answer.digest);
   }
   if (digests.size > 0) await loadApprovals(client, snapshot, [...digests]);
+  const runIds = runsAround(snapshot, ops);
+  if (runIds.length > 0) {
+    const { orgId, now, seq, settings } = snapshot;
+    const moment = { now, lockDelaySeconds: settings.lockDelaySeconds };
+    snapshot.waits = await loadWaitGraph(client, { id: orgId, seq }, runIds, moment);
+  }
   return decideInOrder(snapshot, ops);
+}
+
+/**
+ * Whose waits may matter to a wait that begins in this batch: those of the runs in it, and of all that may be in the way.
+ * None if nobody would wait, or nothing is in anybody's way.
+ */
+function runsAround(snapshot: Snapshot, ops: readonly HotOperation[]): string[] {
+  const runIds = new Set<string>();
+  for (const op of ops) {
+    if (!('waits' in op) || !op.waits || op.repo === null) continue;
+    for (const { runId } of snapshot.tables.get(op.repo.id)?.all() ?? []) runIds.add(runId);
+    for (const { runId } of snapshot.waiters.get(op.repo.id)?.all() ?? []) runIds.add(runId);
+  }
+  if (runIds.size === 0 && !ops.some((op) => 'waits' in op && op.waits && ops.length > 1)) return [];
+  for (const op of ops) if ('runId' in op && op.runId !== null) runIds.add(op.runId);
+  return [...runIds];
 }
 
 /** Pure but for the snapshot's own tables: every operation sees what those before it were given. */
@@ -54,6 +79,8 @@ function attempt<T>(work: () => T): Settled<T> {
 /** @throws Problem 401 for a key revoked since it was verified; 422 `idempotency_mismatch`; those of each operation */
 function decideOne(snapshot: Snapshot, plan: BatchPlan, op: HotOperation): HotAnswer {
   const { keyId } = op.principal;
+  // Of a waiter whose key is gone, the ticket ends; nobody is there to be told.
+  if (op.kind === 'promote') return promote(snapshot, plan, op);
   if (keyId !== null && !snapshot.keys.has(keyId)) throw unauthenticated('The API key is revoked or expired.');
   const kept = op.idempotent === null ? undefined : snapshot.kept.get(keptKey(keyId, op.idempotent.key));
   if (kept !== undefined && op.idempotent !== null) {
@@ -67,7 +94,7 @@ function decideOne(snapshot: Snapshot, plan: BatchPlan, op: HotOperation): HotAn
   return given;
 }
 
-function dispatch(snapshot: Snapshot, plan: BatchPlan, op: HotOperation): HotAnswer {
+function dispatch(snapshot: Snapshot, plan: BatchPlan, op: Exclude<HotOperation, { kind: 'promote' }>): HotAnswer {
   switch (op.kind) {
     case 'ask':
       return answer(snapshot, plan, ask(snapshot, op));
@@ -77,6 +104,10 @@ function dispatch(snapshot: Snapshot, plan: BatchPlan, op: HotOperation): HotAns
       return renew(snapshot, plan, op);
     case 'release':
       return release(snapshot, plan, op);
+    case 'revoke':
+      return revoke(snapshot, plan, op);
+    case 'cancel':
+      return cancel(snapshot, plan, op);
   }
 }
 

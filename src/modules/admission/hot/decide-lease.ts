@@ -2,12 +2,13 @@ import { conflict, forbidden, notFound, Problem } from '../../../platform/errors
 import { newId } from '../../../platform/ids.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import {
-  type AcquireOperation,
+  type Asker,
   decideLease,
   type HeldLease,
   type LeaseView,
   type ReleaseOperation,
   type RenewOperation,
+  type RevokeOperation,
   type SpentApproval,
   standing,
   type Verdict,
@@ -15,7 +16,6 @@ import {
   type Wanted,
 } from '../../leases/index.ts';
 import { mayActFor, type RunFacts } from '../../loops/index.ts';
-import { haltsOf } from './halts.ts';
 import type { HotAnswer } from './operation.ts';
 import type { BatchPlan } from './plan.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -32,34 +32,15 @@ export function actingRun(snapshot: Snapshot, principal: Principal, runId: strin
   return run;
 }
 
-function requireActor(principal: Principal, loopId: string, ownerId: string): void {
+export function requireActor(principal: Principal, loopId: string, ownerId: string): void {
   if (!mayActFor(principal, { loopId, ownerId })) throw forbidden('This key may not act for that run.', 'not_your_run');
 }
 
-/** @throws Problem 409 `halted`, `lease_conflict`, and those of `actingRun` */
-export function acquire(snapshot: Snapshot, plan: BatchPlan, op: AcquireOperation): HotAnswer {
-  const run = actingRun(snapshot, op.principal, op.runId);
-  const [halt] = haltsOf(snapshot, run, op.repo.id);
-  if (halt !== undefined) throw conflict('halted', `Halted (${halt.scopeKind}): ${halt.reason}`, { haltId: halt.id });
-  const verdict = judge(snapshot, run, op.repo.id, op.wanted);
-  if (verdict.kind === 'conflict') throw leaseConflict(verdict, snapshot);
-  plan.beat(run, op.principal);
-  const lease = settle(snapshot, plan, {
-    principal: op.principal,
-    run,
-    repoId: op.repo.id,
-    wanted: op.wanted,
-    verdict,
-    approval: null,
-    decisionId: null,
-  });
-  return { status: 201, body: { lease: show(snapshot, lease) } };
-}
-
-export function judge(snapshot: Snapshot, run: RunFacts, repoId: string, wanted: Wanted): Verdict {
-  const table = snapshot.tables.get(repoId);
-  if (table === undefined) throw notFound('repo');
-  return decideLease(table, run.id, wanted, {
+export function judge(snapshot: Snapshot, repoId: string, asker: Asker, wanted: Wanted): Verdict {
+  const leases = snapshot.tables.get(repoId);
+  const waiters = snapshot.waiters.get(repoId);
+  if (leases === undefined || waiters === undefined) throw notFound('repo');
+  return decideLease({ leases, waiters }, asker, wanted, {
     now: snapshot.now,
     lockDelaySeconds: snapshot.settings.lockDelaySeconds,
   });
@@ -70,9 +51,10 @@ interface Settlement {
   readonly run: RunFacts;
   readonly repoId: string;
   readonly wanted: Wanted;
-  readonly verdict: Exclude<Verdict, { kind: 'conflict' }>;
+  readonly verdict: Extract<Verdict, { kind: 'held' | 'grant' }>;
   readonly approval: SpentApproval | null;
   readonly decisionId: string | null;
+  readonly ticketId: string | null;
 }
 
 /** A lease is extended by asking again only when this much of it has passed: a burst of edits is not a burst of writes. */
@@ -82,7 +64,7 @@ const RENEW_BELOW = 2 / 3;
 export function settle(
   snapshot: Snapshot,
   plan: BatchPlan,
-  { principal, run, repoId, wanted, verdict, approval, decisionId }: Settlement,
+  { principal, run, repoId, wanted, verdict, approval, decisionId, ticketId }: Settlement,
 ): HeldLease {
   if (verdict.kind === 'held' && (approval === null || verdict.lease.approval?.id === approval.id)) {
     const remainingMs = verdict.lease.expiresAt.getTime() - snapshot.now.getTime();
@@ -104,24 +86,50 @@ export function settle(
     grantedAt: snapshot.now,
     expiresAt: new Date(snapshot.now.getTime() + wanted.ttlSeconds * 1000),
     runFinished: false,
+    revoked: null,
     approval,
-    holder: { loop: { id: run.loop.id, name: run.loop.name }, run: { id: run.id }, owner: run.owner },
+    holder: holderOf(run),
   };
-  plan.grant(principal, lease, decisionId);
+  plan.grant(principal, lease, decisionId, ticketId);
   snapshot.tables.get(repoId)?.add(lease);
+  if (verdict.kind === 'grant') {
+    for (const old of verdict.upgraded) if (isReplaceable(old, lease)) plan.end(principal, old, 'upgraded');
+  }
   return lease;
 }
 
-function leaseConflict(verdict: Extract<Verdict, { kind: 'conflict' }>, snapshot: Snapshot): Problem {
+/** One of this very batch has no row yet that could be ended; and an approval that edits ride on is not given up. */
+function isReplaceable(old: HeldLease, by: HeldLease): boolean {
+  return old.fence !== null && (old.approval === null || old.approval.id === by.approval?.id);
+}
+
+export function holderOf(run: RunFacts): HeldLease['holder'] {
+  return { loop: { id: run.loop.id, name: run.loop.name }, run: { id: run.id }, owner: run.owner };
+}
+
+export function leaseConflict(verdict: Extract<Verdict, { kind: 'conflict' }>, snapshot: Snapshot): Problem {
   const first = verdict.conflicts[0]!;
-  const detail = `${first.witness} is held by loop ${first.holder.loop.name} of ${first.holder.owner.name || first.holder.owner.id} until ${first.freeAt}${
-    first.purpose === null ? '' : `: ${first.purpose}`
-  }.`;
+  const who = `loop ${first.holder.loop.name} of ${first.holder.owner.name || first.holder.owner.id}`;
+  const stands = first.leaseId === null ? `is waited for by ${who}` : `is held by ${who} until ${first.freeAt}`;
+  const detail = `${first.witness} ${stands}${first.purpose === null ? '' : `: ${first.purpose}`}.`;
   return conflict('lease_conflict', detail, {
     conflicts: verdict.conflicts,
     free: verdict.free,
     at: snapshot.now.toISOString(),
   });
+}
+
+export function revokedConflict({ lease, witness }: Extract<Verdict, { kind: 'revoked' }>): Problem {
+  return conflict('lease_revoked', revokedSentence(lease, witness), {
+    leaseId: lease.id,
+    witness,
+    reason: lease.revoked,
+    until: lease.expiresAt.toISOString(),
+  });
+}
+
+export function revokedSentence(lease: HeldLease, witness: string): string {
+  return `An admin revoked this run's lease on ${witness}: ${lease.revoked}. It gets nothing there before ${lease.expiresAt.toISOString()}.`;
 }
 
 /** @throws Problem 409 `fence_stale` for another fence, an ended or an expired lease; 404; 403 `not_your_run` */
@@ -138,6 +146,19 @@ export function release(snapshot: Snapshot, plan: BatchPlan, op: ReleaseOperatio
   return { status: 200, body: { lease: { ...show(snapshot, lease), state: 'over' } } };
 }
 
+/** Whoever holds it. @throws Problem 404; 409 `lease_over` */
+export function revoke(snapshot: Snapshot, plan: BatchPlan, op: RevokeOperation): HotAnswer {
+  const lease = snapshot.leases.get(op.leaseId);
+  const known = lease ?? snapshot.endedLeases.get(op.leaseId);
+  if (known === undefined) throw notFound('lease');
+  const state = standing(known, snapshot.now, snapshot.settings.lockDelaySeconds);
+  const gone = lease === undefined || snapshot.tables.get(lease.repoId)?.get(lease.id) === undefined;
+  if (gone || state === 'over' || state === 'revoked')
+    throw conflict('lease_over', 'The lease has ended.', { leaseId: op.leaseId });
+  plan.revoke(op.principal, lease, op.reason);
+  return { status: 200, body: { lease: show(snapshot, lease) } };
+}
+
 /** Compares lease, fence and holder, never "whoever holds this path". */
 function currentLease(snapshot: Snapshot, op: RenewOperation | ReleaseOperation): HeldLease {
   const lease = snapshot.leases.get(op.leaseId);
@@ -147,7 +168,8 @@ function currentLease(snapshot: Snapshot, op: RenewOperation | ReleaseOperation)
   requireActor(op.principal, known.loopId, known.holder.owner.id);
   const gone = lease === undefined || snapshot.tables.get(lease.repoId)?.get(lease.id) === undefined;
   if (gone || standing(lease, snapshot.now, snapshot.settings.lockDelaySeconds) !== 'live') {
-    throw conflict('fence_stale', 'The lease has ended.', { leaseId: op.leaseId, fence: known.fence });
+    const said = known.revoked === null ? 'The lease has ended.' : `An admin revoked the lease: ${known.revoked}.`;
+    throw conflict('fence_stale', said, { leaseId: op.leaseId, fence: known.fence });
   }
   if (lease.fence !== op.fence)
     throw conflict('fence_stale', 'The fence is not that of this lease.', { leaseId: op.leaseId });

@@ -27,11 +27,17 @@ export interface HotPathDeps {
   readonly clock: Clock;
 }
 
-/** What a committed batch did to leases, for caches that live off it. */
+/** What a committed batch did to leases and to those who wait for them, for whoever lives off it. */
 export interface LeaseChanges {
   readonly orgId: string;
   readonly granted: readonly HeldLease[];
   readonly ended: readonly HeldLease[];
+  /** Whether anybody waits in this org. */
+  readonly someWait: boolean;
+  /** Tickets that are waited for no more. */
+  readonly settled: readonly { readonly ticketId: string; readonly granted: boolean }[];
+  /** Leases that somebody watches now; after `freeInMs` they are in nobody's way unless they are renewed. */
+  readonly watched: readonly { readonly leaseId: string; readonly freeInMs: number }[];
 }
 
 const ATTEMPTS = 12;
@@ -55,7 +61,7 @@ export class HotPath implements LeaseQueue {
     return this.#batcher.submit(operation.principal.orgId, operation);
   }
 
-  /** Called after each commit that granted or ended leases, on this server's batches only. */
+  /** Called after each commit that changed leases or the line, on this server's batches only. */
   onLeases(listener: (changes: LeaseChanges) => void): void {
     this.#listeners.push(listener);
   }
@@ -131,7 +137,8 @@ export class HotPath implements LeaseQueue {
     }
   }
 
-  #told(orgId: string, { plan, results }: Decided, size: number, seconds: number): void {
+  #told(orgId: string, decided: Decided, size: number, seconds: number): void {
+    const { plan, results } = decided;
     const { instruments, signal } = this.#deps;
     if (!plan.isEmpty) signal.touch(orgId);
     instruments.batchCommitted(size, seconds);
@@ -144,8 +151,10 @@ export class HotPath implements LeaseQueue {
       else if (outcome === 'allow' || outcome === 'deny' || outcome === 'require_approval')
         instruments.decided(outcome);
     }
-    if (plan.granted.length === 0 && plan.ended.length === 0) return;
-    const changes = { orgId, granted: plan.granted.map(({ lease }) => lease), ended: plan.ended };
+    const { granted, ended, settled, watched } = plan;
+    if (granted.length + ended.length + settled.length + watched.length === 0) return;
+    const { someWait } = decided.snapshot;
+    const changes = { orgId, granted: granted.map(({ lease }) => lease), ended, someWait, settled, watched };
     for (const listener of this.#listeners) listener(changes);
   }
 }

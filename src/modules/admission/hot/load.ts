@@ -6,12 +6,17 @@ import type { PolicySet } from '../../governance/index.ts';
 import { compilePolicySet, EMPTY_POLICY_SET, type PublishedPolicy } from '../../governance/index.ts';
 import { settingsOf } from '../../identity/index.ts';
 import {
+  ClaimTable,
   candidatesStatement,
   HELD_LEASE,
+  HELD_WAITER,
   type HeldLease,
   type HeldLeaseRow,
-  LeaseTable,
+  type Tables,
   toHeldLease,
+  toWaiter,
+  type Waiter,
+  type WaiterRow,
   type WantedIn,
 } from '../../leases/index.ts';
 import { runFactsStatement, toRunFacts } from '../../loops/index.ts';
@@ -48,10 +53,13 @@ export async function loadSnapshot(
     keys: readKeys(orgId, named.keyIds),
     runs: named.runIds.length === 0 ? null : runFactsStatement(orgId, named.runIds),
     leases: named.leaseIds.length === 0 ? null : readLeases(orgId, named.leaseIds),
+    tickets: named.ticketIds.length === 0 ? null : readTickets(orgId, named.ticketIds),
     candidates: named.wanted.length === 0 ? null : candidatesStatement(orgId, named.wanted),
+    waiters: named.wanted.length === 0 ? null : candidatesStatement(orgId, named.wanted, 'waiter'),
     kept: named.idempotency.length === 0 ? null : readKept(orgId, named.idempotency),
   };
-  const { repos, head, keys, runs, leases, candidates, kept } = await flushNamed(client, statements);
+  const answers = await flushNamed(client, statements);
+  const { repos, head, keys, runs, leases, tickets, candidates, waiters, kept } = answers;
   const [read] = rowsOf<HeadRow>(head);
   if (read === undefined) throw new Error(`org ${orgId} has no head row`);
   const versions = { policyVersion: Number(read.policy_version), haltEpoch: Number(read.halt_epoch) };
@@ -59,6 +67,8 @@ export async function loadSnapshot(
   const snapshot: Snapshot = {
     orgId,
     now: read.now,
+    seq: Number(read.seq),
+    someWait: read.some_wait,
     ...versions,
     settings: settingsOf(read.settings),
     policies: await policiesOf(client, orgId, versions.policyVersion, caches),
@@ -67,6 +77,8 @@ export async function loadSnapshot(
     runs: new Map(rowsOf<{ id: string }>(runs).map((row) => [row.id, toRunFacts(row)])),
     repos: new Map(repoRows.map((row) => [row.id, { name: row.name, caseSensitive: row.case_sensitive }])),
     ...tablesOf(repoRows, rowsOf<HeldLeaseRow>(candidates), rowsOf<HeldLeaseRow>(leases)),
+    ...waitersOf(orgId, repoRows, rowsOf<WaiterRow>(waiters), rowsOf<WaiterRow>(tickets)),
+    waits: null,
     kept: new Map(rowsOf<KeptRow>(kept).map((row) => [keptKey(row.key_id, row.key), toKept(row)])),
     approvals: new Map(),
   };
@@ -75,6 +87,8 @@ export async function loadSnapshot(
 
 interface HeadRow {
   now: Date;
+  seq: string;
+  some_wait: boolean;
   policy_version: string;
   halt_epoch: string;
   settings: unknown;
@@ -119,6 +133,7 @@ export interface Loaded {
 interface Named {
   readonly repoIds: string[];
   readonly leaseIds: string[];
+  readonly ticketIds: string[];
   readonly keyIds: string[];
   readonly runIds: string[];
   readonly wanted: WantedIn[];
@@ -128,6 +143,7 @@ interface Named {
 function collect(ops: readonly HotOperation[]): Named {
   const repoIds = new Set<string>();
   const leaseIds = new Set<string>();
+  const ticketIds = new Set<string>();
   const keyIds = new Set<string>();
   const runIds = new Set<string>();
   const wanted: WantedIn[] = [];
@@ -136,10 +152,12 @@ function collect(ops: readonly HotOperation[]): Named {
     const { keyId } = op.principal;
     if (keyId !== null) keyIds.add(keyId);
     if (keyId !== null && op.idempotent !== null) idempotency.push({ keyId, key: op.idempotent.key });
-    if (op.kind === 'renew' || op.kind === 'release') {
+    if (op.kind === 'renew' || op.kind === 'release' || op.kind === 'revoke') {
       leaseIds.add(op.leaseId);
       continue;
     }
+    if ('ticketId' in op && op.ticketId !== null) ticketIds.add(op.ticketId);
+    if (op.kind === 'cancel') continue;
     if (op.repo !== null) repoIds.add(op.repo.id);
     if (op.runId !== null) runIds.add(op.runId);
     if (op.repo !== null && op.wanted !== null) wanted.push({ repoId: op.repo.id, matchers: op.wanted.matchers });
@@ -147,6 +165,7 @@ function collect(ops: readonly HotOperation[]): Named {
   return {
     repoIds: [...repoIds],
     leaseIds: [...leaseIds],
+    ticketIds: [...ticketIds],
     keyIds: [...keyIds],
     runIds: [...runIds],
     wanted,
@@ -154,14 +173,15 @@ function collect(ops: readonly HotOperation[]): Named {
   };
 }
 
-/** In id order, so that two servers' batches cannot wait for each other. Those of named leases too. */
+/** In id order, so that two servers' batches cannot wait for each other. Those of named leases and tickets too. */
 function lockRepos(orgId: string, named: Named): Statement {
   return {
     name: 'lock_repos',
     text: `SELECT p.id, p.name, p.case_sensitive FROM repo p
-      WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[] || ARRAY(SELECT l.repo_id FROM lease l WHERE l.org_id = $1 AND l.id = ANY ($3::uuid[])))
+      WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[] || ARRAY(SELECT l.repo_id FROM lease l WHERE l.org_id = $1 AND l.id = ANY ($3::uuid[]))
+        || ARRAY(SELECT w.repo_id FROM lease_waiter w WHERE w.org_id = $1 AND w.id = ANY ($4::uuid[])))
       ORDER BY p.id FOR NO KEY UPDATE`,
-    values: [orgId, named.repoIds, named.leaseIds],
+    values: [orgId, named.repoIds, named.leaseIds, named.ticketIds],
   };
 }
 
@@ -169,7 +189,8 @@ function lockRepos(orgId: string, named: Named): Statement {
 function readHead(orgId: string): Statement {
   return {
     name: 'read_head',
-    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.policy_version, h.halt_epoch, o.settings, pg_current_xact_id()::text AS xid
+    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.seq, h.policy_version, h.halt_epoch, o.settings, pg_current_xact_id()::text AS xid,
+        EXISTS (SELECT FROM lease_waiter w WHERE w.org_id = $1 AND w.status = 'waiting') AS some_wait
       FROM org_head h JOIN org o ON o.org_id = h.org_id WHERE h.org_id = $1`,
     values: [orgId],
   };
@@ -194,6 +215,14 @@ function readLeases(orgId: string, leaseIds: readonly string[]): Statement {
   };
 }
 
+function readTickets(orgId: string, ticketIds: readonly string[]): Statement {
+  return {
+    name: 'waiters_by_id',
+    text: `${HELD_WAITER} WHERE w.org_id = $1 AND w.id = ANY ($2::uuid[])`,
+    values: [orgId, ticketIds],
+  };
+}
+
 function readKept(orgId: string, keys: readonly { keyId: string; key: string }[]): Statement {
   return {
     name: 'kept_answers',
@@ -214,22 +243,39 @@ function tablesOf(
   repos: readonly RepoRow[],
   candidates: readonly HeldLeaseRow[],
   byId: readonly HeldLeaseRow[],
-): { tables: Map<string, LeaseTable>; leases: Map<string, HeldLease>; endedLeases: Map<string, HeldLease> } {
-  const tables = new Map(repos.map((repo) => [repo.id, new LeaseTable({ caseSensitive: repo.case_sensitive })]));
+): { tables: Map<string, Tables['leases']>; leases: Map<string, HeldLease>; endedLeases: Map<string, HeldLease> } {
+  const tables = new Map(
+    repos.map((repo) => [repo.id, new ClaimTable<HeldLease>({ caseSensitive: repo.case_sensitive })]),
+  );
   const leases = new Map<string, HeldLease>();
   const endedLeases = new Map<string, HeldLease>();
   // A lease that is both a candidate and named is one object: a renewal must be seen by a grant later in the batch.
   for (const row of [...byId, ...candidates]) {
-    if (leases.has(row.id)) continue;
+    if (leases.has(row.id) || endedLeases.has(row.id)) continue;
     const lease = toHeldLease(row);
     if (row.ended_at !== null) {
       endedLeases.set(lease.id, lease);
+      if (lease.revoked !== null) tables.get(lease.repoId)?.add(lease);
       continue;
     }
     leases.set(lease.id, lease);
     tables.get(lease.repoId)?.add(lease);
   }
   return { tables, leases, endedLeases };
+}
+
+function waitersOf(
+  orgId: string,
+  repos: readonly RepoRow[],
+  candidates: readonly WaiterRow[],
+  byId: readonly WaiterRow[],
+): { waiters: Map<string, Tables['waiters']>; tickets: Map<string, Waiter> } {
+  const waiters = new Map(
+    repos.map((repo) => [repo.id, new ClaimTable<Waiter>({ caseSensitive: repo.case_sensitive })]),
+  );
+  const tickets = new Map(byId.map((row) => [row.id, toWaiter(orgId, row)]));
+  for (const row of candidates) waiters.get(row.repo_id)?.add(tickets.get(row.id) ?? toWaiter(orgId, row));
+  return { waiters, tickets };
 }
 
 /** By what was published at or before the version: exact, even if a publish commits while we read. */

@@ -29,6 +29,10 @@ export interface AskOperation {
   readonly purpose: string | null;
   /** Null: decide only. */
   readonly wanted: Wanted | null;
+  /** Whether to keep a place in the line for a lease that cannot be had now; the answer then has its `ticketId`. */
+  readonly waits: boolean;
+  /** The place that an earlier ask of the same request has kept. */
+  readonly ticketId: string | null;
 }
 
 export type HotOperation = AskOperation | LeaseOperation;

@@ -1,7 +1,6 @@
-import { indexKey } from '../../../patterns/index.ts';
 import { eventsJson, type NewEvent, type SealedEvent, sealEvent } from '../../../platform/database/journal.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
-import { type HeldLease, textsOf } from '../../leases/index.ts';
+import { claimKey, closedUntil, type HeldLease, textsOf, type Waiter } from '../../leases/index.ts';
 import type { Snapshot } from './snapshot.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -26,16 +25,25 @@ export class BatchPlan {
   readonly #ends = new Map<string, Row>();
   readonly #beats = new Set<string>();
   readonly #liveRuns = new Set<string>();
+  readonly #waiters: Row[] = [];
+  readonly #waiterKeys: Row[] = [];
+  readonly #waiterEnds = new Map<string, Row>();
+  readonly #waiterBlocks = new Map<string, Row>();
+  #waitsKnownTo: number | null = null;
   /** Leases granted by this batch with the index of their grant's event: that event's seq becomes their fence. */
   readonly granted: { lease: HeldLease; event: number }[] = [];
   readonly ended: HeldLease[] = [];
+  /** Tickets that are waited for no more, however that came. */
+  readonly settled: { ticketId: string; granted: boolean }[] = [];
+  /** Leases that somebody watches from now on, with the time after which they are in nobody's way if nothing is done. */
+  readonly watched: { leaseId: string; freeInMs: number }[] = [];
 
   constructor(snapshot: Snapshot) {
     this.#snapshot = snapshot;
   }
 
   get isEmpty(): boolean {
-    return this.#events.length === 0 && this.#beats.size === 0;
+    return this.#events.length === 0 && this.#beats.size === 0 && this.#waiterBlocks.size === 0;
   }
 
   /** Returns the event's index in the batch. */
@@ -51,10 +59,11 @@ export class BatchPlan {
     if (run.status === 'stalled') this.emit(principal, { kind: 'run.revived', subject: { kind: 'run', id: run.id } });
   }
 
-  /** `decisionId`: the decision that came with it, of an admission. */
-  grant(principal: Principal, lease: HeldLease, decisionId: string | null): void {
+  /** `decisionId`: the decision that came with it, of an admission. `ticketId`: what it was waited for under. */
+  grant(principal: Principal, lease: HeldLease, decisionId: string | null, ticketId: string | null): void {
     const paths = textsOf(lease.matchers, 'path');
     const patterns = textsOf(lease.matchers, 'pattern');
+    const resources = textsOf(lease.matchers, 'resource');
     const expiresAt = lease.expiresAt.toISOString();
     const event = this.emit(principal, {
       kind: 'lease.granted',
@@ -68,7 +77,9 @@ export class BatchPlan {
         patterns,
         purpose: lease.purpose,
         repo: lease.repo,
+        resources,
         runId: lease.runId,
+        ticketId,
       },
     });
     this.granted.push({ lease, event });
@@ -82,6 +93,7 @@ export class BatchPlan {
       mode: lease.mode,
       paths,
       patterns,
+      resources,
       purpose: lease.purpose,
       ttl_seconds: lease.ttlSeconds,
       approval_id: lease.approval?.id ?? null,
@@ -89,7 +101,7 @@ export class BatchPlan {
       expires_at: expiresAt,
     });
     lease.matchers.forEach((matcher, ordinal) => {
-      this.#leaseKeys.push({ repo_id: lease.repoId, lease_id: lease.id, ordinal, ...indexKey(matcher) });
+      this.#leaseKeys.push({ repo_id: lease.repoId, lease_id: lease.id, ordinal, ...claimKey(matcher) });
     });
   }
 
@@ -111,17 +123,128 @@ export class BatchPlan {
     return true;
   }
 
-  end(principal: Principal, lease: HeldLease, reason: 'released' | 'expired' | 'run_ended'): void {
+  end(principal: Principal, lease: HeldLease, reason: 'released' | 'expired' | 'run_ended' | 'upgraded'): void {
     if (this.#ends.has(lease.id)) return;
-    this.#renewals.delete(lease.id);
-    this.#ends.set(lease.id, { id: lease.id, at: this.#snapshot.now, reason });
-    this.ended.push(lease);
     this.#snapshot.tables.get(lease.repoId)?.remove(lease.id);
+    this.#end(lease, { reason });
     this.emit(principal, {
       kind: reason === 'released' ? 'lease.released' : 'lease.ended',
       subject: { id: lease.id, kind: 'lease' },
       data: { fence: lease.fence, reason, repo: lease.repo, runId: lease.runId },
     });
+  }
+
+  /** Stays in the table: the run must not take it back in this very batch. */
+  revoke(principal: Principal, lease: HeldLease, why: string): void {
+    lease.revoked = why;
+    this.#end(lease, { reason: 'revoked', revoke_reason: why });
+    this.emit(principal, {
+      kind: 'lease.revoked',
+      subject: { id: lease.id, kind: 'lease' },
+      data: { fence: lease.fence, reason: why, repo: lease.repo, runId: lease.runId },
+    });
+  }
+
+  #end(lease: HeldLease, row: Row): void {
+    this.#renewals.delete(lease.id);
+    this.#ends.set(lease.id, { id: lease.id, at: this.#snapshot.now, ...row });
+    this.ended.push(lease);
+  }
+
+  /** Puts a request in the line. `watched`: what it was found to wait for. */
+  queue(principal: Principal, waiter: Waiter, watched: HeldLease | Waiter): void {
+    const claims = {
+      paths: textsOf(waiter.matchers, 'path'),
+      patterns: textsOf(waiter.matchers, 'pattern'),
+      resources: textsOf(waiter.matchers, 'resource'),
+    };
+    const { keyId, role, memberId, loopId } = waiter.principal;
+    const event = this.emit(principal, {
+      kind: 'lease.queued',
+      subject: { id: waiter.id, kind: 'ticket' },
+      data: {
+        behind: watched.id,
+        loopId: waiter.loopId,
+        mode: waiter.mode,
+        ...claims,
+        purpose: waiter.purpose,
+        repo: waiter.repo,
+        runId: waiter.runId,
+      },
+    });
+    this.#liveRuns.add(waiter.runId);
+    waiter.blockedBy = watched.id;
+    this.#watch(watched);
+    this.#waiters.push({
+      id: waiter.id,
+      event,
+      repo_id: waiter.repoId,
+      run_id: waiter.runId,
+      loop_id: waiter.loopId,
+      kind: waiter.kind,
+      mode: waiter.mode,
+      ...claims,
+      purpose: waiter.purpose,
+      ttl_seconds: waiter.ttlSeconds,
+      principal: { keyId, role, memberId, loopId },
+      queued_at: waiter.queuedAt,
+      blocked_by: watched.id,
+      held_until: waiter.heldUntil,
+    });
+    waiter.matchers.forEach((matcher, ordinal) => {
+      this.#waiterKeys.push({ repo_id: waiter.repoId, waiter_id: waiter.id, ordinal, ...claimKey(matcher) });
+    });
+  }
+
+  /** Its wait may close a cycle: nobody may have begun to wait since the graph was read. */
+  relyOnWaits(knownTo: number): void {
+    this.#waitsKnownTo = knownTo;
+  }
+
+  /** Notes what a waiter watches from now on; null: nothing is in its way. */
+  block(waiter: Waiter, watched: HeldLease | Waiter | null): void {
+    if (watched !== null) this.#watch(watched);
+    const blockedBy = watched?.id ?? null;
+    if (waiter.blockedBy === blockedBy) return;
+    waiter.blockedBy = blockedBy;
+    this.#waiterBlocks.set(waiter.id, { id: waiter.id, blocked_by: blockedBy });
+  }
+
+  #watch(watched: HeldLease | Waiter): void {
+    if (!('expiresAt' in watched)) return;
+    const { now, settings } = this.#snapshot;
+    const freeInMs = closedUntil(watched, settings.lockDelaySeconds).getTime() - now.getTime();
+    this.watched.push({ leaseId: watched.id, freeInMs });
+  }
+
+  /** A ticket came to its end: with a lease, or without (`reason`), which the log tells. */
+  settle(
+    principal: Principal,
+    waiter: Waiter,
+    end: { readonly leaseId: string } | { readonly status: 'cancelled' | 'ended'; readonly reason: string },
+  ): void {
+    if (this.#waiterEnds.has(waiter.id)) return;
+    const granted = 'leaseId' in end;
+    this.#waiterBlocks.delete(waiter.id);
+    this.#waiterEnds.set(waiter.id, {
+      id: waiter.id,
+      status: granted ? 'granted' : end.status,
+      reason: granted ? null : end.reason,
+      lease_id: granted ? end.leaseId : null,
+      at: this.#snapshot.now,
+    });
+    this.settled.push({ ticketId: waiter.id, granted });
+    this.#snapshot.waiters.get(waiter.repoId)?.remove(waiter.id);
+    if (granted) return;
+    this.emit(principal, {
+      kind: 'lease.wait_ended',
+      subject: { id: waiter.id, kind: 'ticket' },
+      data: { reason: end.reason, repo: waiter.repo, runId: waiter.runId },
+    });
+  }
+
+  hasSettled(ticketId: string): boolean {
+    return this.#waiterEnds.has(ticketId);
   }
 
   /** Ends the rows of leases that are over already, because a grant takes their place. */
@@ -158,9 +281,14 @@ export class BatchPlan {
       leaseRenewals: [...this.#renewals.values()],
       leaseEnds: [...this.#ends.values()],
       liveRuns: [...this.#liveRuns],
+      waiters: this.#waiters,
+      waiterKeys: this.#waiterKeys,
+      waiterEnds: [...this.#waiterEnds.values()],
+      waiterBlocks: [...this.#waiterBlocks.values()],
     };
     let text = `{"events":${eventsJson(this.#events)}`;
     for (const [name, list] of Object.entries(lists)) if (list.length > 0) text += `,"${name}":${JSON.stringify(list)}`;
+    if (this.#waitsKnownTo !== null) text += `,"waitsKnownTo":${this.#waitsKnownTo}`;
     return `${text}}`;
   }
 }

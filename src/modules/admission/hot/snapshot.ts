@@ -1,7 +1,7 @@
 import type { ActiveHalt } from '../../budgets/index.ts';
 import type { PolicySet } from '../../governance/index.ts';
 import type { OrgSettings } from '../../identity/index.ts';
-import type { HeldLease, LeaseTable } from '../../leases/index.ts';
+import type { HeldLease, Tables, Waiter, WaitGraph } from '../../leases/index.ts';
 import type { RunFacts } from '../../loops/index.ts';
 import type { HotAnswer } from './operation.ts';
 
@@ -43,6 +43,10 @@ export interface Snapshot {
   readonly orgId: string;
   /** The database's clock, read after the lock. */
   readonly now: Date;
+  /** The log's end. */
+  readonly seq: number;
+  /** Whether anybody waits for a lease in this org. */
+  readonly someWait: boolean;
   readonly policyVersion: number;
   readonly haltEpoch: number;
   readonly settings: OrgSettings;
@@ -52,7 +56,13 @@ export interface Snapshot {
   readonly runs: ReadonlyMap<string, RunFacts>;
   readonly repos: ReadonlyMap<string, { readonly name: string; readonly caseSensitive: boolean }>;
   /** By repo. */
-  readonly tables: ReadonlyMap<string, LeaseTable>;
+  readonly tables: ReadonlyMap<string, Tables['leases']>;
+  /** By repo: those who wait for what is wanted. */
+  readonly waiters: ReadonlyMap<string, Tables['waiters']>;
+  /** Those named by a look at their turn, or by who gives up; settled or not. */
+  readonly tickets: ReadonlyMap<string, Waiter>;
+  /** Who waits for whom; read only when a wait may begin. */
+  waits: WaitGraph | null;
   /** Those named by a renewal or a release, if not ended. */
   readonly leases: ReadonlyMap<string, HeldLease>;
   /** Those named that have ended. */

@@ -1,5 +1,8 @@
 import type { FastifyReply } from 'fastify';
 
+/** The reason of the abort when nobody is there to be answered. */
+export const CLIENT_GONE = Symbol('client gone');
+
 /** Answers that are held open until there is something to say, the client has gone, or the server drains. */
 export class HeldAnswers {
   readonly #draining: AbortSignal;
@@ -17,14 +20,15 @@ export class HeldAnswers {
   async hold<T>(reply: FastifyReply, work: (ended: AbortSignal) => Promise<T>): Promise<T> {
     const over = new AbortController();
     const end = (): void => over.abort();
+    const leave = (): void => over.abort(CLIENT_GONE);
     this.#ends.add(end);
-    reply.raw.once('close', end);
+    reply.raw.once('close', leave);
     if (this.#draining.aborted) end();
     try {
       return await work(over.signal);
     } finally {
       this.#ends.delete(end);
-      reply.raw.off('close', end);
+      reply.raw.off('close', leave);
     }
   }
 }

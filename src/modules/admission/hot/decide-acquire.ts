@@ -1,0 +1,34 @@
+import { conflict } from '../../../platform/errors.ts';
+import { type AcquireOperation, LAST } from '../../leases/index.ts';
+import { actingRun, judge, leaseConflict, revokedConflict, settle, show } from './decide-lease.ts';
+import { enqueue } from './decide-wait.ts';
+import { haltsOf } from './halts.ts';
+import type { HotAnswer } from './operation.ts';
+import type { BatchPlan } from './plan.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** @throws Problem 409 `halted`, `lease_conflict`, `lease_revoked`, those of `enqueue` and of `actingRun` */
+export function acquire(snapshot: Snapshot, plan: BatchPlan, op: AcquireOperation): HotAnswer {
+  const run = actingRun(snapshot, op.principal, op.runId);
+  const [halt] = haltsOf(snapshot, run, op.repo.id);
+  if (halt !== undefined) throw conflict('halted', `Halted (${halt.scopeKind}): ${halt.reason}`, { haltId: halt.id });
+  const verdict = judge(snapshot, op.repo.id, { runId: run.id, place: LAST }, op.wanted);
+  if (verdict.kind === 'revoked') throw revokedConflict(verdict);
+  if (verdict.kind === 'conflict') {
+    if (!op.waits) throw leaseConflict(verdict, snapshot);
+    const waiter = enqueue(snapshot, plan, { ...op, run, verdict, kind: 'lease', heldUntil: null });
+    return { status: 202, body: { ticket: { id: waiter.id } } };
+  }
+  plan.beat(run, op.principal);
+  const lease = settle(snapshot, plan, {
+    principal: op.principal,
+    run,
+    repoId: op.repo.id,
+    wanted: op.wanted,
+    verdict,
+    approval: null,
+    decisionId: null,
+    ticketId: null,
+  });
+  return { status: 201, body: { lease: show(snapshot, lease) } };
+}

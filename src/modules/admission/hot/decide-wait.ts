@@ -1,0 +1,188 @@
+import { conflict, notFound, type Problem } from '../../../platform/errors.ts';
+import { newId } from '../../../platform/ids.ts';
+import type { Principal } from '../../../platform/principal.ts';
+import {
+  type CancelOperation,
+  LAST,
+  type PromoteOperation,
+  placeOf,
+  toWatch,
+  type Verdict,
+  type Wait,
+  type Waiter,
+  type Wanted,
+  waitsFor,
+} from '../../leases/index.ts';
+import type { RunFacts } from '../../loops/index.ts';
+import { holderOf, judge, requireActor, settle } from './decide-lease.ts';
+import { haltsOf } from './halts.ts';
+import type { HotAnswer } from './operation.ts';
+import type { BatchPlan } from './plan.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** How long a place is kept for an admission that nobody is heard of any more. */
+export const HELD_MS = 45_000;
+
+interface Wish {
+  readonly principal: Principal;
+  readonly run: RunFacts;
+  readonly repo: { readonly id: string; readonly name: string };
+  readonly wanted: Wanted;
+  readonly verdict: Extract<Verdict, { kind: 'conflict' }>;
+  readonly kind: Waiter['kind'];
+  readonly heldUntil: Date | null;
+}
+
+/**
+ * Puts a refused request in the line, behind all that have come. The same run asking for the same again joins its own
+ * ticket: a client that retries must not stand behind itself.
+ * @throws Problem 409 `lease_wait_on_self`, `lease_deadlock`
+ */
+export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter {
+  const { run, repo, wanted, verdict, principal } = wish;
+  const own = ownTicket(snapshot, wish);
+  if (own !== null) return own;
+  const waits = waitsFor(holderOf(run), verdict.inTheWay);
+  const cycle = snapshot.waits?.cycleWith(waits) ?? null;
+  if (cycle !== null) throw deadlock(cycle);
+  const waiter: Waiter = {
+    id: newId(),
+    seq: null,
+    kind: wish.kind,
+    repoId: repo.id,
+    repo: repo.name,
+    runId: run.id,
+    loopId: run.loop.id,
+    mode: wanted.mode,
+    matchers: wanted.matchers,
+    purpose: wanted.purpose,
+    ttlSeconds: wanted.ttlSeconds,
+    principal,
+    queuedAt: snapshot.now,
+    blockedBy: null,
+    heldUntil: wish.heldUntil,
+    runStatus: 'running',
+    status: 'waiting',
+    reason: null,
+    settledAt: null,
+    leaseId: null,
+    holder: holderOf(run),
+  };
+  plan.beat(run, principal);
+  plan.queue(principal, waiter, toWatch(verdict.inTheWay));
+  if (snapshot.waits?.isInvolved(run.id) === true) plan.relyOnWaits(snapshot.waits.knownTo);
+  snapshot.waiters.get(repo.id)?.add(waiter);
+  snapshot.waits?.add(waits);
+  return waiter;
+}
+
+/** The ticket under which the run waits for exactly this. @throws Problem 409 `lease_wait_on_self` for one that overlaps */
+function ownTicket(snapshot: Snapshot, { run, repo, wanted, kind }: Wish): Waiter | null {
+  const table = snapshot.waiters.get(repo.id);
+  const texts = claimTexts(wanted);
+  for (const claim of wanted.matchers) {
+    for (const { by, witness } of table?.overlaps(claim) ?? []) {
+      if (by.runId !== run.id) continue;
+      const isSame = by.mode === wanted.mode && claimTexts(by) === texts;
+      // An admission may join a request for the lease itself, but not the other way round: its place is nobody's lease.
+      if (isSame && (by.kind === kind || by.kind === 'lease')) return by;
+      throw conflict('lease_wait_on_self', `This run waits for ${witness} already, as part of another request.`, {
+        ticketId: by.id,
+        witness,
+      });
+    }
+  }
+  return null;
+}
+
+function claimTexts({ matchers }: Pick<Wanted, 'matchers'>): string {
+  return JSON.stringify(matchers.map(({ kind, text }) => `${kind} ${text}`).toSorted());
+}
+
+function deadlock(cycle: readonly Wait[]): Problem {
+  const name = (wait: Wait) => `${wait.from.loop.name} (run ${wait.from.run.id})`;
+  const steps = cycle.map((wait) => `${name(wait)} would wait for ${wait.witness}`).join(', ');
+  return conflict('lease_deadlock', `Nobody could ever go on: ${steps}. Release what you hold, then ask again.`, {
+    cycle: cycle.map(({ from, to, witness, over }) => ({
+      runId: from.run.id,
+      loop: from.loop,
+      owner: from.owner,
+      waitsFor: { runId: to.run.id, loop: to.loop, owner: to.owner },
+      witness,
+      over,
+    })),
+  });
+}
+
+const NOTHING: HotAnswer = { status: 200, body: {} };
+
+/**
+ * Looks whether a waiter's turn has come. A run that has died gets nothing: finished, it leaves the line; silent, it is
+ * passed over, and its place is kept for the day that it is heard of again.
+ */
+export function promote(snapshot: Snapshot, plan: BatchPlan, op: PromoteOperation): HotAnswer {
+  const ticket = snapshot.tickets.get(op.ticketId);
+  if (ticket === undefined || ticket.status !== 'waiting' || plan.hasSettled(ticket.id)) return NOTHING;
+  const run = snapshot.runs.get(ticket.runId);
+  if (run === undefined || run.status === 'finished') return leave(plan, ticket, 'run_ended');
+  if (op.principal.keyId !== null && !snapshot.keys.has(op.principal.keyId)) return leave(plan, ticket, 'key_revoked');
+  if (!isAlive(snapshot, run) || haltsOf(snapshot, run, ticket.repoId).length > 0) {
+    plan.block(ticket, null);
+    return NOTHING;
+  }
+  const verdict = judge(snapshot, ticket.repoId, { runId: run.id, place: placeOf(ticket) }, ticket);
+  if (verdict.kind === 'revoked') return leave(plan, ticket, 'lease_revoked');
+  if (verdict.kind === 'conflict') plan.block(ticket, toWatch(verdict.inTheWay));
+  // Whoever holds the request open sees that the way is free, and asks again.
+  else if (ticket.kind === 'admission') plan.block(ticket, null);
+  else {
+    const { principal, repoId, id: ticketId } = ticket;
+    const grant = { principal, run, repoId, wanted: ticket, verdict, approval: null, decisionId: null, ticketId };
+    plan.settle(principal, ticket, { leaseId: settle(snapshot, plan, grant).id });
+  }
+  return NOTHING;
+}
+
+/** By the clock, not only by what a sweep has written down: a lease for a dead run keeps everybody out for its whole time. */
+function isAlive(snapshot: Snapshot, run: RunFacts): boolean {
+  const silentMs = snapshot.now.getTime() - run.lastBeatAt.getTime();
+  return run.status === 'running' && silentMs < snapshot.settings.stallSeconds * 1000;
+}
+
+function leave(plan: BatchPlan, ticket: Waiter, reason: string): HotAnswer {
+  plan.settle(ticket.principal, ticket, { status: 'ended', reason });
+  return NOTHING;
+}
+
+/** @throws Problem 404; 403 `not_your_run`; 409 `ticket_settled` */
+export function cancel(snapshot: Snapshot, plan: BatchPlan, op: CancelOperation): HotAnswer {
+  const ticket = snapshot.tickets.get(op.ticketId);
+  if (ticket === undefined) throw notFound('ticket');
+  const isServer = op.principal.keyId === null;
+  if (!isServer) requireActor(op.principal, ticket.loopId, ticket.holder.owner.id);
+  if (ticket.status !== 'waiting' || plan.hasSettled(ticket.id)) {
+    const { status, leaseId } = ticket;
+    throw conflict('ticket_settled', 'There is nothing left to cancel.', { ticketStatus: status, leaseId });
+  }
+  const end = isServer
+    ? ({ status: 'ended', reason: 'abandoned' } as const)
+    : ({ status: 'cancelled', reason: 'cancelled' } as const);
+  plan.settle(op.principal, ticket, end);
+  return { status: 200, body: { ticket: { id: ticket.id } } };
+}
+
+/** The ticket with which an admission asks again; null if it has none, or not any more. */
+export function keptPlace(
+  snapshot: Snapshot,
+  plan: BatchPlan,
+  ticketId: string | null,
+  runId: string | null,
+): Waiter | null {
+  const ticket = ticketId === null ? undefined : snapshot.tickets.get(ticketId);
+  if (ticket === undefined || ticket.runId !== runId || ticket.status !== 'waiting') return null;
+  return plan.hasSettled(ticket.id) ? null : ticket;
+}
+
+export function placeIn(ticket: Waiter | null): number {
+  return ticket === null ? LAST : placeOf(ticket);
+}

@@ -1,0 +1,92 @@
+import type { CaseMode } from '../../patterns/index.ts';
+import { type Claim, claimKey, claimLookup, meet } from './claim.ts';
+
+/** Somebody with claims: a lease that holds them, or a waiter that wants them. */
+interface Claimant {
+  readonly id: string;
+  readonly matchers: readonly Claim[];
+}
+
+interface Entry<T> {
+  readonly by: T;
+  readonly claim: Claim;
+}
+
+/** A claim of somebody's that shares a path, or a resource, with a requested one; and what they share. */
+export interface Overlap<T> {
+  readonly by: T;
+  readonly held: Claim;
+  readonly requested: Claim;
+  readonly witness: string;
+}
+
+/**
+ * The leases, or the waiters, of one repo that a batch has to reckon with: those loaded as candidates, and those that it
+ * adds itself. Indexed by the same keys as the tables, so that a batch of a thousand paths stays linear.
+ */
+export class ClaimTable<T extends Claimant> {
+  readonly #mode: CaseMode;
+  readonly #claimants = new Map<string, T>();
+  readonly #byKey = { literal: new Map<string, Entry<T>[]>(), pattern: new Map<string, Entry<T>[]>() };
+  readonly #resources = new Map<string, Entry<T>[]>();
+
+  constructor(mode: CaseMode) {
+    this.#mode = mode;
+  }
+
+  get mode(): CaseMode {
+    return this.#mode;
+  }
+
+  get size(): number {
+    return this.#claimants.size;
+  }
+
+  add(by: T): void {
+    this.#claimants.set(by.id, by);
+    for (const claim of by.matchers) {
+      const { kind, key } = claimKey(claim);
+      const index = kind === 'resource' ? this.#resources : this.#byKey[kind];
+      const entries = index.get(key);
+      if (entries === undefined) index.set(key, [{ by, claim }]);
+      else entries.push({ by, claim });
+    }
+  }
+
+  /** Takes out one that has ended; its index entries are skipped from then on. */
+  remove(id: string): void {
+    this.#claimants.delete(id);
+  }
+
+  get(id: string): T | undefined {
+    return this.#claimants.get(id);
+  }
+
+  all(): Iterable<T> {
+    return this.#claimants.values();
+  }
+
+  /** Everybody who shares something with `requested`, one overlap each. */
+  *overlaps(requested: Claim): Generator<Overlap<T>> {
+    const seen = new Set<string>();
+    for (const { by, claim } of this.#candidates(requested)) {
+      if (seen.has(by.id) || this.#claimants.get(by.id) !== by) continue;
+      const witness = meet(requested, claim, this.#mode);
+      if (witness === null) continue;
+      seen.add(by.id);
+      yield { by, held: claim, requested, witness };
+    }
+  }
+
+  *#candidates(requested: Claim): Generator<Entry<T>> {
+    if (this.#claimants.size === 0) return;
+    const wanted = claimLookup(requested);
+    for (const key of wanted.resources) yield* this.#resources.get(key) ?? [];
+    for (const key of wanted.literals) yield* this.#byKey.literal.get(key) ?? [];
+    for (const key of wanted.patternPrefixes) yield* this.#byKey.pattern.get(key) ?? [];
+    if (wanted.range === null) return;
+    // A pattern against everything: rare, and bounded by what the candidate query let through.
+    for (const entries of this.#byKey.literal.values()) yield* entries;
+    for (const entries of this.#byKey.pattern.values()) yield* entries;
+  }
+}

@@ -1,0 +1,164 @@
+import type { Logger } from 'pino';
+import { Prisma } from '../../../generated/prisma/client.ts';
+import type { Clock } from '../../../platform/clock.ts';
+import type { Database } from '../../../platform/database/database.ts';
+import { systemPrincipal } from '../../../platform/principal.ts';
+import type { SettledWatch } from '../../../platform/settled-watch.ts';
+import type { LeaseQueue } from '../operation.ts';
+import { lockDelayOf, type ReadTx } from '../service.ts';
+import { Alarm } from './alarm.ts';
+import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
+import type { Waiter } from './waiter.ts';
+
+const heldWaiter = Prisma.raw(HELD_WAITER);
+
+/** Waiters looked at in one go; what is left is looked at right after. */
+const LOOK_SIZE = 200;
+/** An alarm rings once the lock delay is surely over, by the database's clock. */
+const MARGIN_MS = 5;
+/** Settled tickets are told for so long. */
+const KEPT_HOURS = 48;
+const PURGE_SIZE = 1000;
+
+/** What a commit did that may concern the line; see `LeaseChanges` of the hot path. */
+interface Changes {
+  readonly orgId: string;
+  readonly ended: readonly { readonly id: string }[];
+  readonly someWait: boolean;
+  readonly settled: readonly { readonly ticketId: string; readonly granted: boolean }[];
+  readonly watched: readonly { readonly leaseId: string; readonly freeInMs: number }[];
+}
+
+interface Deps {
+  readonly db: Database;
+  readonly queue: LeaseQueue;
+  readonly watch: SettledWatch;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Sees to it that waiters get their turn. Each watches one lease or waiter in its way; when that is gone, whoever made it
+ * go has those who watched it looked at again, in order. A server that dies in between leaves that to the sweep of any
+ * other. Where a lease simply expires, an alarm rings on the server on which somebody last began to watch it.
+ */
+export class WaitingLine {
+  readonly #deps: Deps;
+  readonly #alarm: Alarm;
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+    this.#alarm = new Alarm(deps.clock, (orgId, leaseId) => this.freed(orgId, [leaseId]));
+  }
+
+  close(): void {
+    this.#alarm.close();
+  }
+
+  /** After a commit of this server's batches. */
+  changed({ orgId, ended, someWait, settled, watched }: Changes): void {
+    for (const { ticketId } of settled) this.#deps.watch.wake(orgId, ticketId);
+    for (const { leaseId, freeInMs } of watched) this.#alarm.ring(orgId, leaseId, freeInMs + MARGIN_MS);
+    // Behind a granted ticket stands its lease already; behind one that was given up, whoever watched it.
+    const gone = settled.filter(({ granted }) => !granted).map(({ ticketId }) => ticketId);
+    if (someWait) this.freed(orgId, [...ended.map(({ id }) => id), ...gone]);
+  }
+
+  /** Has those looked at who watch these leases or tickets. */
+  freed(orgId: string, ids: readonly string[]): void {
+    if (ids.length === 0) return;
+    this.#lookAtWatchers(orgId, ids).catch((error: unknown) =>
+      this.#deps.logger.warn({ err: error, orgId }, 'waiters not looked at; the next sweep does'),
+    );
+  }
+
+  async #lookAtWatchers(orgId: string, ids: readonly string[]): Promise<void> {
+    for (let after = 0; ; ) {
+      const rows = await this.#deps.db.read(
+        systemPrincipal(orgId),
+        (tx) => tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
+          WHERE w.org_id = ${orgId}::uuid AND w.blocked_by = ANY (${ids}::uuid[]) AND w.status = 'waiting' AND w.seq > ${after}
+          ORDER BY w.seq LIMIT ${LOOK_SIZE}`,
+      );
+      await this.#lookAt(rows.map((row) => toWaiter(orgId, row)));
+      if (rows.length < LOOK_SIZE) return;
+      after = Number(rows.at(-1)!.seq);
+    }
+  }
+
+  /** In the order of their places; they meet in one batch. */
+  async #lookAt(waiters: readonly Waiter[]): Promise<void> {
+    const { queue, watch } = this.#deps;
+    await Promise.all(
+      waiters.map(async (ticket) => {
+        await queue.submit({
+          kind: 'promote',
+          principal: ticket.principal,
+          idempotent: null,
+          ticketId: ticket.id,
+          repo: { id: ticket.repoId, name: ticket.repo },
+          runId: ticket.runId,
+          wanted: ticket,
+        });
+        // An admission whose way is free settles itself, once it is told.
+        if (ticket.kind === 'admission') watch.wake(ticket.principal.orgId, ticket.id);
+      }),
+    );
+  }
+
+  /**
+   * The net under all that: looks at every waiter whose way seems free, ends places and tickets that nobody will ask for,
+   * and forgets old ones.
+   */
+  async sweep(orgId: string): Promise<void> {
+    const due = await this.#deps.db.read(systemPrincipal(orgId), (tx) => dueWaiters(tx));
+    await this.#lookAt(due);
+    await this.#deps.db.write(systemPrincipal(orgId), async (tx) => {
+      await tx.db.$executeRaw`
+        DELETE FROM lease_waiter WHERE org_id = ${orgId}::uuid AND id IN (
+          SELECT w.id FROM lease_waiter w WHERE w.org_id = ${orgId}::uuid AND w.status <> 'waiting'
+            AND w.settled_at < clock_timestamp() - make_interval(hours => ${KEPT_HOURS}::int)
+          LIMIT ${PURGE_SIZE}::int FOR UPDATE SKIP LOCKED)`;
+    });
+    await this.#endAbandoned(orgId);
+  }
+
+  /** Places of admissions that nobody holds open any more, and tickets of runs that nobody has heard of for a day. */
+  async #endAbandoned(orgId: string): Promise<void> {
+    const rows = await this.#deps.db.read(
+      systemPrincipal(orgId),
+      (tx) => tx.db.$queryRaw<{ id: string }[]>`
+        SELECT w.id FROM lease_waiter w JOIN run r ON r.org_id = w.org_id AND r.id = w.run_id
+        WHERE w.org_id = ${orgId}::uuid AND w.status = 'waiting'
+          AND (w.held_until < clock_timestamp() - interval '1 minute'
+            OR r.status = 'finished' OR r.status = 'stalled' AND r.last_beat_at < clock_timestamp() - interval '1 day')
+        LIMIT ${LOOK_SIZE}`,
+    );
+    await Promise.all(
+      rows.map(({ id: ticketId }) =>
+        this.#deps.queue
+          .submit({ kind: 'cancel', principal: systemPrincipal(orgId), idempotent: null, ticketId })
+          .catch(() => undefined),
+      ),
+    );
+  }
+}
+
+async function dueWaiters(tx: ReadTx): Promise<Waiter[]> {
+  const { orgId } = tx;
+  const lockDelay = await lockDelayOf(tx);
+  const rows = await tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
+    WHERE w.org_id = ${orgId}::uuid AND w.status = 'waiting' AND r.status = 'running' AND (
+      w.blocked_by IS NULL AND w.kind = 'lease'
+      OR w.blocked_by IN (
+        SELECT b.id FROM (SELECT DISTINCT x.blocked_by AS id FROM lease_waiter x
+          WHERE x.org_id = ${orgId}::uuid AND x.status = 'waiting' AND x.blocked_by IS NOT NULL) b
+        WHERE NOT EXISTS (SELECT FROM lease l JOIN run lr ON lr.org_id = l.org_id AND lr.id = l.run_id
+            WHERE l.org_id = ${orgId}::uuid AND l.id = b.id AND l.ended_at IS NULL AND lr.status <> 'finished'
+              AND l.expires_at > clock_timestamp() - make_interval(secs => ${lockDelay}::int))
+          AND NOT EXISTS (SELECT FROM lease_waiter a JOIN run ar ON ar.org_id = a.org_id AND ar.id = a.run_id
+            WHERE a.org_id = ${orgId}::uuid AND a.id = b.id AND a.status = 'waiting' AND ar.status = 'running'
+              AND (a.held_until IS NULL OR a.held_until > clock_timestamp()))))
+    ORDER BY w.seq LIMIT ${LOOK_SIZE}`;
+  return rows.map((row) => toWaiter(orgId, row));
+}

@@ -1,0 +1,93 @@
+import { flush, type Statement } from '../../../platform/database/pipeline.ts';
+import { candidatesStatement, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
+import { ClaimTable } from '../claim-table.ts';
+import { decideLease, type Moment, type Tables } from '../decide.ts';
+import type { HeldLease } from '../lease.ts';
+import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
+import { WaitGraph, waitsFor } from './wait-graph.ts';
+import { counts, placeOf, type Waiter } from './waiter.ts';
+
+/** A connection inside a transaction of the org. */
+type Client = Parameters<typeof flush>[0];
+
+/** Beyond so many waiters the search ends: a cycle through more of them than this is left to the leases' expiry. */
+const MOST_WAITERS = 2000;
+
+/**
+ * Reads who waits for whom, beginning with `runIds`, in all repos of the org. Waits in repos that the batch has not locked
+ * may begin meanwhile; `knownTo` says up to where the graph is whole, and hot_write refuses what it did not know.
+ */
+export async function loadWaitGraph(
+  client: Client,
+  org: { readonly id: string; readonly seq: number },
+  runIds: readonly string[],
+  moment: Moment,
+): Promise<WaitGraph> {
+  const graph = new WaitGraph(org.seq);
+  const [involved] = await flush(client, [involvedStatement(org.id, runIds)]);
+  for (const { run_id } of involved!.rows as { run_id: string }[]) graph.involve(run_id);
+  const seen = new Set<string>();
+  let read = 0;
+  for (let frontier = [...new Set(runIds)]; frontier.length > 0 && read < MOST_WAITERS; ) {
+    for (const runId of frontier) seen.add(runId);
+    const waiters = await waitersOf(client, org.id, frontier);
+    read += waiters.length;
+    const live = waiters.filter((waiter) => counts(waiter, moment.now));
+    const waits = await waitsOf(client, org.id, live, moment);
+    graph.add(waits);
+    frontier = [...new Set(waits.map(({ to }) => to.run.id))].filter((runId) => !seen.has(runId));
+  }
+  return graph;
+}
+
+function involvedStatement(orgId: string, runIds: readonly string[]): Statement {
+  return {
+    name: 'involved_runs',
+    text: `SELECT q.id AS run_id FROM unnest($2::uuid[]) AS q (id)
+      WHERE EXISTS (SELECT FROM lease l WHERE l.org_id = $1 AND l.run_id = q.id AND l.ended_at IS NULL)
+        OR EXISTS (SELECT FROM lease_waiter w WHERE w.org_id = $1 AND w.run_id = q.id AND w.status = 'waiting')`,
+    values: [orgId, runIds],
+  };
+}
+
+async function waitersOf(client: Client, orgId: string, runIds: readonly string[]): Promise<Waiter[]> {
+  const [found] = await flush(client, [
+    {
+      name: 'waiters_of_runs',
+      text: `${HELD_WAITER} WHERE w.org_id = $1 AND w.run_id = ANY ($2::uuid[]) AND w.status = 'waiting' LIMIT ${MOST_WAITERS}`,
+      values: [orgId, runIds],
+    },
+  ]);
+  return (found!.rows as WaiterRow[]).map((row) => toWaiter(orgId, row));
+}
+
+async function waitsOf(client: Client, orgId: string, waiters: readonly Waiter[], moment: Moment) {
+  if (waiters.length === 0) return [];
+  const repoIds = [...new Set(waiters.map(({ repoId }) => repoId))];
+  const [repos, leases, others] = await flush(client, [
+    {
+      name: 'case_of_repos',
+      text: 'SELECT p.id, p.case_sensitive FROM repo p WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[])',
+      values: [orgId, repoIds],
+    },
+    candidatesStatement(orgId, waiters),
+    candidatesStatement(orgId, waiters, 'waiter'),
+  ]);
+  const tables = new Map(
+    (repos!.rows as { id: string; case_sensitive: boolean }[]).map((repo): [string, Tables] => {
+      const mode = { caseSensitive: repo.case_sensitive };
+      return [repo.id, { leases: new ClaimTable<HeldLease>(mode), waiters: new ClaimTable<Waiter>(mode) }];
+    }),
+  );
+  for (const row of leases!.rows as HeldLeaseRow[]) tables.get(row.repo_id)?.leases.add(toHeldLease(row));
+  for (const row of others!.rows as WaiterRow[]) tables.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
+  return waiters.flatMap((waiter) => {
+    const verdict = decideLease(
+      tables.get(waiter.repoId)!,
+      { runId: waiter.runId, place: placeOf(waiter) },
+      waiter,
+      moment,
+    );
+    return verdict.kind === 'conflict' ? waitsFor(waiter.holder, verdict.inTheWay) : [];
+  });
+}

@@ -1,0 +1,176 @@
+import { Prisma } from '../../../generated/prisma/client.ts';
+import type { Database } from '../../../platform/database/database.ts';
+import { conflict, notFound, Problem } from '../../../platform/errors.ts';
+import { CLIENT_GONE } from '../../../platform/http/held-open.ts';
+import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
+import type { SettledWatch } from '../../../platform/settled-watch.ts';
+import { beat, mayActFor } from '../../loops/index.ts';
+import { candidatesStatement, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
+import { textsOf } from '../claim.ts';
+import { ClaimTable } from '../claim-table.ts';
+import { type Conflict, decideLease } from '../decide.ts';
+import type { HoldHistory } from '../hold-history.ts';
+import type { HeldLease } from '../lease.ts';
+import type { AcquireOperation, LeaseQueue } from '../operation.ts';
+import { leasesByIds, lockDelayOf, type ReadTx } from '../service.ts';
+import { type LeaseView, type TicketView, viewLease } from '../views.ts';
+import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
+import { placeOf, type Waiter } from './waiter.ts';
+
+const heldWaiter = Prisma.raw(HELD_WAITER);
+
+interface Deps {
+  readonly db: Database;
+  readonly queue: LeaseQueue;
+  readonly watch: SettledWatch;
+  readonly history: HoldHistory;
+}
+
+/** What came of a request that may have waited: its lease, or the ticket under which it still waits. */
+export type Acquired = { readonly lease: LeaseView } | { readonly ticket: TicketView };
+
+/** Tickets: what stands behind a request that waits for its lease. Granting is the line's business. */
+export class LeaseTickets {
+  readonly #deps: Deps;
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Asks for a lease, and waits for it as long as the request says. `ended` aborts when the server drains, or when the
+   * client has gone: a ticket that nobody could ask about then (no Idempotency-Key leads back to it) is given up.
+   * @throws Problem as the hot path's `acquire`; 409 `lease_wait_ended` for a ticket that came to nothing
+   */
+  async acquire(operation: AcquireOperation, waitMs: number, ended: AbortSignal): Promise<Acquired> {
+    const { principal, idempotent, repo } = operation;
+    let answer: Awaited<ReturnType<LeaseQueue['submit']>>;
+    try {
+      answer = await this.#deps.queue.submit(operation);
+    } catch (error) {
+      if (error instanceof Problem) await this.#explain(principal.orgId, repo.id, error);
+      throw error;
+    }
+    const { ticket, lease } = answer.body as { ticket?: { id: string }; lease?: LeaseView };
+    if (ticket === undefined) return { lease: lease! };
+    const seen = await this.wait(principal, ticket.id, waitMs, ended);
+    if (seen.lease !== null) return { lease: seen.lease };
+    if (seen.status !== 'waiting')
+      throw conflict('lease_wait_ended', `The wait ended without a lease: ${seen.reason}.`, { ticket: seen });
+    if (ended.reason === CLIENT_GONE && idempotent === null) await this.#giveUp(principal, ticket.id);
+    return { ticket: seen };
+  }
+
+  /** One ticket, at once or as soon as it is settled. For its run that is a beat. @throws Problem 404 */
+  async wait(principal: Principal, id: string, waitMs: number, ended: AbortSignal): Promise<TicketView> {
+    const first = await this.#read(principal, id);
+    if (first.status !== 'waiting' || waitMs <= 0) return first;
+    // With too many held open on this server the answer is the ticket, at once: it can be asked about.
+    await this.#deps.watch.settled(principal.orgId, id, waitMs, ended).catch(() => undefined);
+    return this.#read(principal, id);
+  }
+
+  /** @throws Problem 404; 403 `not_your_run`; 409 `ticket_settled` */
+  async cancel(principal: Principal, id: string): Promise<TicketView> {
+    await this.#deps.queue.submit({ kind: 'cancel', principal, idempotent: null, ticketId: id });
+    return this.#read(principal, id);
+  }
+
+  /** Tells, of the requests that are held open here, that somebody still waits for them: their runs are not dead. */
+  async keepHeld(orgId: string): Promise<void> {
+    const ids = this.#deps.watch.watched(orgId);
+    if (ids.length === 0) return;
+    await this.#deps.db.write(systemPrincipal(orgId), async (tx) => {
+      const rows = await tx.db.$queryRaw<{ run_id: string }[]>`
+        UPDATE lease_waiter w SET held_until = CASE WHEN w.kind = 'admission' THEN clock_timestamp() + interval '45 seconds' END
+        WHERE w.org_id = ${orgId}::uuid AND w.id IN (
+          SELECT x.id FROM lease_waiter x WHERE x.org_id = ${orgId}::uuid AND x.id = ANY (${ids}::uuid[]) AND x.status = 'waiting'
+          ORDER BY x.id FOR UPDATE SKIP LOCKED)
+        RETURNING w.run_id`;
+      for (const runId of new Set(rows.map(({ run_id }) => run_id))) await beat(tx, runId);
+    });
+  }
+
+  async #explain(orgId: string, repoId: string, { extras }: Problem): Promise<void> {
+    const { conflicts, at } = extras as { conflicts?: readonly Conflict[]; at?: string };
+    if (conflicts !== undefined && at !== undefined)
+      await this.#deps.history.judge(orgId, repoId, conflicts, new Date(at));
+  }
+
+  async #giveUp(principal: Principal, id: string): Promise<void> {
+    await this.#deps.queue
+      .submit({ kind: 'cancel', principal, idempotent: null, ticketId: id })
+      // Settled in the same moment; a lease that was granted runs out by itself.
+      .catch(() => undefined);
+  }
+
+  async #read(principal: Principal, id: string): Promise<TicketView> {
+    const { ticket, view } = await this.#deps.db.read(principal, async (tx) => {
+      const [row] = await tx.db.$queryRaw<
+        WaiterRow[]
+      >`${heldWaiter} WHERE w.org_id = ${tx.orgId}::uuid AND w.id = ${id}::uuid`;
+      if (row === undefined) throw notFound('ticket');
+      const found = toWaiter(tx.orgId, row);
+      return { ticket: found, view: await viewTicket(tx, found) };
+    });
+    if (view.status !== 'waiting') return view;
+    await this.#deps.history.judge(principal.orgId, ticket.repoId, view.conflicts, new Date());
+    const waits = view.conflicts.map(({ expectedWaitSeconds }) => expectedWaitSeconds ?? 0);
+    view.expectedWaitSeconds = waits.length === 0 ? null : Math.max(...waits);
+    if (mayActFor(principal, { loopId: ticket.loopId, ownerId: ticket.holder.owner.id }))
+      await this.#deps.db.write(principal, (tx) => beat(tx, ticket.runId));
+    return view;
+  }
+}
+
+async function viewTicket(tx: ReadTx, ticket: Waiter): Promise<TicketView> {
+  const lockDelay = await lockDelayOf(tx);
+  const [lease] = ticket.leaseId === null ? [] : await leasesByIds(tx, [ticket.leaseId]);
+  const waiting = ticket.status === 'waiting';
+  const { conflicts, ahead } = waiting ? await inTheWay(tx, ticket, lockDelay) : { conflicts: [], ahead: 0 };
+  return {
+    id: ticket.id,
+    status: ticket.status,
+    reason: ticket.reason,
+    position: waiting ? ahead + 1 : null,
+    repo: ticket.repo,
+    runId: ticket.runId,
+    paths: textsOf(ticket.matchers, 'path'),
+    patterns: textsOf(ticket.matchers, 'pattern'),
+    resources: textsOf(ticket.matchers, 'resource'),
+    mode: ticket.mode,
+    purpose: ticket.purpose,
+    ttlSeconds: ticket.ttlSeconds,
+    queuedAt: ticket.queuedAt.toISOString(),
+    settledAt: ticket.settledAt?.toISOString() ?? null,
+    expectedWaitSeconds: null,
+    conflicts,
+    lease:
+      lease === undefined
+        ? null
+        : {
+            ...viewLease(lease, tx.now, lockDelay),
+            ...(lease.ended && lease.revoked === null ? { state: 'over' } : {}),
+          },
+  };
+}
+
+async function inTheWay(
+  tx: ReadTx,
+  ticket: Waiter,
+  lockDelaySeconds: number,
+): Promise<{ conflicts: Conflict[]; ahead: number }> {
+  const repo = await tx.db.repo.findUniqueOrThrow({ where: { orgId_id: { orgId: tx.orgId, id: ticket.repoId } } });
+  const mode = { caseSensitive: repo.caseSensitive };
+  const tables = { leases: new ClaimTable<HeldLease>(mode), waiters: new ClaimTable<Waiter>(mode) };
+  const leases = candidatesStatement(tx.orgId, [ticket]);
+  const waiters = candidatesStatement(tx.orgId, [ticket], 'waiter');
+  for (const row of await tx.db.$queryRawUnsafe<HeldLeaseRow[]>(leases.text, ...(leases.values ?? [])))
+    tables.leases.add(toHeldLease(row));
+  for (const row of await tx.db.$queryRawUnsafe<WaiterRow[]>(waiters.text, ...(waiters.values ?? [])))
+    tables.waiters.add(toWaiter(tx.orgId, row));
+  const asker = { runId: ticket.runId, place: placeOf(ticket) };
+  const verdict = decideLease(tables, asker, ticket, { now: tx.now, lockDelaySeconds });
+  if (verdict.kind !== 'conflict') return { conflicts: [], ahead: 0 };
+  return { conflicts: [...verdict.conflicts], ahead: new Set(verdict.inTheWay.waiters.map(({ by }) => by.id)).size };
+}

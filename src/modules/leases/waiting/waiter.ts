@@ -1,0 +1,53 @@
+import type { Principal } from '../../../platform/principal.ts';
+import type { Claim } from '../claim.ts';
+import type { Holder } from '../lease.ts';
+import type { LeaseMode } from '../request.ts';
+
+export const TICKET_STATUSES = ['waiting', 'granted', 'cancelled', 'ended'] as const;
+export type TicketStatus = (typeof TICKET_STATUSES)[number];
+
+/** `lease`: granted when its turn comes. `admission`: the place of a request that is decided when its turn comes. */
+export type WaiterKind = 'lease' | 'admission';
+
+/** A request that waits for its lease; its id is the ticket. */
+export interface Waiter {
+  readonly id: string;
+  /** Its place: of overlapping ones the lower goes first. Null while its row has not committed: behind all that have. */
+  readonly seq: number | null;
+  readonly kind: WaiterKind;
+  readonly repoId: string;
+  readonly repo: string;
+  readonly runId: string;
+  readonly loopId: string;
+  readonly mode: LeaseMode;
+  readonly matchers: readonly Claim[];
+  readonly purpose: string | null;
+  readonly ttlSeconds: number;
+  readonly principal: Principal;
+  readonly queuedAt: Date;
+  /** The lease or waiter that it was last seen to wait for; null: its way was free. */
+  blockedBy: string | null;
+  readonly heldUntil: Date | null;
+  readonly runStatus: string;
+  readonly status: TicketStatus;
+  readonly reason: string | null;
+  readonly settledAt: Date | null;
+  readonly leaseId: string | null;
+  readonly holder: Holder;
+}
+
+/**
+ * Whether others stand behind it. A silent run may never come back, and the place of an admission whose request is gone
+ * nobody will take: both keep their row, and are passed over meanwhile.
+ */
+export function counts(waiter: Waiter, now: Date): boolean {
+  if (waiter.status !== 'waiting' || waiter.runStatus !== 'running') return false;
+  return waiter.heldUntil === null || waiter.heldUntil > now;
+}
+
+/** Behind everybody: where a request stands that has no ticket. */
+export const LAST = Number.POSITIVE_INFINITY;
+
+export function placeOf(waiter: Waiter): number {
+  return waiter.seq ?? LAST;
+}
