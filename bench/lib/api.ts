@@ -2,7 +2,9 @@
 export interface Answer {
   readonly id: string;
   readonly secret: string;
+  readonly org: { readonly id: string };
   readonly apiKey: { readonly secret: string };
+  readonly lease: { readonly id: string; readonly fence: number };
 }
 
 /** A JSON client for setting a benchmark up. @throws Error for any answer that is not 2xx. */

@@ -1,0 +1,128 @@
+import { post } from '../lib/api.ts';
+import { measure } from '../lib/harness.ts';
+import type { Fields, Fight, Job, Measured } from '../lib/job.ts';
+import { LogCheck } from './log-check.ts';
+
+/** How a job is driven: by time or by number, closed loop or open. */
+export type Drive = Pick<Job, 'connections' | 'seconds' | 'warmupSeconds' | 'rate' | 'requests'>;
+
+/** Agents: each connection acts for a run of its own. */
+const RUNS = 128;
+const LOOPS = 16;
+/** What must outlast a benchmark. */
+const LONG_TTL_SECONDS = 7200;
+const MAX_PATHS = 500;
+
+/** One lease on a file that nobody has asked for before; also what the baselines are sent. */
+export function acquireBody(repo: string, more: object = {}): string {
+  const wanted = { repo, runId: '{run}', paths: ['src/module-{n}/index.ts'], purpose: 'bench', ...more };
+  return JSON.stringify(wanted);
+}
+
+/** The server under measurement with an org to measure it in. Every measurement is checked against the org's log. */
+export class Subject {
+  readonly log: LogCheck;
+  /** A run for each connection. */
+  readonly lanes: readonly Fields[];
+  readonly #port: number;
+  readonly #key: string;
+
+  private constructor(port: number, key: string, lanes: readonly Fields[], log: LogCheck) {
+    this.#port = port;
+    this.#key = key;
+    this.lanes = lanes;
+    this.log = log;
+  }
+
+  static async prepare(port: number, url: string, rootKey: string): Promise<Subject> {
+    const { org, apiKey } = await post(port, '/orgs', rootKey, { slug: `bench-${process.pid}`, name: 'Bench' });
+    const lanes: Fields[] = [];
+    for (let at = 0; at < LOOPS; at += 1) {
+      const loop = await post(port, '/loops', apiKey.secret, { name: `loop-${at}`, repo: 'acme/shop' });
+      for (let of = 0; of < RUNS / LOOPS; of += 1)
+        lanes.push({ run: (await post(port, `/loops/${loop.id}/runs`, apiKey.secret, {})).id });
+    }
+    return new Subject(port, apiKey.secret, lanes, await LogCheck.open(url, org.id));
+  }
+
+  /** Grants of files nobody else wants, each on a new path. `repo` is a template too. */
+  acquire(repo: string, drive: Drive): Promise<Measured> {
+    const job = { ...drive, body: acquireBody(repo), expect: { status: 201 } };
+    return this.#checked(job, ({ answers }) => ({ 'lease.granted': answers['201'] ?? 0 }));
+  }
+
+  /** As `acquire`, for as long as the benchmark lasts. */
+  async fill(repo: string, leases: number): Promise<void> {
+    const job = {
+      ...byNumber(leases),
+      body: acquireBody(repo, { ttlSeconds: LONG_TTL_SECONDS }),
+      expect: { status: 201 },
+    };
+    await this.#checked(job, () => ({ 'lease.granted': leases }));
+  }
+
+  /** Extends so many leases one after the other, so that between two of the same one there is time to extend it by. */
+  async renewals(repo: string, leases: number): Promise<(drive: Drive) => Promise<Measured>> {
+    const items: Fields[] = [];
+    for (let at = 0; at < leases; at += 1) {
+      const runId = this.lanes[at % this.lanes.length]!['run'];
+      const body = { repo, runId, paths: [`src/renewed-${at}/index.ts`], purpose: 'bench' };
+      const { lease } = await post(this.#port, '/leases', this.#key, body);
+      items.push({ lease: lease.id, fence: String(lease.fence) });
+    }
+    return (drive) => {
+      const job = { ...drive, body: '{"fence":{fence},"ttlSeconds":900}', items, expect: { status: 200 } };
+      const path = '/api/v1/leases/{lease}/renew';
+      return this.#checked({ ...job, path }, ({ answers }) => ({ 'lease.renewed': answers['200'] ?? 0 }));
+    };
+  }
+
+  /** See `FightScript`: which acquires count, and who gives what back. */
+  fight(repo: string, fight: Fight, drive: Drive): Promise<Measured> {
+    const body = acquireBody(repo, { paths: ['src/hot-{file}/index.ts'] });
+    return this.#checked({ ...drive, body, fight }, ({ answers }) => ({
+      'lease.granted': answers['granted'] ?? 0,
+      'lease.released': answers['released'] ?? 0,
+    }));
+  }
+
+  /** Holds so many files of a repo, for as long as the benchmark lasts. Returns them. */
+  async block(repo: string, files: number): Promise<string[]> {
+    const { id: loopId } = await post(this.#port, '/loops', this.#key, { name: `holder of ${repo}`, repo });
+    const { id: runId } = await post(this.#port, `/loops/${loopId}/runs`, this.#key, {});
+    const paths = Array.from({ length: files }, (_, at) => `src/wanted-${at}/index.ts`);
+    for (let at = 0; at < files; at += MAX_PATHS) {
+      const body = { repo, runId, paths: paths.slice(at, at + MAX_PATHS), ttlSeconds: LONG_TTL_SECONDS };
+      await post(this.#port, '/leases', this.#key, body);
+    }
+    return paths;
+  }
+
+  /** Queues so many tickets for these paths, as many for each, every one of a path by another run. */
+  async queue(repo: string, paths: readonly string[], tickets: number): Promise<void> {
+    if (tickets > paths.length * this.lanes.length) throw new Error('a run waits for a path once');
+    const items = Array.from({ length: tickets }, (_, at) => ({
+      path: paths[at % paths.length]!,
+      run: this.lanes[Math.floor(at / paths.length)]!['run']!,
+    }));
+    const body = acquireBody(repo, { paths: ['{path}'], waitSeconds: 0.001 });
+    const job = { ...byNumber(tickets), body, items, expect: { status: 202 } };
+    await this.#checked(job, () => ({ 'lease.queued': tickets }));
+  }
+
+  /** Measures, and compares the answers with the events that they must have left. */
+  async #checked(
+    job: Omit<Job, 'from' | 'port' | 'path' | 'headers' | 'lanes'> & { readonly path?: string },
+    events: (measured: Measured) => Readonly<Record<string, number>>,
+  ): Promise<Measured> {
+    const seq = await this.log.seq();
+    const headers = { authorization: `Bearer ${this.#key}` };
+    const measured = await measure({ path: '/api/v1/leases', ...job, port: this.#port, headers, lanes: this.lanes });
+    await this.log.expect(seq, events(measured));
+    return measured;
+  }
+}
+
+function byNumber(requests: number): Drive {
+  return { connections: RUNS, requests, seconds: 0, warmupSeconds: 0 };
+}
