@@ -29,6 +29,8 @@ export interface PromoteOperation extends Base {
 export interface CancelOperation extends Base {
   readonly kind: 'cancel';
   readonly ticketId: string;
+  /** Only a place that was kept for an admission: a request for the lease itself, which that joined, goes on. */
+  readonly placeOnly: boolean;
 }
 
 export interface RenewOperation extends Base {

@@ -191,6 +191,43 @@ describe('waiting for a lease', () => {
   });
 });
 
+describe('in one batch', () => {
+  it('a lease that is released right after somebody begins to wait for it still lets them in', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const [, ann, bob] = await crew(2);
+      const lease = await held(ann!, { paths: ['a'] });
+      // Both gather while the batch before them commits.
+      const [, reply] = await Promise.all([
+        ann!.acquire({ paths: ['z'] }),
+        bob!.acquire({ paths: ['a'], waitSeconds: 20 }),
+        release(ann!, lease),
+      ]);
+      expect(reply.status).toBe(201);
+    }
+  });
+
+  it('of many who ask at once each gets a turn, in the order of the log', async () => {
+    const [org, ann, ...others] = await crew(7);
+    const lease = await held(ann!, { paths: ['a'] });
+    const turns = others.map(async (runner) => {
+      const reply = await via(runner!, server).acquire({ paths: ['a'], waitSeconds: 60 });
+      expect(reply.status).toBe(201);
+      await release(runner!, reply.body.lease);
+    });
+    await until(
+      async () => (await org.events()).filter(({ kind }) => kind === 'lease.queued').length === others.length,
+    );
+    await release(ann!, lease);
+    await Promise.all(turns);
+    const events = await org.events();
+    const queued = events.filter(({ kind }) => kind === 'lease.queued').map(({ subject }) => subject.id);
+    const granted = events
+      .filter(({ data }) => typeof data['ticketId'] === 'string')
+      .map(({ data }) => data['ticketId']);
+    expect(granted).toEqual(queued);
+  });
+});
+
 describe('a wait that ends otherwise', () => {
   it('cancelling leaves the line, and lets those behind go on', async () => {
     const [org, ann, wide, narrow, eve] = await crew(4);
@@ -407,6 +444,18 @@ describe('an admission that waits', () => {
     expect((await org.events()).filter(({ kind }) => kind === 'decision.recorded')).toEqual([]);
     await release(ann!, lease);
     expect((await cid!.acquire({ paths: ['a'] })).status).toBe(201);
+  });
+
+  it('that joined a request for the lease itself leaves that in the line when it gives up', async () => {
+    const [, ann, bob] = await crew(2);
+    const lease = await held(ann!, { paths: ['a'] });
+    const id = await queue(bob!, { paths: ['a'] });
+    expect((await bob!.admit({ paths: ['a'], waitSeconds: 0.1 })).body.outcome).toBe('wait');
+    expect((await ticketOf(bob!, id)).status).toBe('waiting');
+    const admitted = bob!.admit({ paths: ['a'], waitSeconds: 20 });
+    await release(ann!, lease);
+    expect((await admitted).body).toMatchObject({ outcome: 'allow' });
+    expect((await ticketOf(bob!, id)).lease.id).toBe((await admitted).body.lease.id);
   });
 
   it('whose server died holds nobody up for long', async () => {

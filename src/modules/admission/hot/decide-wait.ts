@@ -158,6 +158,7 @@ function leave(plan: BatchPlan, ticket: Waiter, reason: string): HotAnswer {
 export function cancel(snapshot: Snapshot, plan: BatchPlan, op: CancelOperation): HotAnswer {
   const ticket = snapshot.tickets.get(op.ticketId);
   if (ticket === undefined) throw notFound('ticket');
+  if (op.placeOnly && ticket.kind === 'lease') return NOTHING;
   const isServer = op.principal.keyId === null;
   if (!isServer) requireActor(op.principal, ticket.loopId, ticket.holder.owner.id);
   if (ticket.status !== 'waiting' || plan.hasSettled(ticket.id)) {

@@ -153,7 +153,7 @@ export class HotPath implements LeaseQueue {
     }
     const { granted, ended, settled, watched } = plan;
     if (granted.length + ended.length + settled.length + watched.length === 0) return;
-    const { someWait } = decided.snapshot;
+    const someWait = decided.snapshot.someWait || plan.hasQueued;
     const changes = { orgId, granted: granted.map(({ lease }) => lease), ended, someWait, settled, watched };
     for (const listener of this.#listeners) listener(changes);
   }

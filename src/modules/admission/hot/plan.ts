@@ -46,6 +46,11 @@ export class BatchPlan {
     return this.#events.length === 0 && this.#beats.size === 0 && this.#waiterBlocks.size === 0;
   }
 
+  /** Whether somebody begins to wait with this batch. */
+  get hasQueued(): boolean {
+    return this.#waiters.length > 0;
+  }
+
   /** Returns the event's index in the batch. */
   emit(principal: Principal, event: NewEvent): number {
     return this.#events.push(sealEvent(event, principal, this.#snapshot.now)) - 1;

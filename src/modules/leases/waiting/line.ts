@@ -45,6 +45,8 @@ interface Deps {
 export class WaitingLine {
   readonly #deps: Deps;
   readonly #alarm: Alarm;
+  /** By org, while a look is under way: what was freed since it began. */
+  readonly #gathered = new Map<string, Set<string>>();
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -64,12 +66,31 @@ export class WaitingLine {
     if (someWait) this.freed(orgId, [...ended.map(({ id }) => id), ...gone]);
   }
 
-  /** Has those looked at who watch these leases or tickets. */
+  /** Has those looked at who watch these leases or tickets. One look at a time in an org: the next takes what gathered. */
   freed(orgId: string, ids: readonly string[]): void {
     if (ids.length === 0) return;
-    this.#lookAtWatchers(orgId, ids).catch((error: unknown) =>
-      this.#deps.logger.warn({ err: error, orgId }, 'waiters not looked at; the next sweep does'),
-    );
+    const gathered = this.#gathered.get(orgId);
+    if (gathered !== undefined) {
+      for (const id of ids) gathered.add(id);
+      return;
+    }
+    this.#gathered.set(orgId, new Set(ids));
+    void this.#lookWhileAnyAreFreed(orgId);
+  }
+
+  async #lookWhileAnyAreFreed(orgId: string): Promise<void> {
+    for (let ids = this.#take(orgId); ids.length > 0; ids = this.#take(orgId)) {
+      await this.#lookAtWatchers(orgId, ids).catch((error: unknown) =>
+        this.#deps.logger.warn({ err: error, orgId }, 'waiters not looked at; the next sweep does'),
+      );
+    }
+    this.#gathered.delete(orgId);
+  }
+
+  #take(orgId: string): string[] {
+    const ids = [...(this.#gathered.get(orgId) ?? [])];
+    this.#gathered.set(orgId, new Set());
+    return ids;
   }
 
   async #lookAtWatchers(orgId: string, ids: readonly string[]): Promise<void> {
@@ -137,7 +158,7 @@ export class WaitingLine {
     await Promise.all(
       rows.map(({ id: ticketId }) =>
         this.#deps.queue
-          .submit({ kind: 'cancel', principal: systemPrincipal(orgId), idempotent: null, ticketId })
+          .submit({ kind: 'cancel', principal: systemPrincipal(orgId), idempotent: null, ticketId, placeOnly: false })
           .catch(() => undefined),
       ),
     );

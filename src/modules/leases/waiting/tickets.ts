@@ -72,7 +72,7 @@ export class LeaseTickets {
 
   /** @throws Problem 404; 403 `not_your_run`; 409 `ticket_settled` */
   async cancel(principal: Principal, id: string): Promise<TicketView> {
-    await this.#deps.queue.submit({ kind: 'cancel', principal, idempotent: null, ticketId: id });
+    await this.#deps.queue.submit({ kind: 'cancel', principal, idempotent: null, ticketId: id, placeOnly: false });
     return this.#read(principal, id);
   }
 
@@ -99,7 +99,7 @@ export class LeaseTickets {
 
   async #giveUp(principal: Principal, id: string): Promise<void> {
     await this.#deps.queue
-      .submit({ kind: 'cancel', principal, idempotent: null, ticketId: id })
+      .submit({ kind: 'cancel', principal, idempotent: null, ticketId: id, placeOnly: false })
       // Settled in the same moment; a lease that was granted runs out by itself.
       .catch(() => undefined);
   }
