@@ -49,10 +49,10 @@ export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'co
 }
 
 function conflictLine(conflict: Conflict, now: Date): string {
-  const what =
-    conflict.held === conflict.witness ? conflict.witness : `${conflict.witness} (its lease: ${conflict.held})`;
+  const isWhole = conflict.held === conflict.witness;
   if (conflict.freeAt === null || conflict.expiresAt === null)
-    return `${what} is next for ${holderOf(conflict)}, who asked for it before: ${purposeOf(conflict.purpose)}.`;
+    return `${isWhole ? conflict.witness : `${conflict.witness} (of ${conflict.held})`} is next for ${holderOf(conflict)}, who asked for it before: ${purposeOf(conflict.purpose)}.`;
+  const what = isWhole ? conflict.witness : `${conflict.witness} (its lease: ${conflict.held})`;
   const until = conflict.closing
     ? `its lease has run out, and opens to others at ${clock(conflict.freeAt, now)}`
     : `until ${clock(conflict.expiresAt, now)} unless it is renewed or released before`;

@@ -37,6 +37,30 @@ describe('paths', () => {
     expect(await leases()).toHaveLength(1);
   });
 
+  it('a lease that an admin revoked is told to its agent with the reason, and passes to whoever asks next', async () => {
+    await alice('pre-edit');
+    const [lease] = await leases();
+    await org.admin.post(`/leases/${lease.id}/revoke`, { reason: 'The cart is frozen for the release' });
+    const reason = refusal(await alice('pre-edit'));
+    expect(reason).toContain('The cart is frozen for the release');
+    expect(reason).toContain('src/cart.ts');
+    expect(await bob('pre-write', {}, cart)).toEqual({});
+  });
+
+  it('one who waits for a path is named to whoever would go before', async () => {
+    await alice('user-prompt-submit', { prompt: 'Move the prices to integers' });
+    await alice('pre-edit');
+    const owner = await org.member();
+    const { body: loop } = await owner.post('/loops', { name: 'sweeper', repo: 'acme/shop' });
+    const { body: run } = await owner.post(`/loops/${loop.id}/runs`, {});
+    const wish = { repo: 'acme/shop', runId: run.id, patterns: ['src/**'], purpose: 'Rename a module' };
+    expect((await owner.post('/leases', { ...wish, waitSeconds: 0.01 })).status).toBe(202);
+    const other = { file_path: '/home/dev/alice/src/other.ts' };
+    expect(refusal(await bob('pre-write', {}, other))).toContain(
+      'src/other.ts (of src/**) is next for loop "sweeper" of "Member',
+    );
+  });
+
   it('of several paths of one command it is told which are free', async () => {
     await alice('pre-edit');
     const reason = refusal(await bob('pre-bash-append', {}, { command: 'touch src/cart.ts src/other.ts' }));
