@@ -65,6 +65,7 @@ export const REQUESTS: Readonly<Record<string, (other: Names, own: Names) => rea
   releaseLease: (other) => FENCES.map((fence) => one(other.lease, { fence })),
   revokeLease: (other) => [one(other.lease, { reason: 'x' })],
   getLeaseTicket: (other) => [one(other.ticket), { ...one(other.ticket), query: { waitSeconds: '1' } }],
+  listLeaseTickets: (other) => [{ query: { repo: other.repoName } }, { query: { runId: other.run } }, cursor(1)],
   cancelLeaseTicket: (other) => [one(other.ticket)],
   verifyLeases: (other, own) =>
     FENCES.flatMap((fence) =>

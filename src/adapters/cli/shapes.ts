@@ -35,6 +35,7 @@ export const leaseShape = z.looseObject({
   mode: z.string(),
   paths: z.array(z.string()),
   patterns: z.array(z.string()),
+  resources: z.array(z.string()),
   purpose: z.string().nullable(),
   expiresAt: time,
   closedUntil: time,
@@ -42,6 +43,19 @@ export const leaseShape = z.looseObject({
   holder: z.looseObject({ loop: named, owner: named }),
 });
 export type Lease = z.output<typeof leaseShape>;
+
+/** A request that waits for its lease. */
+export const ticketShape = z.looseObject({
+  id: z.string(),
+  runId: z.string(),
+  mode: z.string(),
+  paths: z.array(z.string()),
+  patterns: z.array(z.string()),
+  resources: z.array(z.string()),
+  purpose: z.string().nullable(),
+  holder: z.looseObject({ loop: named, owner: named }),
+});
+export type Ticket = z.output<typeof ticketShape>;
 
 export const haltShape = z.looseObject({
   id: z.string(),

@@ -1,4 +1,4 @@
-import type { Approval, Halt, Lease, Loop, Run } from './shapes.ts';
+import type { Approval, Halt, Lease, Loop, Run, Ticket } from './shapes.ts';
 import { type Column, type Screen, type Style, table } from './terminal.ts';
 import { plain, wrap } from './text.ts';
 import { duration } from './times.ts';
@@ -7,6 +7,8 @@ export interface Status {
   readonly repo: string;
   readonly runs: readonly Run[];
   readonly leases: readonly Lease[];
+  /** Who waits for a lease, first come first. */
+  readonly tickets: readonly Ticket[];
   readonly halts: readonly Halt[];
   /** Those that wait in this repo; null when the key may not list them. */
   readonly approvals: readonly Approval[] | null;
@@ -33,16 +35,24 @@ interface Row {
  * Who needs somebody's attention comes first: a run that waits for a person; paths that are held and nobody moves; what
  * is not known to be alive; then who is at work, and last who holds nothing.
  */
-type State = 'approval' | 'stalled' | 'closing' | 'ended' | 'running';
-const RANKS: Readonly<Record<State, number>> = { approval: 0, stalled: 1, closing: 2, ended: 3, running: 4 };
+type State = 'approval' | 'stalled' | 'closing' | 'ended' | 'running' | 'waiting';
+const RANKS: Readonly<Record<State, number>> = {
+  approval: 0,
+  stalled: 1,
+  closing: 2,
+  ended: 3,
+  running: 4,
+  waiting: 5,
+};
 const STYLES: Readonly<Record<State, Style>> = {
   approval: 'yellow',
   stalled: 'red',
   closing: 'red',
   ended: 'dim',
   running: 'green',
+  waiting: 'yellow',
 };
-const WITHOUT_LEASE = 5;
+const WITHOUT_LEASE = 6;
 
 const COLUMNS: readonly Column<Row>[] = [
   { title: 'STATE', text: ({ state }) => state, style: ({ state }) => STYLES[state] },
@@ -65,9 +75,10 @@ export function renderStatus(status: Status, names: Names, { now, screen }: { no
   return `${lines.join('\n')}\n`;
 }
 
-function heading({ repo, runs, leases, approvals }: Status, { paint }: Screen): string {
+function heading({ repo, runs, leases, tickets, approvals }: Status, { paint }: Screen): string {
   const facts =
     runs.length + leases.length === 0 ? ['nobody is at work'] : [count(runs, 'run'), count(leases, 'lease')];
+  if (tickets.length > 0) facts.push(`${tickets.length} waiting`);
   if (approvals === null) facts.push('approvals: this key may not list them');
   else if (approvals.length > 0) {
     facts.push(
@@ -90,19 +101,23 @@ function scopeOf({ scope: { kind, id } }: Halt, repo: string, names: Names): str
   return `${plain(kind)} ${plain(name ?? id)}`;
 }
 
-function rowsOf({ runs, leases, approvals }: Status, names: Names, now: Date): Row[] {
+function rowsOf({ runs, leases, tickets, approvals }: Status, names: Names, now: Date): Row[] {
   const waiting = new Set(approvals?.map(({ runId }) => runId));
   const live = new Map(runs.map((run) => [run.id, run]));
   const held = leases.map((lease) => leaseRow(lease, { run: live.get(lease.runId), waiting, now }));
-  const holding = new Set(leases.map(({ runId }) => runId));
+  const holding = new Set([...leases, ...tickets].map(({ runId }) => runId));
   const idle = runs.filter(({ id }) => !holding.has(id)).map((run) => runRow(run, { waiting, names }));
-  return [...held, ...idle].toSorted(
-    (a, b) => rank(a) - rank(b) || (a.leftMs ?? 0) - (b.leftMs ?? 0) || a.loop.localeCompare(b.loop, 'en'),
+  return [...held, ...idle, ...tickets.map(ticketRow)].toSorted(
+    (a, b) =>
+      rank(a) - rank(b) ||
+      (a.leftMs ?? 0) - (b.leftMs ?? 0) ||
+      // Who waits stays in the order of the line.
+      (a.state === 'waiting' ? 0 : a.loop.localeCompare(b.loop, 'en')),
   );
 }
 
 function rank({ state, leftMs }: Row): number {
-  return leftMs === null && state !== 'approval' ? WITHOUT_LEASE : RANKS[state];
+  return leftMs === null && state !== 'approval' && state !== 'waiting' ? WITHOUT_LEASE : RANKS[state];
 }
 
 function leaseRow(
@@ -116,11 +131,28 @@ function leaseRow(
     state: isClosing ? 'closing' : stateOf(run, waiting),
     loop: nameOf(loop),
     owner: nameOf(owner),
-    paths: plain([...lease.paths, ...lease.patterns].join(', ')),
+    paths: claimsOf(lease),
     mode: plain(lease.mode),
     leftMs: until - now.getTime(),
     purpose: plain(lease.purpose ?? ''),
   };
+}
+
+function ticketRow(ticket: Ticket): Row {
+  const { loop, owner } = ticket.holder;
+  return {
+    state: 'waiting',
+    loop: nameOf(loop),
+    owner: nameOf(owner),
+    paths: `for ${claimsOf(ticket)}`,
+    mode: plain(ticket.mode),
+    leftMs: null,
+    purpose: plain(ticket.purpose ?? ''),
+  };
+}
+
+function claimsOf({ paths, patterns, resources }: Pick<Lease, 'paths' | 'patterns' | 'resources'>): string {
+  return plain([...paths, ...patterns, ...resources].join(', '));
 }
 
 function runRow(run: Run, { waiting, names }: { waiting: ReadonlySet<string | null>; names: Names }): Row {

@@ -14,20 +14,21 @@ import {
   repoShape,
   runShape,
   teamShape,
+  ticketShape,
 } from './shapes.ts';
 import { type Names, renderStatus, type Status } from './status-view.ts';
 import { json } from './text.ts';
 
 const help = `signalbox status [--repo owner/name]
 
-Who holds what in a repo, now: its live runs and their leases, those first that need somebody's attention; the halts
-that may stand over it; and how many approvals wait for a person. Without --repo, the repo is the one that the remote
+Who holds what in a repo, now: its live runs and their leases, those first that need somebody's attention; who waits for
+a lease, in order; the halts that may stand over it; and how many approvals wait for a person. Without --repo, the repo is the one that the remote
 "origin" of the checkout here names.
 
   --repo owner/name  another repo
 ${CLIENT_HELP}
 
-With --json: {repo, runs, leases, halts, approvals}, each a list of what the API answers; approvals is null when the
+With --json: {repo, runs, leases, tickets, halts, approvals}, each a list of what the API answers; approvals is null when the
 key may not list them.
 `;
 
@@ -57,11 +58,12 @@ export const status: Command = {
  */
 async function gather(api: Api, repo: string): Promise<Status> {
   const leases = await api.list('/leases', leaseShape, { repo });
-  const [running, stalled, known, halts, approvals] = await Promise.all([
+  const [running, stalled, known, halts, tickets, approvals] = await Promise.all([
     api.list('/runs', runShape, { repo, status: 'running' }),
     api.list('/runs', runShape, { repo, status: 'stalled' }),
     api.list('/repos', repoShape, { name: repo }),
     api.list('/halts', haltShape),
+    api.list('/lease-tickets', ticketShape, { repo }),
     unlessForbidden(api.list('/approvals', approvalShape, { repo, status: 'pending' })),
   ]);
   const repoId = known.find(({ name }) => name === repo)?.id ?? null;
@@ -69,7 +71,7 @@ async function gather(api: Api, repo: string): Promise<Status> {
   const runs = [...new Map([...running, ...stalled].map((run) => [run.id, run])).values()];
   // A halt over a team or a loop is kept: whose loops run here another moment, nobody knows. Only other repos' are left out.
   const near = halts.filter(({ scope }) => scope.kind !== 'repo' || scope.id === repoId);
-  return { repo, runs, leases, halts: near, approvals };
+  return { repo, runs, leases, tickets, halts: near, approvals };
 }
 
 /** Names that no lease tells: of loops that run without one and of who owns them, and of what a halt is over. */

@@ -17,7 +17,7 @@ import {
   waitSeconds,
 } from './request.ts';
 import { type LeaseService, STALE_REASONS } from './service.ts';
-import { leaseView, ticketView } from './views.ts';
+import { leaseView, ticketSummary, ticketView } from './views.ts';
 import type { LeaseTickets } from './waiting/tickets.ts';
 
 export interface LeaseRoutesDeps {
@@ -92,6 +92,19 @@ export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining 
 const NEVER = new AbortController().signal;
 
 function ticketRoutes(app: App, tickets: LeaseTickets, held: HeldAnswers): void {
+  app.get(
+    '/lease-tickets',
+    {
+      schema: {
+        operationId: 'listLeaseTickets',
+        tags,
+        summary: 'Who waits for a lease, first come first',
+        querystring: pageQuery().extend({ repo: repoName().optional(), runId: uuid().optional() }),
+        response: { 200: pageOf(ticketSummary) },
+      },
+    },
+    async (request) => tickets.list(principalOf(request), request.query),
+  );
   app.get(
     '/lease-tickets/:id',
     {

@@ -78,6 +78,28 @@ export const ticketView = z
   })
   .meta({ id: 'LeaseTicket' });
 
+/** As a list shows them: without a look at all that is in the way of each. */
+export const ticketSummary = ticketView
+  .pick({
+    id: true,
+    status: true,
+    repo: true,
+    runId: true,
+    paths: true,
+    patterns: true,
+    resources: true,
+    mode: true,
+    purpose: true,
+    queuedAt: true,
+  })
+  .extend({
+    holder: holderView.describe('Who waits.'),
+    behind: uuid().nullable().describe('A lease or ticket in its way; null while its way is free.'),
+  })
+  .meta({ id: 'LeaseTicketSummary' });
+
+export type TicketSummary = z.output<typeof ticketSummary>;
+
 export type TicketView = z.output<typeof ticketView>;
 
 /** `now` is the database's clock. The fence of a lease whose grant has not committed yet shows as 0. */

@@ -66,12 +66,14 @@ describe('signalbox status', () => {
     await hold(ada, busy.id, { paths: ['src/a.ts'], ttlSeconds: 900, purpose: 'Moves A.' });
     await hold(ada, busy.id, { patterns: ['docs/**'], mode: 'shared', ttlSeconds: 300 });
     await hold(grace, gone.id, { paths: ['src/b.ts'], ttlSeconds: 3600 });
+    const wish = { repo: REPO, runId: idle.id, paths: ['src/a.ts'], resources: ['port:1'], waitSeconds: 0.01 };
+    expect((await grace.post('/leases', wish)).status).toBe(202);
     await server.sql(`UPDATE run SET last_beat_at = last_beat_at - interval '1 hour' WHERE id = $1`, [gone.id]);
 
     const { code, stdout, stderr } = await as(org.admin, ['status', '--repo', REPO]);
     expect([code, stderr]).toEqual([0, '']);
     const [heading, blank, titles, ...rows] = stdout.trimEnd().split('\n');
-    expect([heading, blank]).toEqual(['acme/shop: 3 runs, 3 leases', '']);
+    expect([heading, blank]).toEqual(['acme/shop: 3 runs, 3 leases, 1 waiting', '']);
     expect(cells(titles)).toEqual(['STATE', 'LOOP', 'OWNER', 'HOLDS', 'MODE', 'LEFT', 'PURPOSE']);
     const members = (await org.admin.get('/members')).body.items as { id: string; name: string }[];
     const nameOf = (caller: Caller) => members.find(({ id }) => id === caller.memberId)!.name;
@@ -79,11 +81,10 @@ describe('signalbox status', () => {
       ['stalled', 'gone', nameOf(grace), 'src/b.ts', 'exclusive', expect.stringMatching(/^59m|1h$/)],
       ['running', 'busy', nameOf(ada), 'docs/**', 'shared', expect.stringMatching(/^[45]m$/)],
       ['running', 'busy', nameOf(ada), 'src/a.ts', 'exclusive', expect.stringMatching(/^1[45]m$/), 'Moves A.'],
-      ['running', 'idle', nameOf(grace)],
+      ['waiting', 'idle', nameOf(grace), 'for src/a.ts, port:1', 'exclusive'],
     ]);
     // Aligned: every row's path stands under its title.
     for (const row of rows.slice(0, 3)) expect(row.search(/src|docs/)).toBe(titles!.indexOf('HOLDS'));
-    expect(idle.id).toBeDefined();
   });
 
   it("prints the API's own answers as JSON", async () => {
@@ -97,6 +98,7 @@ describe('signalbox status', () => {
       repo: REPO,
       runs: await items(`/runs?repo=${REPO}`),
       leases: await items(`/leases?repo=${REPO}`),
+      tickets: [],
       halts: [halt.body],
       approvals: await items(`/approvals?repo=${REPO}`),
     });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { renderInbox, renderVote } from '../../../src/adapters/cli/approvals-view.ts';
-import type { Approval, Lease, Run } from '../../../src/adapters/cli/shapes.ts';
+import type { Approval, Lease, Run, Ticket } from '../../../src/adapters/cli/shapes.ts';
 import { renderStatus, type Status } from '../../../src/adapters/cli/status-view.ts';
 import { screenOf } from '../../../src/adapters/cli/terminal.ts';
 import { widthOf } from '../../../src/adapters/cli/text.ts';
@@ -27,6 +27,7 @@ function lease(runId: string, leftSeconds: number, more: Partial<Lease> = {}): L
     mode: 'exclusive',
     paths: [`src/${runId}.ts`],
     patterns: [],
+    resources: [],
     purpose: null,
     expiresAt: after(leftSeconds),
     closedUntil: after(leftSeconds + 15),
@@ -62,7 +63,7 @@ function approval(more: Partial<Approval> = {}): Approval {
 }
 
 const NAMES = { loops: new Map(), others: new Map() };
-const empty: Status = { repo: 'acme/shop', runs: [], leases: [], halts: [], approvals: [] };
+const empty: Status = { repo: 'acme/shop', runs: [], leases: [], tickets: [], halts: [], approvals: [] };
 const show = (status: Partial<Status>, screen = pipe) =>
   renderStatus({ ...empty, ...status }, NAMES, { now: NOW, screen });
 
@@ -93,6 +94,31 @@ describe('who holds what', () => {
     ]);
     // A path whose lease has run out is closed for the lock delay yet.
     expect(rows[2]).toMatch(/ 10s$/);
+  });
+
+  it('shows who waits after who is at work, in the order of the line', () => {
+    const ticket = (loop: string, more: Partial<Ticket> = {}): Ticket => ({
+      id: loop,
+      runId: loop,
+      mode: 'exclusive',
+      paths: ['src/late.ts'],
+      patterns: [],
+      resources: [],
+      purpose: null,
+      holder: { loop: { id: loop, name: loop }, owner: { id: 'ada', name: 'Ada' } },
+      ...more,
+    });
+    const tickets = [ticket('zed'), ticket('abe', { paths: [], resources: ['port:5432'] })];
+    const rows = show({ ...status, runs: [...status.runs!, run('zed')], tickets })
+      .trimEnd()
+      .split('\n')
+      .slice(3);
+    expect(rows.map((row) => row.split(/ {2,}/)).filter(([state]) => state === 'waiting')).toEqual([
+      ['waiting', 'zed', 'Ada', 'for src/late.ts', 'exclusive'],
+      ['waiting', 'abe', 'Ada', 'for port:5432', 'exclusive'],
+    ]);
+    expect(rows.filter((row) => row.includes('zed'))).toHaveLength(1);
+    expect(show({ ...status, tickets })).toContain('6 leases, 2 waiting');
   });
 
   it.each([40, 60, 80, 120])('fits a terminal of %d columns', (columns) => {

@@ -2,6 +2,7 @@ import { Prisma } from '../../../generated/prisma/client.ts';
 import type { Database } from '../../../platform/database/database.ts';
 import { conflict, notFound, Problem } from '../../../platform/errors.ts';
 import { CLIENT_GONE } from '../../../platform/http/held-open.ts';
+import { decodeCursor, type Page, pageFrom } from '../../../platform/http/page.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
 import type { SettledWatch } from '../../../platform/settled-watch.ts';
 import { beat, mayActFor } from '../../loops/index.ts';
@@ -13,7 +14,7 @@ import type { HoldHistory } from '../hold-history.ts';
 import type { HeldLease } from '../lease.ts';
 import type { AcquireOperation, LeaseQueue } from '../operation.ts';
 import { leasesByIds, lockDelayOf, type ReadTx } from '../service.ts';
-import { type LeaseView, type TicketView, viewLease } from '../views.ts';
+import { type LeaseView, type TicketSummary, type TicketView, viewLease } from '../views.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { placeOf, type Waiter } from './waiter.ts';
 
@@ -68,6 +69,23 @@ export class LeaseTickets {
     // With too many held open on this server the answer is the ticket, at once: it can be asked about.
     await this.#deps.watch.settled(principal.orgId, id, waitMs, ended).catch(() => undefined);
     return this.#read(principal, id);
+  }
+
+  /** Who waits now, in the order in which they came. */
+  async list(
+    principal: Principal,
+    query: { repo?: string | undefined; runId?: string | undefined; limit: number; cursor?: string | undefined },
+  ): Promise<Page<TicketSummary>> {
+    const after = Number(decodeCursor(query.cursor, 'number')?.[0] ?? 0);
+    const { repo = null, runId = null } = query;
+    return this.#deps.db.read(principal, async (tx) => {
+      const rows = await tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
+        WHERE w.org_id = ${tx.orgId}::uuid AND w.status = 'waiting' AND w.seq > ${after}
+          AND (${repo}::text IS NULL OR p.name = ${repo}::text) AND (${runId}::uuid IS NULL OR w.run_id = ${runId}::uuid)
+        ORDER BY w.seq LIMIT ${query.limit + 1}`;
+      const waiters = rows.map((row) => toWaiter(tx.orgId, row));
+      return pageFrom(waiters, query.limit, summarise, (waiter) => [placeOf(waiter)]);
+    });
   }
 
   /** @throws Problem 404; 403 `not_your_run`; 409 `ticket_settled` */
@@ -129,19 +147,10 @@ async function viewTicket(tx: ReadTx, ticket: Waiter): Promise<TicketView> {
   const waiting = ticket.status === 'waiting';
   const { conflicts, ahead } = waiting ? await inTheWay(tx, ticket, lockDelay) : { conflicts: [], ahead: 0 };
   return {
-    id: ticket.id,
-    status: ticket.status,
+    ...wantedOf(ticket),
     reason: ticket.reason,
     position: waiting ? ahead + 1 : null,
-    repo: ticket.repo,
-    runId: ticket.runId,
-    paths: textsOf(ticket.matchers, 'path'),
-    patterns: textsOf(ticket.matchers, 'pattern'),
-    resources: textsOf(ticket.matchers, 'resource'),
-    mode: ticket.mode,
-    purpose: ticket.purpose,
     ttlSeconds: ticket.ttlSeconds,
-    queuedAt: ticket.queuedAt.toISOString(),
     settledAt: ticket.settledAt?.toISOString() ?? null,
     expectedWaitSeconds: null,
     conflicts,
@@ -152,6 +161,25 @@ async function viewTicket(tx: ReadTx, ticket: Waiter): Promise<TicketView> {
             ...viewLease(lease, tx.now, lockDelay),
             ...(lease.ended && lease.revoked === null ? { state: 'over' } : {}),
           },
+  };
+}
+
+function summarise(waiter: Waiter): TicketSummary {
+  return { ...wantedOf(waiter), holder: waiter.holder, behind: waiter.blockedBy };
+}
+
+function wantedOf(waiter: Waiter) {
+  return {
+    id: waiter.id,
+    status: waiter.status,
+    repo: waiter.repo,
+    runId: waiter.runId,
+    paths: textsOf(waiter.matchers, 'path'),
+    patterns: textsOf(waiter.matchers, 'pattern'),
+    resources: textsOf(waiter.matchers, 'resource'),
+    mode: waiter.mode,
+    purpose: waiter.purpose,
+    queuedAt: waiter.queuedAt.toISOString(),
   };
 }
 
