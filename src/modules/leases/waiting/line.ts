@@ -129,40 +129,48 @@ export class WaitingLine {
 
   /**
    * The net under all that: looks at every waiter whose way seems free, ends places and tickets that nobody will ask for,
-   * and forgets old ones.
+   * and forgets old ones. Of an org in which nobody waits it costs one look.
    */
   async sweep(orgId: string): Promise<void> {
-    const due = await this.#deps.db.read(systemPrincipal(orgId), (tx) => dueWaiters(tx));
+    const { due, abandoned, old } = await this.#deps.db.read(systemPrincipal(orgId), async (tx) => ({
+      due: await dueWaiters(tx),
+      abandoned: await abandonedTickets(tx),
+      old: await oldTickets(tx),
+    }));
     await this.#lookAt(due);
-    await this.#deps.db.write(systemPrincipal(orgId), async (tx) => {
-      await tx.db.$executeRaw`
-        DELETE FROM lease_waiter WHERE org_id = ${orgId}::uuid AND id IN (
-          SELECT w.id FROM lease_waiter w WHERE w.org_id = ${orgId}::uuid AND w.status <> 'waiting'
-            AND w.settled_at < clock_timestamp() - make_interval(hours => ${KEPT_HOURS}::int)
-          LIMIT ${PURGE_SIZE}::int FOR UPDATE SKIP LOCKED)`;
-    });
-    await this.#endAbandoned(orgId);
+    await Promise.all(abandoned.map((ticketId) => this.#end(orgId, ticketId)));
+    if (old.length === 0) return;
+    await this.#deps.db.write(systemPrincipal(orgId), (tx) =>
+      tx.db.leaseWaiter.deleteMany({ where: { orgId, id: { in: old }, status: { not: 'waiting' } } }),
+    );
   }
 
-  /** Places of admissions that nobody holds open any more, and tickets of runs that nobody has heard of for a day. */
-  async #endAbandoned(orgId: string): Promise<void> {
-    const rows = await this.#deps.db.read(
-      systemPrincipal(orgId),
-      (tx) => tx.db.$queryRaw<{ id: string }[]>`
-        SELECT w.id FROM lease_waiter w JOIN run r ON r.org_id = w.org_id AND r.id = w.run_id
-        WHERE w.org_id = ${orgId}::uuid AND w.status = 'waiting'
-          AND (w.held_until < clock_timestamp() - interval '1 minute'
-            OR r.status = 'finished' OR r.status = 'stalled' AND r.last_beat_at < clock_timestamp() - interval '1 day')
-        LIMIT ${LOOK_SIZE}`,
-    );
-    await Promise.all(
-      rows.map(({ id: ticketId }) =>
-        this.#deps.queue
-          .submit({ kind: 'cancel', principal: systemPrincipal(orgId), idempotent: null, ticketId, placeOnly: false })
-          .catch(() => undefined),
-      ),
-    );
+  async #end(orgId: string, ticketId: string): Promise<void> {
+    const principal = systemPrincipal(orgId);
+    await this.#deps.queue
+      .submit({ kind: 'cancel', principal, idempotent: null, ticketId, placeOnly: false })
+      // Settled meanwhile, by its run or by another server's sweep.
+      .catch(() => undefined);
   }
+}
+
+/** Places of admissions that nobody holds open any more, and tickets of runs that nobody has heard of for a day. */
+async function abandonedTickets(tx: ReadTx): Promise<string[]> {
+  const rows = await tx.db.$queryRaw<{ id: string }[]>`
+    SELECT w.id FROM lease_waiter w JOIN run r ON r.org_id = w.org_id AND r.id = w.run_id
+    WHERE w.org_id = ${tx.orgId}::uuid AND w.status = 'waiting'
+      AND (w.held_until < clock_timestamp() - interval '1 minute'
+        OR r.status = 'finished' OR r.status = 'stalled' AND r.last_beat_at < clock_timestamp() - interval '1 day')
+    LIMIT ${LOOK_SIZE}`;
+  return rows.map(({ id }) => id);
+}
+
+async function oldTickets(tx: ReadTx): Promise<string[]> {
+  const rows = await tx.db.$queryRaw<{ id: string }[]>`
+    SELECT w.id FROM lease_waiter w WHERE w.org_id = ${tx.orgId}::uuid AND w.status <> 'waiting'
+      AND w.settled_at < clock_timestamp() - make_interval(hours => ${KEPT_HOURS}::int)
+    LIMIT ${PURGE_SIZE}`;
+  return rows.map(({ id }) => id);
 }
 
 async function dueWaiters(tx: ReadTx): Promise<Waiter[]> {
