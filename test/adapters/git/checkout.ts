@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -96,6 +97,10 @@ export interface Forge {
   worktree(of: Checkout, branch: string, env: Environment): Promise<Checkout>;
   /** The remote's own view of a branch; null without one. */
   tip(branch: string): Promise<string | null>;
+  /** The remote itself. */
+  readonly remote: Checkout;
+  /** Installs the hooks in the remote, with its key in a file and these names in its configuration. */
+  guard(key: string, config: Record<string, string>): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -125,7 +130,42 @@ export async function createForge(files: Record<string, string>, format: 'sha1' 
       const ran = await at(remote).run('rev-parse', '--verify', '--quiet', `refs/heads/${branch}`);
       return ran.code === 0 ? ran.out : null;
     },
+    remote: at(remote),
+    guard: async (key, config) => {
+      const keyFile = path.join(root, 'key');
+      await writeFile(keyFile, `${key}\n`, { mode: 0o600 });
+      await cp(HOOKS, path.join(remote, 'hooks'), { recursive: true });
+      const lines = Object.entries({ keyFile, ...config }).map(([name, value]) => `\t${name} = ${value}\n`);
+      await appendFile(path.join(remote, 'config'), `[signalbox]\n${lines.join('')}`);
+    },
     remove: () => rm(root, { recursive: true, force: true }),
+  };
+}
+
+/** Stands between hooks and a server: what the server answers is changed on its way, or it is not asked at all. */
+export async function between(
+  url: string,
+  change: (path: string, sent: string, answer: () => Promise<unknown>) => Promise<{ status?: number; body: unknown }>,
+): Promise<{ url: string; close(): void }> {
+  const listener = createHttpServer((request, response) => {
+    void (async () => {
+      let sent = '';
+      for await (const chunk of request) sent += chunk;
+      const { method = 'GET', headers, url: target = '/' } = request;
+      const passOn = { authorization: headers.authorization ?? '', 'content-type': 'application/json' };
+      const ask = async () =>
+        (await fetch(url + target, { method, headers: passOn, ...(sent === '' ? {} : { body: sent }) })).json();
+      const { status = 200, body } = await change(target, sent, ask);
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    })();
+  });
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    close: () => {
+      listener.closeAllConnections();
+      listener.close();
+    },
   };
 }
 

@@ -177,6 +177,46 @@ describe('a push', () => {
   });
 });
 
+describe('an edit that no lease covers', () => {
+  it('goes through and is shown where that is configured; a collision and a lost lease do not', async () => {
+    const { forge, ann, bob, hers } = await scene({ 'a.ts': 'A\n', 'b.ts': 'B\n', 'c.ts': 'C\n' });
+    await hers.git('config', 'signalbox.unleased', 'report');
+    await hers.commit('By hand', { 'c.ts': 'C2\n' });
+    const shown = await hers.as({ SIGNALBOX_RUN: '' }).run('push', '-q', 'origin', 'main');
+    expect(shown.code, shown.err).toBe(0);
+    expect(shown.err).toBe('signalbox: unleased: no lease covers 1 path(s) that this push changes: c.ts\n');
+    expect(await forge.tip('main')).toBe(await hers.head());
+    await ann.acquire({ paths: ['a.ts'] });
+    await bob.acquire({ paths: ['b.ts'] });
+    await hers.commit('Collides', { 'b.ts': 'B2\n' });
+    expect((await hers.run('push', '-q', 'origin', 'main')).err).toMatch(/push refused: [^]* b\.ts: held by loop/);
+    await hers.git('reset', '-q', '--hard', 'HEAD~');
+    await hers.commit('Mine', { 'a.ts': 'A2\n' });
+    await runOut(ann);
+    const lost = await hers.run('push', '-q', 'origin', 'main');
+    expect(lost.code).toBe(1);
+    expect(lost.err).toMatch(/a\.ts: no lease covers it, and nobody holds it now\.\n.*\(its time ran out\)\.\n/);
+  });
+
+  it('is seen whatever the clone shows in its place, and however it prints signatures', async () => {
+    const { ann, hers } = await scene();
+    await ann.acquire({ paths: ['a.ts'] });
+    await hers.git('config', 'log.showSignature', 'true');
+    await hers.commit('Mine', { 'a.ts': 'A2\n' });
+    const honest = await hers.head();
+    await hers.git('reset', '-q', '--hard', 'HEAD~');
+    await hers.commit('Not mine', { 'b.ts': 'B2\n' });
+    await hers.git('replace', 'HEAD', honest);
+    expectRefused(await hers.run('push', '-q', 'origin', 'main'), /b\.ts: no lease covers it/);
+    await hers.git('replace', '-d', await hers.head());
+    const [head, ...message] = (await hers.git('cat-file', 'commit', honest)).out.split('\n\n');
+    const signature = 'gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----';
+    await hers.write({ '.git/signed': `${head}\n${signature}\n\n${message.join('\n\n')}\n` });
+    const signed = (await hers.git('hash-object', '-t', 'commit', '-w', '.git/signed')).out;
+    expectPushed(await hers.run('push', '-q', 'origin', `${signed}:main`));
+  });
+});
+
 describe('when the server cannot be asked', () => {
   it('nothing is pushed, unless the repository is configured otherwise; a refused key is a no either way', async () => {
     const { forge, ann, hers } = await scene();
@@ -197,6 +237,11 @@ describe('when the server cannot be asked', () => {
 
   it.each([
     ['an empty object', 200, '{}'],
+    [
+      'a yes to all',
+      200,
+      '{"items":[{"id":"x","fence":1,"state":"live"}],"nextCursor":null,"uncovered":[],"stale":[]}',
+    ],
     ['a page', 200, '<html>welcome</html>'],
     ['a failure', 502, '{"uncovered":[],"stale":[]}'],
     ['a redirection', 302, ''],

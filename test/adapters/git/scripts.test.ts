@@ -22,7 +22,7 @@ describe('the scripts', () => {
       const imported = [...source.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)';$/gm)].map((match) => match[1]);
       for (const specifier of imported) expect(specifier, name).toMatch(/^(node:|\.\/[\w-]+\.mjs$)/);
     }
-    for (const hook of ['post-commit', 'pre-push']) {
+    for (const hook of ['post-commit', 'pre-push', 'pre-receive']) {
       expect((await stat(path.join(HOOKS, hook))).mode & 0o111, hook).toBe(0o111);
     }
   });

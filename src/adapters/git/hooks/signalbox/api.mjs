@@ -11,10 +11,15 @@
  * @property {{ loop: { name: string }, owner: { name: string } }} holder
  */
 /** @typedef {{ id: string, fence: number }} Presented */
-/** @typedef {{ uncovered: string[], stale: Presented[] }} Verification */
+/** @typedef {Presented & { reason: string, message?: string | null }} Stale whatever reasons a later server may have */
+/** @typedef {{ uncovered: string[], stale: Stale[] }} Verification */
+/** @typedef {{ id: string, runId: string | null, leases: Presented[], stale: Presented[] }} Change */
+/** @typedef {{ path: string, leased: boolean }} ChangedFile */
 /** @typedef {{ commit: string, intent: string | null }} Undone */
 /** @typedef {{ unleased: string[], unleasedCount: number, reverts: { path: string, undone: Undone[] }[] }} Recorded */
 /** @typedef {(method: string, path: string, body?: unknown) => Promise<Record<string, unknown>>} Call */
+
+const AT_A_TIME = 8;
 
 /** The server did not answer, or not as itself: nothing is known. */
 export class Unreachable extends Error {}
@@ -24,6 +29,7 @@ export class Refused extends Error {
   /** @param {number} status @param {Record<string, unknown>} problem */
   constructor(status, { code = '', detail = 'refused' }) {
     super(`${String(detail)} (${status} ${String(code)})`);
+    this.code = code;
   }
 }
 
@@ -35,12 +41,23 @@ export class Refused extends Error {
 export function connect(config, patienceMs) {
   const call = caller(config, patienceMs);
   const { run, repo } = config;
+  /** @type {Map<string, Promise<Change | null>>} */
+  const changes = new Map();
+  const changeOf = async (/** @type {string} */ commit) => {
+    const page = await call('GET', `/changes?${query({ repo, commit, limit: '1' })}`);
+    return /** @type {Change[]} */ (listIn(page, 'items'))[0] ?? null;
+  };
   return {
-    /** The leases that the run holds, page by page. */
-    async *leases() {
-      if (run === null) return;
+    /** Whether the key's org has ever heard of the repo. */
+    async knowsRepo() {
+      const page = await call('GET', `/repos?${query({ name: repo, limit: '1' })}`);
+      return listIn(page, 'items').length > 0;
+    },
+    /** The leases of a run in the repo, or of all runs, page by page. @param {string | null} [runId] */
+    async *leases(runId = null) {
+      const which = query({ repo, limit: '500', ...(runId === null ? {} : { runId }) });
       for (let cursor = ''; ; ) {
-        const page = await call('GET', `/leases?${query({ runId: run, repo, limit: '500' })}${cursor}`);
+        const page = await call('GET', `/leases?${which}${cursor}`);
         yield/** @type {Lease[]} */ (listIn(page, 'items'));
         if (typeof page['nextCursor'] !== 'string') return;
         cursor = `&${query({ cursor: page['nextCursor'] })}`;
@@ -55,7 +72,22 @@ export function connect(config, patienceMs) {
     async verify(paths, leases) {
       const answer = await call('POST', '/leases/verify', { repo, paths, leases });
       const uncovered = /** @type {string[]} */ (listIn(answer, 'uncovered'));
-      return { uncovered, stale: /** @type {Presented[]} */ (listIn(answer, 'stale')) };
+      const stale = /** @type {Stale[]} */ (listIn(answer, 'stale'));
+      const isSound = answer['ok'] === (uncovered.length === 0 && stale.length === 0);
+      // A path that it spells otherwise would be taken for covered.
+      const asked = new Set(paths);
+      if (!isSound || !uncovered.every((path) => asked.has(path))) throw stranger();
+      return { uncovered, stale };
+    },
+    /** What was reported of a commit; asked once. @param {string} commit */
+    change(commit) {
+      const known = changes.get(commit) ?? changeOf(commit);
+      changes.set(commit, known);
+      return known;
+    },
+    /** @param {string} id of a change @returns {Promise<ChangedFile[]>} */
+    async changedFiles(id) {
+      return /** @type {ChangedFile[]} */ (listIn(await call('GET', `/changes/${encodeURIComponent(id)}`), 'files'));
     },
     /** @param {Record<string, unknown>} change @returns {Promise<Recorded>} */
     async record(change) {
@@ -67,12 +99,37 @@ export function connect(config, patienceMs) {
   };
 }
 
+/**
+ * Some at a time: many commits are asked about one by one.
+ * @template T, R
+ * @param {readonly T[]} items
+ * @param {(item: T) => Promise<R>} ask
+ * @returns {Promise<R[]>} in the order of the items
+ */
+export async function askEach(items, ask) {
+  /** @type {R[]} */
+  const answers = [];
+  let next = 0;
+  const worker = async () => {
+    for (let at = next++; at < items.length; at = next++) {
+      answers[at] = await ask(/** @type {T} */ (items[at])).catch((/** @type {unknown} */ error) => {
+        // Nobody waits for the others any more.
+        next = items.length;
+        throw error;
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+  return answers;
+}
+
 /** @param {Config} config @param {number} patienceMs @returns {Call} */
 function caller({ url, key }, patienceMs) {
-  const signal = AbortSignal.timeout(patienceMs);
+  const until = performance.now() + patienceMs;
   return async (method, path, body) => {
     const json = body === undefined ? {} : { 'content-type': 'application/json' };
     const text = body === undefined ? {} : { body: JSON.stringify(body) };
+    const signal = AbortSignal.timeout(Math.max(0, Math.round(until - performance.now())));
     let status;
     /** @type {unknown} */
     let answer;

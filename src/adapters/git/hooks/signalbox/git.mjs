@@ -4,7 +4,16 @@ import { spawn } from 'node:child_process';
 /** @typedef {{ mode: string, name: string }} Side */
 /** @typedef {{ path: Buffer, before: Side, after: Side }} Entry */
 
-export class GitError extends Error {}
+export class GitError extends Error {
+  /** @param {string} message @param {number | null} [code] its exit code */
+  constructor(message, code = null) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** What is pushed is what the objects say, and not what a local `git replace` shows in their place. */
+const ENVIRONMENT = { ...process.env, GIT_NO_REPLACE_OBJECTS: '1' };
 
 /**
  * Runs git without a shell. Paths are bytes to git, so the output stays bytes.
@@ -14,7 +23,7 @@ export class GitError extends Error {}
  */
 export function git(args, input = '') {
   return new Promise((resolve, reject) => {
-    const child = spawn('git', args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn('git', args, { stdio: ['pipe', 'pipe', 'pipe'], env: ENVIRONMENT });
     /** @type {Buffer[]} */
     const out = [];
     /** @type {Buffer[]} */
@@ -24,10 +33,10 @@ export function git(args, input = '') {
     child.on('error', reject);
     child.on('close', (code) => {
       if (code === 0) resolve(Buffer.concat(out));
-      else
-        reject(
-          new GitError(`git ${args[0]}: ${Buffer.concat(err).toString().trim().split('\n')[0] || `exit ${code}`}`),
-        );
+      else {
+        const [why] = Buffer.concat(err).toString().trim().split('\n');
+        reject(new GitError(`git ${args[0]}: ${why || `exit ${code}`}`, code));
+      }
     });
     // Git may have read enough before all is written; its exit code tells.
     child.stdin.on('error', () => {});
@@ -52,33 +61,80 @@ export async function line(args) {
 /** The name of an object that is not there, in either object format. @param {string} name */
 export const isNull = (name) => /^0+$/.test(name);
 
+/** Whether a ref holds notes on commits: its files are none of the repository's. @param {string} ref */
+export const isNotes = (ref) => ref.startsWith('refs/notes/');
+
+/** The commit that a name leads to, through tags; null for a tree, a blob or nothing. @param {string} name */
+export async function commitAt(name) {
+  try {
+    return (await git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`])).toString().trim();
+  } catch (error) {
+    // Any other failure is no answer: what was not looked at must not pass for nothing.
+    if (error instanceof GitError && error.code === 1) return null;
+    throw error;
+  }
+}
+
+/**
+ * The lines of git's output.
+ * @param {readonly string[]} args
+ * @param {readonly string[]} [input] a line each
+ * @returns {Promise<string[]>}
+ */
+export async function lines(args, input = []) {
+  const output = (await git(args, input.map((text) => `${text}\n`).join(''))).toString();
+  return output.split('\n').filter((text) => text !== '');
+}
+
 const COLON = 0x3a;
+const NEWLINE = 0x0a;
+const OBJECT_NAME = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+
+/** @param {Buffer} output @returns {Generator<Buffer, void>} */
+function* tokensOf(output) {
+  for (let from = 0; from < output.length; ) {
+    const end = output.indexOf(0, from);
+    yield output.subarray(from, end === -1 ? output.length : end);
+    from = end === -1 ? output.length : end + 1;
+  }
+}
 
 /**
  * Reads what `--raw -z` prints: an entry has a colon for each parent, then a mode for each side, then a name for each,
- * and the status; the path follows. Of several parents, the first is what the branch had before.
+ * and the status; the path follows. Of several parents, the first is what the branch had before. In a log, the name of
+ * the commit comes before its entries; without one they are kept under ''.
  * @param {Buffer} output
- * @returns {Entry[]}
+ * @returns {Map<string, Entry[]>}
  */
 export function parseRaw(output) {
-  const parts = [];
-  for (let from = 0; from < output.length; ) {
-    const end = output.indexOf(0, from);
-    parts.push(output.subarray(from, end === -1 ? output.length : end));
-    from = end === -1 ? output.length : end + 1;
+  /** @type {Map<string, Entry[]>} */
+  const byCommit = new Map();
+  let commit = '';
+  const tokens = tokensOf(output);
+  for (const token of tokens) {
+    const head = token[0] === NEWLINE ? token.subarray(1) : token;
+    if (head.length === 0) continue;
+    if (head[0] !== COLON) {
+      commit = head.toString('latin1');
+      if (!OBJECT_NAME.test(commit)) throw new GitError(`git: not a raw diff: ${head.toString().slice(0, 100)}`);
+      continue;
+    }
+    const { value: path } = tokens.next();
+    if (path === undefined) throw new GitError('git: a raw diff that is cut off');
+    const entries = byCommit.get(commit) ?? [];
+    byCommit.set(commit, entries);
+    entries.push({ path, ...sidesOf(head) });
   }
-  /** @type {Entry[]} */
-  const entries = [];
-  for (let at = 0; at + 1 < parts.length; at += 2) {
-    const head = /** @type {Buffer} */ (parts[at]);
-    let parents = 0;
-    while (head[parents] === COLON) parents += 1;
-    if (parents === 0) throw new GitError(`git: not a raw diff: ${head.toString()}`);
-    const fields = head.toString('latin1').slice(parents).split(' ');
-    const side = (/** @type {number} */ n) => ({ mode: fields[n] ?? '', name: fields[parents + 1 + n] ?? '' });
-    entries.push({ path: /** @type {Buffer} */ (parts[at + 1]), before: side(0), after: side(parents) });
-  }
-  return entries;
+  return byCommit;
+}
+
+/** @param {Buffer} head */
+function sidesOf(head) {
+  let parents = 0;
+  while (head[parents] === COLON) parents += 1;
+  const fields = head.toString('latin1').slice(parents).split(' ');
+  const side = (/** @type {number} */ n) => ({ mode: fields[n] ?? '', name: fields[parents + 1 + n] ?? '' });
+  return { before: side(0), after: side(parents) };
 }
 
 const RAW = ['--raw', '-r', '-z', '--no-renames', '--no-abbrev', '--ignore-submodules=none', '--no-relative'];
@@ -89,24 +145,27 @@ const RAW = ['--raw', '-r', '-z', '--no-renames', '--no-abbrev', '--ignore-submo
  * @param {string} commit
  */
 export async function changedBy(commit) {
-  return parseRaw(await git(['diff-tree', ...RAW, '--root', '--no-commit-id', '-c', commit]));
+  const output = await git(['diff-tree', ...RAW, '--root', '--no-commit-id', '-c', commit]);
+  return parseRaw(output).get('') ?? [];
 }
 
 /**
- * Paths that any of these commits changed by itself. A merge is held against the merge that git would make: what a
- * merge threw away of one side (`-s ours`) is a change, what came together cleanly is not.
- * @param {readonly string[]} commits
- * @returns {Promise<Buffer[]>}
+ * What each of these commits changed by itself; one that changed nothing is left out. A merge is held against the merge
+ * that git would make: what a merge threw away of one side (`-s ours`) is a change, what came together cleanly is not.
+ * @param {Iterable<string>} commits
+ * @returns {Promise<Map<string, Entry[]>>}
  */
-export async function pathsChangedBy(commits) {
-  if (commits.length === 0) return [];
-  const input = `${commits.join('\n')}\n`;
-  const show = ['-c', 'log.showRoot=true', 'log', '--stdin', '--no-walk=unsorted', '--format=', ...RAW];
+export async function changedByEach(commits) {
+  const input = [...commits].map((name) => `${name}\n`).join('');
+  if (input === '') return new Map();
+  const how = ['--stdin', '--no-walk=unsorted', '--format=%H', '--no-show-signature', ...RAW];
+  const show = ['-c', 'log.showRoot=true', 'log', ...how];
   const few = await git([...show, '--max-parents=2', '--remerge-diff'], input).catch((/** @type {unknown} */ error) => {
     // Before git 2.35 there is no such option.
-    if (error instanceof GitError) return git([...show, '--max-parents=2', '-c'], input);
+    if (error instanceof GitError && error.message.includes('--remerge-diff'))
+      return git([...show, '--max-parents=2', '-c'], input);
     throw error;
   });
   const many = await git([...show, '--min-parents=3', '-c'], input);
-  return [...parseRaw(few), ...parseRaw(many)].map(({ path }) => path);
+  return new Map([...parseRaw(few), ...parseRaw(many)]);
 }

@@ -1,3 +1,7 @@
+import { isNull } from './git.mjs';
+
+/** @import { Entry } from './git.mjs' */
+
 /** What the server takes for a path: valid Unicode in NFC, without control characters, of at most 4096 bytes. */
 const PATH_BYTES = 4096;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -19,18 +23,20 @@ export function readPath(bytes) {
 }
 
 /**
- * @param {readonly Buffer[]} all
- * @returns {{ paths: string[], odd: string[] }} each once; `odd` are those that cannot be told
+ * The paths of changed files, each once. `odd` are those that no lease can name; where one of them was deleted it is
+ * left out, because nobody can hold it and this is how it goes away.
+ * @param {Iterable<Entry>} entries
+ * @returns {{ paths: string[], odd: string[] }}
  */
-export function readPaths(all) {
+export function readPaths(entries) {
   /** @type {Set<string>} */
   const paths = new Set();
   /** @type {Set<string>} */
   const odd = new Set();
-  for (const bytes of all) {
+  for (const { path: bytes, after } of entries) {
     const path = readPath(bytes);
-    if (path === null) odd.add(bytes.toString());
-    else paths.add(path);
+    if (path !== null) paths.add(path);
+    else if (!isNull(after.name)) odd.add(bytes.toString());
   }
   return { paths: [...paths].toSorted(), odd: [...odd] };
 }

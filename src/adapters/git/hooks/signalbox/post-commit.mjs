@@ -61,9 +61,11 @@ async function report() {
   const server = connect(config, PATIENCE_MS);
   /** @type {Presented[]} */
   const leases = [];
-  for await (const page of server.leases()) {
-    leases.push(...page.map(({ id, fence }) => ({ id, fence })));
-    if (leases.length >= MAX_LEASES) break;
+  if (config.run !== null) {
+    for await (const page of server.leases(config.run)) {
+      leases.push(...page.map(({ id, fence }) => ({ id, fence })));
+      if (leases.length >= MAX_LEASES) break;
+    }
   }
   const recorded = await server.record({
     commit,

@@ -1,15 +1,21 @@
 /** Lines for people and agents. What others wrote is quoted on one line, so that it reads as data. */
 
+/** What a terminal would act on, or show in another order than it is written. */
+const UNSAFE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** @param {string} text */
+const inJson = (text) =>
+  JSON.stringify(text).replace(UNSAFE, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
 /** @param {string} text @param {number} [most] */
 export function quoted(text, most = 120) {
   const plain = text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim();
-  return JSON.stringify(plain.length > most ? `${plain.slice(0, most - 1)}…` : plain);
+  return inJson(plain.length > most ? `${plain.slice(0, most - 1)}…` : plain);
 }
 
-/** A path as git shows odd ones: quoted if it holds anything that a terminal would act on. @param {string} path */
+/** A path, quoted if it is an odd one. @param {string} path */
 export function shown(path) {
-  // oxlint-disable-next-line no-control-regex -- they are what is looked for
-  return /[\u0000-\u001f\u007f-\u009f"\\\u2028\u2029]/.test(path) ? JSON.stringify(path) : path;
+  return path.search(UNSAFE) !== -1 || /["\\]/.test(path) ? inJson(path) : path;
 }
 
 /** @param {readonly string[]} paths @param {number} most */

@@ -1,0 +1,71 @@
+/** Says why a push was refused, as advice to whoever pushed: who holds what, and what became of the leases. */
+import { askEach } from './api.mjs';
+import { quoted, say, shown } from './text.mjs';
+
+/** @import { Lease, Stale } from './api.mjs' */
+/** @import { Server } from './cover.mjs' */
+/** @import { Open } from './judge.mjs' */
+
+/** Paths and commits explained one by one; the others are counted. */
+const PATHS = 20;
+const COMMITS = 5;
+const LEASES = 5;
+
+/** What the server says of a lease that counts for nothing. One that is not here is told in its own word. */
+/** @type {Readonly<Record<string, string>>} */
+const REASONS = {
+  expired: 'its time ran out',
+  ended: 'it has ended',
+  revoked: 'it was revoked',
+  fence: 'this is not its fence',
+  unknown: 'the server knows no such lease',
+  other_repo: 'it is of another repo',
+};
+
+/**
+ * @param {Server} server
+ * @param {readonly Open[]} refused
+ */
+export async function explain(server, refused) {
+  const paths = [...new Set(refused.flatMap((open) => open.paths))].toSorted();
+  const runs = new Set(refused.flatMap(({ piece }) => piece.authors.map(({ run }) => run)));
+  const told = paths.slice(0, PATHS);
+  const holders = await askEach(told, (path) => server.holder(path));
+  for (const [at, path] of told.entries()) say(`  ${shown(path)}: ${standing(holders[at], runs)}`);
+  if (paths.length > PATHS) say(`  and ${paths.length - PATHS} more`);
+  const histories = await askEach(refused.slice(0, COMMITS), (open) => historyOf(server, open));
+  for (const text of histories) if (text !== null) say(text);
+}
+
+/** @param {Lease | undefined} lease @param {ReadonlySet<string | null>} runs who answer for what is pushed */
+function standing(lease, runs) {
+  if (lease === undefined) return 'no lease covers it, and nobody holds it now.';
+  if (lease.state !== 'live' && runs.has(lease.runId)) return `the lease of its run ended at ${lease.expiresAt}.`;
+  const { loop, owner } = lease.holder;
+  const why = lease.purpose === null ? 'no purpose was told' : `purpose ${quoted(lease.purpose)}`;
+  return `held by loop ${quoted(loop.name)} of ${quoted(owner.name)}, ${why}, until ${lease.expiresAt} unless it is renewed.`;
+}
+
+/**
+ * What is on record of a commit: whose it is, and what became of the leases that it was made under.
+ * @param {Server} server
+ * @param {Open} open
+ */
+async function historyOf(server, { piece: { commit, taken }, paths }) {
+  const name = `commit ${commit.slice(0, 12)}`;
+  if (taken) return `${name} would be taken away; a commit that undoes it (git revert) takes nothing away.`;
+  const change = await server.change(commit);
+  if (change === null) return `${name} is not on record: no run reported it.`;
+  if (change.leases.length === 0) return `${name} was made without a lease${change.runId === null ? ' and run' : ''}.`;
+  const { stale } = await server.verify(paths.slice(0, 1), change.leases);
+  if (stale.length === 0) return null;
+  const more = stale.length > LEASES ? `, and ${stale.length - LEASES} more` : '';
+  return `${name} was made under leases that stand no more: ${stale.slice(0, LEASES).map(ended).join(', ')}${more}.`;
+}
+
+/** @param {Stale} stale */
+function ended({ id, fence, reason, message }) {
+  const why = Object.hasOwn(REASONS, reason) ? REASONS[reason] : quoted(reason);
+  const said = typeof message === 'string' && message !== '' ? `: ${quoted(message)}` : '';
+  return `${id} with fence ${fence} (${why}${said})`;
+}
