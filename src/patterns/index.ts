@@ -7,3 +7,4 @@ export {
   type Pattern,
   parsePattern,
 } from './pattern.ts';
+export { lastSearchSize } from './product.ts';

@@ -21,7 +21,7 @@ const scratch = {
   length: 0,
 };
 
-/** Product states that the last search entered. For tests that bound the cost without a clock. */
+/** Product states that the last search entered: what it cost, without a clock. */
 export function lastSearchSize(): number {
   return scratch.length;
 }

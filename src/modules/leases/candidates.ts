@@ -80,11 +80,30 @@ export interface WantedIn {
 /** Whose claims are looked for. */
 type Claimants = 'lease' | 'waiter';
 
+/** Candidates that a batch looks at under its locks. With more it is too broad: see `searchBroadly`. */
+export const MOST_CANDIDATES = 5000;
+
 /**
  * All leases not ended (or revoked before their expiry), or all waiters, that might share a path with what is wanted: never
- * fewer, by the keys of the index tables. Run it after the repos are locked, as a statement of its own.
+ * fewer, by the keys of the index tables; but at most one more than `MOST_CANDIDATES`. Run it after the repos are locked,
+ * as a statement of its own.
  */
 export function candidatesStatement(orgId: string, wanted: readonly WantedIn[], of: Claimants = 'lease'): Statement {
+  const { values, hasRange } = lookupsOf(orgId, wanted);
+  return {
+    name: `${of}_candidates${hasRange ? '_range' : ''}`,
+    text: TEXTS[of][hasRange ? 'withRange' : 'byPoint'],
+    values,
+  };
+}
+
+/** The ids alone of all of them, however many. */
+export function candidateIdsStatement(orgId: string, wanted: WantedIn, of: Claimants): Statement {
+  const { values, hasRange } = lookupsOf(orgId, [wanted]);
+  return { text: TEXTS[of][hasRange ? 'idsWithRange' : 'idsByPoint'], values };
+}
+
+function lookupsOf(orgId: string, wanted: readonly WantedIn[]): { values: unknown[]; hasRange: boolean } {
   const points: Points = new Map();
   const ranges: Ranges = new Map();
   for (const { repoId, matchers } of wanted) {
@@ -93,25 +112,22 @@ export function candidatesStatement(orgId: string, wanted: readonly WantedIn[], 
   const point = [...points.values()];
   const range = [...ranges.values()];
   const hasRange = range.length > 0;
-  return {
-    name: `${of}_candidates${hasRange ? '_range' : ''}`,
-    text: TEXTS[of][hasRange ? 'withRange' : 'byPoint'],
-    values: [
-      orgId,
-      point.map(({ repoId }) => repoId),
-      point.map(({ kind }) => kind),
-      point.map(({ key }) => key),
-      point.map(({ tail }) => tail),
-      ...(hasRange
-        ? [
-            range.map(({ repoId }) => repoId),
-            range.map(({ from }) => from),
-            range.map(({ below }) => below),
-            range.map(({ tail }) => tail),
-          ]
-        : []),
-    ],
-  };
+  const values = [
+    orgId,
+    point.map(({ repoId }) => repoId),
+    point.map(({ kind }) => kind),
+    point.map(({ key }) => key),
+    point.map(({ tail }) => tail),
+    ...(hasRange
+      ? [
+          range.map(({ repoId }) => repoId),
+          range.map(({ from }) => from),
+          range.map(({ below }) => below),
+          range.map(({ tail }) => tail),
+        ]
+      : []),
+  ];
+  return { values, hasRange };
 }
 
 type Points = Map<string, { repoId: string; kind: string; key: string; tail: string | null }>;
@@ -158,12 +174,16 @@ const rangeHits = ({ table, id }: KeyTable) => `
   ) k`;
 
 const textsFor = (keys: KeyTable, rows: string) => {
+  const distinct = (hits: string) => `SELECT DISTINCT h.id FROM (${hits}) h`;
+  // Keys go with their lease or waiter, in the same transaction: each hit has its row, and the limit cuts off none unseen.
   const withHits = (hits: string) => `
-  WITH hit AS MATERIALIZED (SELECT DISTINCT h.id FROM (${hits}) h)
+  WITH hit AS MATERIALIZED (${distinct(hits)} LIMIT ${MOST_CANDIDATES + 1})
   SELECT h.* FROM hit CROSS JOIN LATERAL (${rows} OFFSET 0) h`;
   return {
     byPoint: withHits(pointHits(keys)),
     withRange: withHits(`${pointHits(keys)} UNION ALL ${rangeHits(keys)}`),
+    idsByPoint: distinct(pointHits(keys)),
+    idsWithRange: distinct(`${pointHits(keys)} UNION ALL ${rangeHits(keys)}`),
   };
 };
 

@@ -1,4 +1,5 @@
-import type { CaseMode } from '../../patterns/index.ts';
+import { type CaseMode, lastSearchSize } from '../../patterns/index.ts';
+import { TooBroad } from './broad-search.ts';
 import { type Claim, claimKey, claimLookup, meet } from './claim.ts';
 
 /** Somebody with claims: a lease that holds them, or a waiter that wants them. */
@@ -20,6 +21,9 @@ export interface Overlap<T> {
   readonly witness: string;
 }
 
+/** States of two automata together, and pairs of claims, that one request may cost: some tenth of a second. */
+const WORK_MAX = 200_000;
+
 /**
  * The leases, or the waiters, of one repo that a batch has to reckon with: those loaded as candidates, and those that it
  * adds itself. Indexed by the same keys as the tables, so that a batch of a thousand paths stays linear.
@@ -29,6 +33,7 @@ export class ClaimTable<T extends Claimant> {
   readonly #claimants = new Map<string, T>();
   readonly #byKey = { literal: new Map<string, Entry<T>[]>(), pattern: new Map<string, Entry<T>[]>() };
   readonly #resources = new Map<string, Entry<T>[]>();
+  #work = 0;
 
   constructor(mode: CaseMode) {
     this.#mode = mode;
@@ -66,12 +71,19 @@ export class ClaimTable<T extends Claimant> {
     return this.#claimants.values();
   }
 
-  /** Everybody who shares something with `requested`, one overlap each. */
+  /** A new request is looked at. */
+  begin(): void {
+    this.#work = 0;
+  }
+
+  /** Everybody who shares something with `requested`, one overlap each. @throws TooBroad */
   *overlaps(requested: Claim): Generator<Overlap<T>> {
     const seen = new Set<string>();
     for (const { by, claim } of this.#candidates(requested)) {
       if (seen.has(by.id) || this.#claimants.get(by.id) !== by) continue;
       const witness = meet(requested, claim, this.#mode);
+      this.#work += requested.kind === 'pattern' && claim.kind === 'pattern' ? lastSearchSize() : 1;
+      if (this.#work > WORK_MAX) throw new TooBroad('the patterns are too intricate to be compared under a lock');
       if (witness === null) continue;
       seen.add(by.id);
       yield { by, held: claim, requested, witness };

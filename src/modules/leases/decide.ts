@@ -92,6 +92,8 @@ export function decideLease(tables: Tables, asker: Asker, wanted: Wanted, moment
     queues: new Map(),
     revoked: null,
   };
+  tables.leases.begin();
+  tables.waiters.begin();
   for (const requested of wanted.matchers) {
     lookAtLeases(tables.leases, requested, { asker, wanted, moment, found });
     lookAtWaiters(tables.waiters, requested, { asker, wanted, moment, found });

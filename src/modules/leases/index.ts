@@ -1,4 +1,12 @@
-export { candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease, type WantedIn } from './candidates.ts';
+export { type Searched, searchBroadly, TooBroad } from './broad-search.ts';
+export {
+  candidatesStatement,
+  HELD_LEASE,
+  type HeldLeaseRow,
+  MOST_CANDIDATES,
+  toHeldLease,
+  type WantedIn,
+} from './candidates.ts';
 export { claimKey, holds, pathsAndPatterns, textsOf } from './claim.ts';
 export { ClaimTable } from './claim-table.ts';
 export { type Asker, type Conflict, decideLease, type Tables, toWatch, type Verdict } from './decide.ts';

@@ -1,5 +1,6 @@
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import type { Principal } from '../../platform/principal.ts';
+import type { Searched } from './broad-search.ts';
 import type { Wanted } from './request.ts';
 
 interface Base {
@@ -14,6 +15,7 @@ export interface AcquireOperation extends Base {
   readonly wanted: Wanted;
   /** Whether to queue for what cannot be had now: then a conflict is answered 202 with a ticket. */
   readonly waits: boolean;
+  readonly searched?: Searched;
 }
 
 /** Looks whether the turn of a waiter has come. The server asks, with the principal that queued; it is no beat of the run. */
@@ -23,6 +25,7 @@ export interface PromoteOperation extends Base {
   readonly repo: { readonly id: string; readonly name: string };
   readonly runId: string;
   readonly wanted: Wanted;
+  readonly searched?: Searched;
 }
 
 /** Gives up waiting. Without a key it is the server that ends what nobody will ask for any more. */

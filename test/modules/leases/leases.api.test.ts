@@ -138,7 +138,7 @@ describe('refusing', () => {
     [{ paths: ['a'], repo: 'shop' }, 422, 'invalid_request'],
     [{ paths: ['a'], runId: 'nonsense' }, 422, 'invalid_request'],
     [{ paths: ['a'], runId: randomUUID() }, 404, 'not_found'],
-  ])('%#: %s', async (body, status, code) => {
+  ])('case %#', async (body, status, code) => {
     const org = await server.newOrg();
     const ann = await newRunner(org);
     const told = async () => (await org.events()).filter(({ kind }) => kind !== 'repo.registered');

@@ -12,7 +12,7 @@ export function acquire(snapshot: Snapshot, plan: BatchPlan, op: AcquireOperatio
   const run = actingRun(snapshot, op.principal, op.runId);
   const [halt] = haltsOf(snapshot, run, op.repo.id);
   if (halt !== undefined) throw conflict('halted', `Halted (${halt.scopeKind}): ${halt.reason}`, { haltId: halt.id });
-  const verdict = judge(snapshot, op.repo.id, { runId: run.id, place: LAST }, op.wanted);
+  const verdict = judge(snapshot, op.repo.id, { runId: run.id, place: LAST }, op.wanted, op.searched);
   if (verdict.kind === 'revoked') throw revokedConflict(verdict);
   if (verdict.kind === 'conflict') {
     if (!op.waits) throw leaseConflict(verdict, snapshot);

@@ -194,7 +194,7 @@ function proceed(
 function judgeLease(snapshot: Snapshot, plan: BatchPlan, { op, run }: Asked): Verdict | null {
   if (op.wanted === null || op.repo === null || run === null) return null;
   const place = placeIn(keptPlace(snapshot, plan, op.ticketId, run.id));
-  return judge(snapshot, op.repo.id, { runId: run.id, place }, op.wanted);
+  return judge(snapshot, op.repo.id, { runId: run.id, place }, op.wanted, op.searched);
 }
 
 /** No decision, no lease, no spent approval is kept; the caller asks again, with the place that it has in the line. */

@@ -9,8 +9,10 @@ import {
   type ReleaseOperation,
   type RenewOperation,
   type RevokeOperation,
+  type Searched,
   type SpentApproval,
   standing,
+  TooBroad,
   type Verdict,
   viewLease,
   type Wanted,
@@ -36,14 +38,26 @@ export function requireActor(principal: Principal, loopId: string, ownerId: stri
   if (!mayActFor(principal, { loopId, ownerId })) throw forbidden('This key may not act for that run.', 'not_your_run');
 }
 
-export function judge(snapshot: Snapshot, repoId: string, asker: Asker, wanted: Wanted): Verdict {
+/** `searched`: what is known of a broad request. @throws TooBroad when what was found of it does not tell */
+export function judge(
+  snapshot: Snapshot,
+  repoId: string,
+  asker: Asker,
+  wanted: Wanted,
+  searched: Searched | undefined,
+): Verdict {
   const leases = snapshot.tables.get(repoId);
   const waiters = snapshot.waiters.get(repoId);
   if (leases === undefined || waiters === undefined) throw notFound('repo');
-  return decideLease({ leases, waiters }, asker, wanted, {
-    now: snapshot.now,
-    lockDelaySeconds: snapshot.settings.lockDelaySeconds,
+  const { now, settings } = snapshot;
+  const verdict = decideLease({ leases, waiters }, asker, wanted, {
+    now,
+    lockDelaySeconds: settings.lockDelaySeconds,
   });
+  // Of a part only a refusal is sure.
+  if (searched?.isWhole === false && verdict.kind !== 'conflict')
+    throw new TooBroad('what was found is in nobody’s way');
+  return verdict;
 }
 
 interface Settlement {

@@ -130,7 +130,7 @@ export function promote(snapshot: Snapshot, plan: BatchPlan, op: PromoteOperatio
     plan.block(ticket, null);
     return NOTHING;
   }
-  const verdict = judge(snapshot, ticket.repoId, { runId: run.id, place: placeOf(ticket) }, ticket);
+  const verdict = judge(snapshot, ticket.repoId, { runId: run.id, place: placeOf(ticket) }, ticket, op.searched);
   if (verdict.kind === 'revoked') return leave(plan, ticket, 'lease_revoked');
   if (verdict.kind === 'conflict') plan.block(ticket, toWatch(verdict.inTheWay));
   // Whoever holds the request open sees that the way is free, and asks again.

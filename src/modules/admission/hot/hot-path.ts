@@ -13,7 +13,15 @@ import {
 import { Problem, unavailable } from '../../../platform/errors.ts';
 import type { Logger } from '../../../platform/logger.ts';
 import type { Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
-import type { HeldLease, LeaseOperation, LeaseQueue } from '../../leases/index.ts';
+import {
+  type HeldLease,
+  type LeaseOperation,
+  type LeaseQueue,
+  type Searched,
+  searchBroadly,
+  TooBroad,
+  type WantedIn,
+} from '../../leases/index.ts';
 import { type Decided, decideBatch } from './decide-batch.ts';
 import { createVersionCaches, loadSnapshot } from './load.ts';
 import { LostCommit, outcomeOf } from './lost-commit.ts';
@@ -41,6 +49,10 @@ export interface LeaseChanges {
 }
 
 const ATTEMPTS = 12;
+/** Searches for one request: what each found may have gone before it was looked at again. */
+const SEARCHES = 3;
+
+type Broad = Extract<HotOperation, { readonly wanted: unknown }>;
 
 /**
  * Leases, decisions and admissions of an org, one batch in flight on this server: lock, read, decide in memory in order
@@ -57,8 +69,42 @@ export class HotPath implements LeaseQueue {
     this.#batcher = new OrgBatcher((orgId, ops) => this.#settle(orgId, ops));
   }
 
-  submit(operation: LeaseOperation | AskOperation): Promise<HotAnswer> {
-    return this.#batcher.submit(operation.principal.orgId, operation);
+  async submit(operation: LeaseOperation | AskOperation): Promise<HotAnswer> {
+    const { orgId } = operation.principal;
+    try {
+      return await this.#batcher.submit(orgId, operation);
+    } catch (error) {
+      if (!(error instanceof TooBroad) || !('wanted' in operation)) throw error;
+      return this.#submitBroad(orgId, operation);
+    }
+  }
+
+  /** What overlaps it is looked up without the lock; under it, what was found and what came since are looked at again. */
+  async #submitBroad(orgId: string, operation: Broad): Promise<HotAnswer> {
+    const { repo, runId, wanted } = operation;
+    if (repo === null || runId === null || wanted === null) throw new Error('too broad, and wants nothing');
+    for (let attempt = 1; attempt <= SEARCHES; attempt += 1) {
+      const searched = await this.#search(orgId, runId, { repoId: repo.id, matchers: wanted.matchers });
+      try {
+        return await this.#batcher.submit(orgId, { ...operation, searched });
+      } catch (error) {
+        if (!(error instanceof TooBroad)) throw error;
+      }
+    }
+    throw unavailable('So much overlaps this that it could not be decided; ask for less at once.');
+  }
+
+  async #search(orgId: string, runId: string, wanted: WantedIn): Promise<Searched> {
+    const client = await this.#deps.pool.connect();
+    let broken: Error | undefined;
+    try {
+      return await searchBroadly(client, orgId, runId, wanted);
+    } catch (error) {
+      broken = error as Error;
+      throw error;
+    } finally {
+      client.release(broken);
+    }
   }
 
   /** Called after each commit that changed leases or the line, on this server's batches only. */
@@ -188,7 +234,7 @@ async function rollBack(client: pg.PoolClient, error: unknown): Promise<Error | 
 
 /** Why a batch may succeed if it is tried again; null when it will not. */
 function retryReason(error: unknown): RetryReason | null {
-  if (error instanceof Problem) return null;
+  if (error instanceof Problem || error instanceof TooBroad) return null;
   const state = sqlState(error);
   if (state === DECIDED_UNDER_STALE_HEAD) return 'head_moved';
   // Somebody else's row under the same idempotency key or approval digest: the next look finds it.

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { flushNamed, type Statement } from '../../../platform/database/pipeline.ts';
+import { flushNamed } from '../../../platform/database/pipeline.ts';
 import { RecentMap } from '../../../platform/recent-map.ts';
 import { type ActiveHalt } from '../../budgets/index.ts';
 import type { PolicySet } from '../../governance/index.ts';
@@ -8,18 +8,28 @@ import { settingsOf } from '../../identity/index.ts';
 import {
   ClaimTable,
   candidatesStatement,
-  HELD_LEASE,
-  HELD_WAITER,
   type HeldLease,
   type HeldLeaseRow,
+  MOST_CANDIDATES,
   type Tables,
+  TooBroad,
   toHeldLease,
   toWaiter,
   type Waiter,
   type WaiterRow,
-  type WantedIn,
 } from '../../leases/index.ts';
 import { runFactsStatement, toRunFacts } from '../../loops/index.ts';
+import {
+  lockRepos,
+  readHead,
+  readKept,
+  readKeys,
+  readLeases,
+  readLeasesSince,
+  readTickets,
+  readWaitersSince,
+} from './load-statements.ts';
+import { collect } from './named.ts';
 import type { HotOperation } from './operation.ts';
 import { type ApprovalRow, type KeptAnswer, keptKey, type Snapshot } from './snapshot.ts';
 
@@ -54,12 +64,18 @@ export async function loadSnapshot(
     runs: named.runIds.length === 0 ? null : runFactsStatement(orgId, named.runIds),
     leases: named.leaseIds.length === 0 ? null : readLeases(orgId, named.leaseIds),
     tickets: named.ticketIds.length === 0 ? null : readTickets(orgId, named.ticketIds),
+    since: named.since.length === 0 ? null : readLeasesSince(orgId, named.since),
+    waitersSince: named.since.length === 0 ? null : readWaitersSince(orgId, named.since),
     candidates: named.wanted.length === 0 ? null : candidatesStatement(orgId, named.wanted),
     waiters: named.wanted.length === 0 ? null : candidatesStatement(orgId, named.wanted, 'waiter'),
     kept: named.idempotency.length === 0 ? null : readKept(orgId, named.idempotency),
   };
   const answers = await flushNamed(client, statements);
-  const { repos, head, keys, runs, leases, tickets, candidates, waiters, kept } = answers;
+  const { repos, head, keys, runs, leases, tickets, kept } = answers;
+  const candidates = [...rowsOf<HeldLeaseRow>(answers.candidates), ...rowsOf<HeldLeaseRow>(answers.since)];
+  const waiters = [...rowsOf<WaiterRow>(answers.waiters), ...rowsOf<WaiterRow>(answers.waitersSince)];
+  if (Math.max(candidates.length, waiters.length) > MOST_CANDIDATES)
+    throw new TooBroad('too many leases may overlap what is wanted');
   const [read] = rowsOf<HeadRow>(head);
   if (read === undefined) throw new Error(`org ${orgId} has no head row`);
   const versions = { policyVersion: Number(read.policy_version), haltEpoch: Number(read.halt_epoch) };
@@ -76,8 +92,8 @@ export async function loadSnapshot(
     keys: new Map(rowsOf<KeyRow>(keys).map((row) => [row.id, { teams: row.teams ?? [] }])),
     runs: new Map(rowsOf<{ id: string }>(runs).map((row) => [row.id, toRunFacts(row)])),
     repos: new Map(repoRows.map((row) => [row.id, { name: row.name, caseSensitive: row.case_sensitive }])),
-    ...tablesOf(repoRows, rowsOf<HeldLeaseRow>(candidates), rowsOf<HeldLeaseRow>(leases)),
-    ...waitersOf(orgId, repoRows, rowsOf<WaiterRow>(waiters), rowsOf<WaiterRow>(tickets)),
+    ...tablesOf(repoRows, candidates, rowsOf<HeldLeaseRow>(leases)),
+    ...waitersOf(orgId, repoRows, waiters, rowsOf<WaiterRow>(tickets)),
     waits: null,
     kept: new Map(rowsOf<KeptRow>(kept).map((row) => [keptKey(row.key_id, row.key), toKept(row)])),
     approvals: new Map(),
@@ -130,110 +146,6 @@ export interface Loaded {
   readonly xid: string;
 }
 
-interface Named {
-  readonly repoIds: string[];
-  readonly leaseIds: string[];
-  readonly ticketIds: string[];
-  readonly keyIds: string[];
-  readonly runIds: string[];
-  readonly wanted: WantedIn[];
-  readonly idempotency: { keyId: string; key: string }[];
-}
-
-function collect(ops: readonly HotOperation[]): Named {
-  const repoIds = new Set<string>();
-  const leaseIds = new Set<string>();
-  const ticketIds = new Set<string>();
-  const keyIds = new Set<string>();
-  const runIds = new Set<string>();
-  const wanted: WantedIn[] = [];
-  const idempotency: { keyId: string; key: string }[] = [];
-  for (const op of ops) {
-    const { keyId } = op.principal;
-    if (keyId !== null) keyIds.add(keyId);
-    if (keyId !== null && op.idempotent !== null) idempotency.push({ keyId, key: op.idempotent.key });
-    if (op.kind === 'renew' || op.kind === 'release' || op.kind === 'revoke') {
-      leaseIds.add(op.leaseId);
-      continue;
-    }
-    if ('ticketId' in op && op.ticketId !== null) ticketIds.add(op.ticketId);
-    if (op.kind === 'cancel') continue;
-    if (op.repo !== null) repoIds.add(op.repo.id);
-    if (op.runId !== null) runIds.add(op.runId);
-    if (op.repo !== null && op.wanted !== null) wanted.push({ repoId: op.repo.id, matchers: op.wanted.matchers });
-  }
-  return {
-    repoIds: [...repoIds],
-    leaseIds: [...leaseIds],
-    ticketIds: [...ticketIds],
-    keyIds: [...keyIds],
-    runIds: [...runIds],
-    wanted,
-    idempotency,
-  };
-}
-
-/** In id order, so that two servers' batches cannot wait for each other. Those of named leases and tickets too. */
-function lockRepos(orgId: string, named: Named): Statement {
-  return {
-    name: 'lock_repos',
-    text: `SELECT p.id, p.name, p.case_sensitive FROM repo p
-      WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[] || ARRAY(SELECT l.repo_id FROM lease l WHERE l.org_id = $1 AND l.id = ANY ($3::uuid[]))
-        || ARRAY(SELECT w.repo_id FROM lease_waiter w WHERE w.org_id = $1 AND w.id = ANY ($4::uuid[])))
-      ORDER BY p.id FOR NO KEY UPDATE`,
-    values: [orgId, named.repoIds, named.leaseIds, named.ticketIds],
-  };
-}
-
-/** Time is clock_timestamp(): now() is when the transaction began, before it waited for its locks. */
-function readHead(orgId: string): Statement {
-  return {
-    name: 'read_head',
-    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.seq, h.policy_version, h.halt_epoch, o.settings, pg_current_xact_id()::text AS xid,
-        EXISTS (SELECT FROM lease_waiter w WHERE w.org_id = $1 AND w.status = 'waiting') AS some_wait
-      FROM org_head h JOIN org o ON o.org_id = h.org_id WHERE h.org_id = $1`,
-    values: [orgId],
-  };
-}
-
-function readKeys(orgId: string, keyIds: readonly string[]): Statement {
-  return {
-    name: 'live_keys',
-    text: `SELECT k.id, (SELECT json_agg(json_build_object('id', t.id, 'name', t.name)) FROM team_member tm
-        JOIN team t ON t.org_id = $1 AND t.id = tm.team_id WHERE tm.org_id = $1 AND tm.member_id = k.member_id) AS teams
-      FROM api_key k WHERE k.org_id = $1 AND k.id = ANY ($2::uuid[]) AND k.revoked_at IS NULL
-        AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())`,
-    values: [orgId, keyIds],
-  };
-}
-
-function readLeases(orgId: string, leaseIds: readonly string[]): Statement {
-  return {
-    name: 'leases_by_id',
-    text: `${HELD_LEASE} WHERE l.org_id = $1 AND l.id = ANY ($2::uuid[])`,
-    values: [orgId, leaseIds],
-  };
-}
-
-function readTickets(orgId: string, ticketIds: readonly string[]): Statement {
-  return {
-    name: 'waiters_by_id',
-    text: `${HELD_WAITER} WHERE w.org_id = $1 AND w.id = ANY ($2::uuid[])`,
-    values: [orgId, ticketIds],
-  };
-}
-
-function readKept(orgId: string, keys: readonly { keyId: string; key: string }[]): Statement {
-  return {
-    name: 'kept_answers',
-    text: `SELECT i.key_id, i.key, i.operation, i.fingerprint, i.status, i.response, l.fence
-      FROM unnest($2::uuid[], $3::text[]) AS q (key_id, key)
-      CROSS JOIN LATERAL (SELECT * FROM idempotency x WHERE x.org_id = $1 AND x.key_id = q.key_id AND x.key = q.key OFFSET 0) i
-      LEFT JOIN lease l ON l.org_id = $1 AND l.id = i.lease_id`,
-    values: [orgId, keys.map(({ keyId }) => keyId), keys.map(({ key }) => key)],
-  };
-}
-
 function toKept(row: KeptRow): KeptAnswer {
   const { operation, fingerprint, status, response, fence } = row;
   return { operation, fingerprint, status, response, fence: fence === null ? null : Number(fence) };
@@ -274,7 +186,10 @@ function waitersOf(
     repos.map((repo) => [repo.id, new ClaimTable<Waiter>({ caseSensitive: repo.case_sensitive })]),
   );
   const tickets = new Map(byId.map((row) => [row.id, toWaiter(orgId, row)]));
-  for (const row of candidates) waiters.get(row.repo_id)?.add(tickets.get(row.id) ?? toWaiter(orgId, row));
+  for (const ticket of tickets.values()) if (ticket.status === 'waiting') waiters.get(ticket.repoId)?.add(ticket);
+  for (const row of candidates) {
+    if (!tickets.has(row.id)) waiters.get(row.repo_id)?.add(toWaiter(orgId, row));
+  }
   return { waiters, tickets };
 }
 

@@ -1,7 +1,7 @@
 import type { Idempotent } from '../../../platform/database/idempotency.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import type { ActionName, Subject } from '../../governance/index.ts';
-import type { LeaseOperation, Wanted } from '../../leases/index.ts';
+import type { LeaseOperation, Searched, Wanted } from '../../leases/index.ts';
 
 /** One action of a request with what it is done to: for actions on paths a subject for each path. */
 export interface Part {
@@ -33,6 +33,8 @@ export interface AskOperation {
   readonly waits: boolean;
   /** The place that an earlier ask of the same request has kept. */
   readonly ticketId: string | null;
+  /** Set when it was too broad to be looked up under the lock. */
+  readonly searched?: Searched;
 }
 
 export type HotOperation = AskOperation | LeaseOperation;

@@ -1,0 +1,150 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { flush, type Statement } from '../../platform/database/pipeline.ts';
+import { settingsOf } from '../identity/index.ts';
+import { candidateIdsStatement, type WantedIn } from './candidates.ts';
+import { type Claim, type ClaimTexts, meet, readClaims } from './claim.ts';
+
+/**
+ * A request that may overlap more leases than can be looked at under the repo's lock, or intricate ones. It is looked up
+ * without the lock first (`searchBroadly`), and decided with what was found.
+ */
+export class TooBroad extends Error {
+  override readonly name = 'TooBroad';
+}
+
+/** What a search without the lock found. Under the lock, only these and what came since need to be looked at. */
+export interface Searched {
+  /** The log's end when the search began: a lease or ticket with a higher number it does not know. */
+  readonly knownTo: number;
+  readonly leaseIds: readonly string[];
+  readonly ticketIds: readonly string[];
+  /** Whether these are all. If not, they must be in the way, or the search is made again. */
+  readonly isWhole: boolean;
+}
+
+/** More than these are not needed for a refusal, and a grant has none at all. */
+const FOUND_MAX = 200;
+const CHUNK = 1000;
+/** Pairs of claims between two turns of the event loop: other orgs' requests go on meanwhile. */
+const PAIRS_A_TURN = 2000;
+
+/** A connection of the hot path, in no transaction. */
+type Client = Parameters<typeof flush>[0];
+type Claimants = 'lease' | 'waiter';
+
+/** Finds what shares anything with what a run wants, page by page, in short transactions that lock nothing. */
+export async function searchBroadly(client: Client, orgId: string, runId: string, wanted: WantedIn): Promise<Searched> {
+  const [head, repos, leases, waiters] = await readInOrg(client, orgId, [
+    {
+      text: 'SELECT h.seq, o.settings FROM org_head h JOIN org o ON o.org_id = h.org_id WHERE h.org_id = $1',
+      values: [orgId],
+    },
+    {
+      text: 'SELECT p.case_sensitive FROM repo p WHERE p.org_id = $1 AND p.id = $2',
+      values: [orgId, wanted.repoId],
+    },
+    candidateIdsStatement(orgId, wanted, 'lease'),
+    candidateIdsStatement(orgId, wanted, 'waiter'),
+  ]);
+  const [{ seq, settings }] = head as [{ seq: string; settings: unknown }];
+  const caseSensitive = (repos as { case_sensitive: boolean }[])[0]?.case_sensitive ?? true;
+  const { lockDelaySeconds } = settingsOf(settings);
+  const among = (of: Claimants, rows: unknown[]) =>
+    overlapping(client, orgId, {
+      ids: (rows as { id: string }[]).map(({ id }) => id),
+      page: (ids) => PAGES[of](orgId, ids, lockDelaySeconds),
+      runId,
+      wanted,
+      caseSensitive,
+    });
+  const [inLeases, inWaiters] = [await among('lease', leases!), await among('waiter', waiters!)];
+  return {
+    knownTo: Number(seq),
+    leaseIds: inLeases.ids,
+    ticketIds: inWaiters.ids,
+    isWhole: inLeases.isWhole && inWaiters.isWhole,
+  };
+}
+
+interface Among {
+  readonly ids: readonly string[];
+  readonly page: (ids: readonly string[]) => Statement;
+  readonly runId: string;
+  readonly wanted: WantedIn;
+  readonly caseSensitive: boolean;
+}
+
+/** Whoever is over by now is in nobody's way. */
+const PAGES: Readonly<Record<Claimants, (orgId: string, ids: readonly string[], lockDelay: number) => Statement>> = {
+  lease: (orgId, ids, lockDelay) => ({
+    name: 'claims_of_leases',
+    text: `SELECT x.id, x.run_id, x.end_reason = 'revoked' AS revoked, x.paths, x.patterns, x.resources
+      FROM lease x JOIN run r ON r.org_id = x.org_id AND r.id = x.run_id
+      WHERE x.org_id = $1 AND x.id = ANY ($2::uuid[]) AND r.status <> 'finished'
+        AND x.expires_at > clock_timestamp() - make_interval(secs => $3)`,
+    values: [orgId, ids, lockDelay],
+  }),
+  waiter: (orgId, ids) => ({
+    name: 'claims_of_waiters',
+    text: `SELECT x.id, x.run_id, false AS revoked, x.paths, x.patterns, x.resources FROM lease_waiter x
+      WHERE x.org_id = $1 AND x.id = ANY ($2::uuid[]) AND x.status = 'waiting'`,
+    values: [orgId, ids],
+  }),
+};
+
+interface Candidate extends ClaimTexts {
+  readonly id: string;
+  readonly run_id: string;
+  readonly revoked: boolean | null;
+}
+
+async function overlapping(
+  client: Client,
+  orgId: string,
+  { ids, page, runId, wanted, caseSensitive }: Among,
+): Promise<{ ids: string[]; isWhole: boolean }> {
+  const found: string[] = [];
+  const own: string[] = [];
+  for (let at = 0; at < ids.length && found.length < FOUND_MAX; at += CHUNK) {
+    const [rows] = await readInOrg(client, orgId, [page(ids.slice(at, at + CHUNK))]);
+    for (const row of rows as Candidate[]) {
+      // A run's own leases are in nobody's way: of many, some are enough to see what it holds already.
+      const isOwn = row.run_id === runId && row.revoked !== true;
+      // What was revoked is in its own run's way only.
+      if (
+        found.length === FOUND_MAX ||
+        (isOwn && own.length === FOUND_MAX) ||
+        (row.revoked === true && row.run_id !== runId)
+      )
+        continue;
+      if (await anyMeet(readClaims(row), wanted.matchers, caseSensitive)) (isOwn ? own : found).push(row.id);
+    }
+  }
+  return { ids: [...found, ...own], isWhole: found.length < FOUND_MAX };
+}
+
+const pairs = { sinceTurn: 0 };
+
+async function anyMeet(held: readonly Claim[], wanted: readonly Claim[], caseSensitive: boolean): Promise<boolean> {
+  for (const one of held) {
+    for (const other of wanted) {
+      pairs.sinceTurn += 1;
+      if (pairs.sinceTurn >= PAIRS_A_TURN) {
+        pairs.sinceTurn = 0;
+        await nextTurn();
+      }
+      if (meet(one, other, { caseSensitive }) !== null) return true;
+    }
+  }
+  return false;
+}
+
+async function readInOrg(client: Client, orgId: string, statements: readonly Statement[]): Promise<unknown[][]> {
+  const answers = await flush(client, [
+    { text: 'BEGIN' },
+    { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
+    ...statements,
+    { text: 'COMMIT' },
+  ]);
+  return answers.slice(2, -1).map(({ rows }) => rows as unknown[]);
+}

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ClaimTable, TooBroad } from '../../../src/modules/leases/index.ts';
+import { compilePattern } from '../../../src/patterns/index.ts';
+import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
+import { newRunner, REPO, type Runner } from './support.ts';
+
+/** Requests that overlap, or may overlap, more than can be looked at under the repo's lock. */
+let server: TestServer;
+let org: TestOrg;
+let [ann, bob]: Runner[] = [];
+beforeAll(async () => {
+  server = await startTestServer({ start: false });
+});
+afterAll(() => server?.close());
+beforeEach(async () => {
+  org = await server.newOrg();
+  [ann, bob] = [await newRunner(org), await newRunner(org)];
+  expect((await ann!.acquire({ paths: ['first.md'] })).status).toBe(201);
+});
+
+/** Rows as grants write them, at once. */
+async function hold(runner: Runner, count: number, path: (n: string) => string): Promise<void> {
+  await server.sql(
+    `WITH one AS (
+       INSERT INTO lease (org_id, id, repo_id, run_id, loop_id, fence, mode, paths, patterns, ttl_seconds, granted_at, expires_at)
+       SELECT $1, gen_random_uuid(), p.id, $2, $3, -n, 'exclusive', ARRAY[replace($4, '#', n::text)], '{}', 900, clock_timestamp(),
+         clock_timestamp() + interval '1 hour'
+       FROM generate_series(1, $5::int) n, repo p WHERE p.org_id = $1 AND p.name = $6
+       RETURNING org_id, repo_id, id, paths[1] AS path)
+     INSERT INTO lease_key (org_id, repo_id, lease_id, ordinal, kind, key, tail)
+     SELECT org_id, repo_id, id, 0, 'literal', path, substring(path from '\\.[^.]*$') FROM one`,
+    [org.id, runner.runId, runner.loopId, path('#'), count, REPO],
+  );
+}
+
+describe('a pattern over more leases than a batch looks at', () => {
+  it('is refused by what it overlaps', async () => {
+    await hold(ann!, 6000, (n) => `docs/${n}.md`);
+    const refused = await bob!.acquire({ patterns: ['**/*.md'] });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'lease_conflict', free: [] } });
+    expect(refused.body.conflicts).toHaveLength(50);
+    expect((await bob!.admit({ paths: ['x.ts'] })).body.outcome).toBe('allow');
+  });
+
+  it('is granted where nothing really overlaps, and excludes what comes after', async () => {
+    await hold(ann!, 6000, (n) => `docs/${n}.md`);
+    const granted = await bob!.acquire({ patterns: ['docs/**/x*.md', 'docs/[a-z]*'] });
+    expect(granted).toMatchObject({ status: 201, body: { lease: { patterns: ['docs/**/x*.md', 'docs/[a-z]*'] } } });
+    expect((await ann!.acquire({ paths: ['docs/deep/x1.md'] })).body.conflicts).toMatchObject([
+      { leaseId: granted.body.lease.id },
+    ]);
+    // Asked again, the run holds it already; wider, its own leases are in nobody's way.
+    expect((await bob!.acquire({ patterns: ['docs/[a-z]*'] })).body.lease.id).toBe(granted.body.lease.id);
+    expect((await ann!.acquire({ patterns: ['docs/[0-9]*'] })).status).toBe(201);
+  });
+
+  it('waits in the line like any other', async () => {
+    await hold(ann!, 6000, (n) => `docs/${n}.md`);
+    const { ticket } = (await bob!.acquire({ patterns: ['docs/**'], waitSeconds: 0.01 })).body;
+    expect(ticket.status).toBe('waiting');
+    await ann!.caller.post(`/runs/${ann!.runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } });
+    expect((await bob!.caller.get(`/lease-tickets/${ticket.id}?waitSeconds=10`)).body).toMatchObject({
+      status: 'granted',
+    });
+  });
+});
+
+describe('patterns that are costly to compare', () => {
+  // Each pair takes hundreds of states to see that it shares nothing: they end in different letters.
+  const costly = (end: string) => Array.from({ length: 60 }, (_, n) => `**/${'*a?'.repeat(9)}*${n}${end}`);
+
+  it('are not compared under the lock', () => {
+    const claims = (end: string) =>
+      costly(end).map((text) => {
+        const read = compilePattern(text);
+        if (!read.ok) throw new Error(read.problem.detail);
+        return read.pattern;
+      });
+    const table = new ClaimTable({ caseSensitive: true });
+    table.add({ id: 'one', matchers: claims('m') });
+    const look = (count: number) => {
+      table.begin();
+      for (const claim of claims('n').slice(0, count)) expect([...table.overlaps(claim)]).toEqual([]);
+    };
+    expect(() => look(2)).not.toThrow();
+    expect(() => look(60)).toThrow(TooBroad);
+  });
+
+  it('are granted all the same, and exclude what they should', async () => {
+    expect((await ann!.acquire({ patterns: costly('m') })).status).toBe(201);
+    expect((await bob!.acquire({ patterns: costly('n') })).status).toBe(201);
+    expect((await ann!.acquire({ paths: [`x/${'ab'.repeat(9)}7n`] })).body.code).toBe('lease_conflict');
+  });
+});
