@@ -1,0 +1,177 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { startTestServer, type TestServer } from '../../support/server.ts';
+import { between, type Forge, nobodyThere } from './checkout.ts';
+import { expectPushed, expectRefused, guardedScene, push, runOut, type Scene } from './guarded.ts';
+
+// Real git and a process a hook: slow where many tests run at once.
+vi.setConfig({ testTimeout: 120_000 });
+
+type How = Parameters<typeof guardedScene> extends [TestServer, ...infer Rest] ? Rest : never;
+
+let server: TestServer;
+const forges: Forge[] = [];
+beforeAll(async () => {
+  server = await startTestServer({ start: false });
+});
+afterEach(async () => {
+  for (const forge of forges.splice(0)) await forge.remove();
+});
+afterAll(() => server?.close());
+
+async function scene(...how: How): Promise<Scene> {
+  const made = await guardedScene(server, ...how);
+  forges.push(made.forge);
+  return made;
+}
+
+describe('a push to a guarded remote', () => {
+  it('goes through under live leases: a new branch, more on it, a tag, a deletion, nothing new', async () => {
+    const { forge, ann, hers } = await scene();
+    await ann.acquire({ paths: ['a.ts'], patterns: ['docs/**'] });
+    await hers.git('checkout', '-q', '-b', 'topic');
+    await hers.commit('One', { 'a.ts': 'A2\n', 'docs/x/y.md': 'y\n' });
+    expectPushed(await push(hers, 'topic'));
+    await hers.commit('Two', { 'a.ts': null });
+    await hers.git('tag', '-a', 'v1', '-m', 'v1');
+    expectPushed(await push(hers, 'topic', 'v1'));
+    expect(await forge.tip('topic')).toBe(await hers.head());
+    await hers.git('tag', 'a-blob', 'HEAD:b.ts');
+    // Nothing new comes: nothing is asked.
+    await forge.remote.git('config', 'signalbox.url', await nobodyThere());
+    expectPushed(await push(hers, 'HEAD:again', 'a-blob'));
+    expectPushed(await push(hers, '--delete', 'topic'));
+    expect(await forge.tip('topic')).toBeNull();
+  });
+
+  it("is refused when it forces others' commits away, and goes through when it rewrites its own", async () => {
+    const { forge, ann, bob, hers, ...more } = await scene();
+    const his = await more.his();
+    await bob.acquire({ paths: ['b.ts'] });
+    await his.commit('His', { 'b.ts': 'B2\n' });
+    expectPushed(await push(his, 'main'));
+    await ann.acquire({ paths: ['a.ts'] });
+    await hers.commit('Hers', { 'a.ts': 'A2\n' });
+    const tip = await forge.tip('main');
+    expectRefused(await push(hers, '--force', 'main'), /b\.ts: held by loop/);
+    expectRefused(await push(hers, '--force', 'HEAD~:main'), /would be taken away; a commit that undoes it/);
+    // Not even its holder without a word: nothing says who pushes.
+    expectRefused(await push(his, '--force', 'HEAD~:main'), /b\.ts: held by loop/);
+    expect(await forge.tip('main')).toBe(tip);
+    expectPushed(await push(hers, 'HEAD:topic'));
+    await hers.git('commit', '-q', '--amend', '-m', 'Hers, better');
+    expectPushed(await push(hers, '--force', 'HEAD:topic'));
+    // Another branch keeps them: nothing is taken away.
+    expectPushed(await push(his, 'main:kept'));
+    expectPushed(await push(his, '--force', 'HEAD~:main'));
+  });
+
+  it('with merges: clean ones ask nothing, others for what they changed themselves', async () => {
+    const { forge, ann, bob, hers, ...more } = await scene({}, { 'a.ts': '1\n2\n3\n', 'b.ts': 'B\n', 'c.ts': 'C\n' });
+    const his = await more.his();
+    const { id, fence } = (await bob.acquire({ paths: ['a.ts', 'b.ts', 'c.ts'] })).body.lease;
+    await his.commit('His', { 'a.ts': '1\nhis\n3\n', 'b.ts': 'B2\n' });
+    expectPushed(await push(his, 'main'));
+    await bob.caller.post(`/leases/${id}/release`, { fence });
+    await ann.acquire({ paths: ['a.ts', 'new.ts'] });
+    await hers.commit('New', { 'new.ts': 'n\n' });
+    await hers.git('fetch', '-q');
+    const start = await hers.head();
+    await hers.git('merge', '-q', '--no-edit', 'origin/main');
+    expectPushed(await push(hers, 'HEAD:clean'));
+    await hers.git('reset', '-q', '--hard', start);
+    await hers.git('merge', '-q', '--no-edit', '-s', 'ours', 'origin/main');
+    expectRefused(await push(hers, 'HEAD:ours'), /covers 2 of the 2 path\(s\)[^]* b\.ts: no lease covers it/);
+    await hers.git('reset', '-q', '--hard', start);
+    await hers.commit('Conflicts', { 'a.ts': '1\nhers\n3\n' });
+    expect((await hers.run('merge', '-q', 'origin/main')).code).toBe(1);
+    await hers.commit('Merge', { 'a.ts': '1\nboth\n3\n' });
+    expectPushed(await push(hers, 'HEAD:main'));
+    expect(await forge.tip('main')).toBe(await hers.head());
+  });
+
+  it('of a renamed file needs the old path and the new one, unless no lease can name the old one', async () => {
+    const { forge, ann, hers } = await scene({}, { 'a.ts': 'A\n', 'tab\there': 'x' });
+    await ann.acquire({ paths: ['moved/a.ts', 'tab-here'] });
+    await hers.git('config', 'diff.renames', 'copies');
+    await hers.write({ 'tab\there': null, 'tab-here': 'x' });
+    await hers.commit('Rename', {});
+    expectPushed(await hers.run('push', '-q', 'origin', 'main'));
+    await hers.write({ 'moved/a.ts': 'A\n', 'a.ts': null });
+    await hers.commit('Move', {});
+    expectRefused(await push(hers, 'main'), /covers 1 of the 2 path\(s\)[^]* a\.ts: no lease covers it/);
+    await ann.acquire({ paths: ['a.ts'] });
+    expectPushed(await push(hers, 'main'));
+    expect(await forge.tip('main')).toBe(await hers.head());
+  });
+
+  it('with names in other scripts, and with names that would speak to a terminal', async () => {
+    const { ann, hers, ...more } = await scene();
+    const theirs = await more.theirs();
+    const [nfd, odd] = ['cafe\u0301.ts', 'x\u001b[2J\nsignalbox: fine'];
+    await ann.acquire({ paths: ['caf\u00e9.ts', 'データ/値.ts', '-dash', 'a\u202etxt.exe', 'q"uote'] });
+    await hers.commit('Names', { [nfd]: 'x', 'データ/値.ts': 'x', '-dash': 'x', 'a\u202etxt.exe': 'x', 'q"uote': 'x' });
+    expectPushed(await push(hers, 'main'));
+    await theirs.git('pull', '-q');
+    await theirs.commit('Same', { 'a\u202etxt.exe': 'y', [nfd]: 'y' });
+    expectRefused(await push(theirs, 'main'), /"a\\u202etxt\.exe": held by[^]* caf\u00e9\.ts: held by/);
+    await theirs.commit('Odd', { [odd]: 'x' });
+    const refused = await push(theirs, 'main');
+    expectRefused(refused, /no lease can name these paths; rename them: "x\\u001b\[2J\\nsignalbox: fine"/);
+    // oxlint-disable-next-line no-control-regex -- they are what is looked for
+    expect(refused.err).not.toMatch(/\u001b\[2J|^remote: signalbox: fine|\u202e/m);
+  });
+
+  it('of 1,200 files is asked about in parts, as small as the server wants them', async () => {
+    const { forge, ann, hers } = await scene({}, { 'a.ts': 'A\n' }, 'sha256');
+    await ann.acquire({ patterns: ['gen/**'] });
+    await ann.acquire({ paths: ['a.ts'] });
+    const files = Object.fromEntries(Array.from({ length: 1200 }, (_, i) => [`gen/${i}.ts`, `${i}\n`]));
+    await hers.commit('Generate', { ...files, 'a.ts': 'A2\n', '0.ts': 'x', 'other/1.ts': 'x' });
+    const sizes: number[] = [];
+    const proxy = await between(server.url, async (target, sent, answer) => {
+      if (!target.endsWith('/leases/verify')) return { body: await answer() };
+      const { paths, leases } = JSON.parse(sent) as { paths: string[]; leases: unknown[] };
+      const size = paths.length * leases.length;
+      if (size > 300) return { status: 422, body: { code: 'verify_too_large', detail: 'Too much.' } };
+      sizes.push(size);
+      return { body: await answer() };
+    });
+    await forge.remote.git('config', 'signalbox.url', proxy.url);
+    expectRefused(
+      await push(hers, 'main'),
+      /covers 2 of the 1203 path\(s\)[^]* 0\.ts: no lease[^]* other\/1\.ts: no lease/,
+    );
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(300);
+    await ann.acquire({ paths: ['0.ts', 'other/1.ts'] });
+    await forge.remote.git('config', 'signalbox.url', server.url);
+    expectPushed(await push(hers, 'main'));
+    proxy.close();
+  });
+
+  it('of notes on commits changes no file, and makes no commit known', async () => {
+    const { hers } = await scene();
+    await hers.git('notes', 'add', '-m', 'A note');
+    expectPushed(await hers.run('push', '-q', 'origin', 'refs/notes/commits'));
+    await hers.commit('Not mine', { 'a.ts': 'A2\n' });
+    expectPushed(await push(hers, 'HEAD:refs/notes/x'));
+    expectRefused(await push(hers, 'main'), /a\.ts: no lease covers it/);
+  });
+
+  it('to a trunk is verified whatever branch its commits waited on', async () => {
+    const { forge, ann, bob, hers } = await scene({ trunk: 'main' });
+    await ann.acquire({ paths: ['a.ts'] });
+    await hers.commit('Mine', { 'a.ts': 'A2\n' });
+    expectPushed(await push(hers, 'HEAD:topic'));
+    expectPushed(await push(hers, 'HEAD~:refs/heads/first', 'HEAD:main'));
+    await hers.commit('More', { 'a.ts': 'A3\n' });
+    expectPushed(await push(hers, 'HEAD:topic'));
+    await runOut(server, ann);
+    await bob.acquire({ paths: ['a.ts'] });
+    expectPushed(await push(hers, 'HEAD:other'));
+    expectRefused(await push(hers, 'main'), /a\.ts: held by loop/);
+    // Nor does it lose what another branch keeps.
+    expectRefused(await push(hers, '--force', 'HEAD~2:main'), /a\.ts: held by loop/);
+    await forge.remote.git('config', 'signalbox.trunk', 'release/*');
+    expectRefused(await push(hers, 'main'), /signalbox\.trunk names one branch each/);
+  });
+});
