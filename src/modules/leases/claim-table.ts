@@ -1,6 +1,6 @@
 import { type CaseMode, lastSearchSize } from '../../patterns/index.ts';
 import { TooBroad } from './broad-search.ts';
-import { type Claim, claimKey, claimLookup, meet } from './claim.ts';
+import { type Claim, type ClaimLookup, claimKey, claimLookup, meet } from './claim.ts';
 
 /** Somebody with claims: a lease that holds them, or a waiter that wants them. */
 interface Claimant {
@@ -11,6 +11,7 @@ interface Claimant {
 interface Entry<T> {
   readonly by: T;
   readonly claim: Claim;
+  readonly tail: string | null;
 }
 
 /** A claim of somebody's that shares a path, or a resource, with a requested one; and what they share. */
@@ -50,11 +51,11 @@ export class ClaimTable<T extends Claimant> {
   add(by: T): void {
     this.#claimants.set(by.id, by);
     for (const claim of by.matchers) {
-      const { kind, key } = claimKey(claim);
+      const { kind, key, tail } = claimKey(claim);
       const index = kind === 'resource' ? this.#resources : this.#byKey[kind];
       const entries = index.get(key);
-      if (entries === undefined) index.set(key, [{ by, claim }]);
-      else entries.push({ by, claim });
+      if (entries === undefined) index.set(key, [{ by, claim, tail }]);
+      else entries.push({ by, claim, tail });
     }
   }
 
@@ -78,11 +79,14 @@ export class ClaimTable<T extends Claimant> {
 
   /** Everybody who shares something with `requested`, one overlap each. @throws TooBroad */
   *overlaps(requested: Claim): Generator<Overlap<T>> {
+    if (this.#claimants.size === 0) return;
     const seen = new Set<string>();
-    for (const { by, claim } of this.#candidates(requested)) {
+    const wanted = claimLookup(requested);
+    for (const { by, claim, tail } of this.#candidates(wanted)) {
+      if (tail !== null && wanted.tail !== null && tail !== wanted.tail) continue;
       if (seen.has(by.id) || this.#claimants.get(by.id) !== by) continue;
       const witness = meet(requested, claim, this.#mode);
-      this.#work += requested.kind === 'pattern' && claim.kind === 'pattern' ? lastSearchSize() : 1;
+      this.#work += costOf(requested, claim);
       if (this.#work > WORK_MAX) throw new TooBroad('the patterns are too intricate to be compared under a lock');
       if (witness === null) continue;
       seen.add(by.id);
@@ -90,9 +94,7 @@ export class ClaimTable<T extends Claimant> {
     }
   }
 
-  *#candidates(requested: Claim): Generator<Entry<T>> {
-    if (this.#claimants.size === 0) return;
-    const wanted = claimLookup(requested);
+  *#candidates(wanted: ClaimLookup): Generator<Entry<T>> {
     for (const key of wanted.resources) yield* this.#resources.get(key) ?? [];
     for (const key of wanted.literals) yield* this.#byKey.literal.get(key) ?? [];
     for (const key of wanted.patternPrefixes) yield* this.#byKey.pattern.get(key) ?? [];
@@ -101,4 +103,10 @@ export class ClaimTable<T extends Claimant> {
     for (const entries of this.#byKey.literal.values()) yield* entries;
     for (const entries of this.#byKey.pattern.values()) yield* entries;
   }
+}
+
+/** In states of a search. A path is run through a pattern once, but through all of it. */
+function costOf(a: Claim, b: Claim): number {
+  if (a.kind === 'pattern' && b.kind === 'pattern') return lastSearchSize();
+  return a.kind === 'pattern' || b.kind === 'pattern' ? 10 : 1;
 }

@@ -5,8 +5,10 @@ import { invalid, notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { settingsOf } from '../identity/index.ts';
+import { TooBroad } from './broad-search.ts';
 import { candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
-import { holds, meet } from './claim.ts';
+import { meet } from './claim.ts';
+import { ClaimTable } from './claim-table.ts';
 import { type HeldLease, standing } from './lease.ts';
 import { parseClaims } from './request.ts';
 import { type LeaseView, viewLease } from './views.ts';
@@ -85,6 +87,7 @@ export class LeaseService {
   /**
    * For push and merge gates: are all paths covered by these leases, each live and with its own fence? Whoever holds a
    * lease that has expired cannot know whether another run has taken over: it counts as stale.
+   * @throws Problem 422 for a bad path, `verify_too_large`
    */
   async verify(
     principal: Principal,
@@ -101,25 +104,28 @@ export class LeaseService {
           )
         ).map((lease) => [lease.id, lease]),
       );
-      const live: HeldLease[] = [];
+      const live = new ClaimTable<HeldLease>({ caseSensitive: repo?.caseSensitive ?? true });
       const stale: Verification['stale'] = [];
       for (const claimed of input.leases) {
         const lease = found.get(claimed.id);
         const reason = staleness(lease, claimed.fence, repo?.id, tx.now);
-        if (reason === null && lease !== undefined) live.push(lease);
-        else
-          stale.push({
-            ...claimed,
-            reason: reason ?? 'unknown',
-            message: reason === 'revoked' ? lease!.revoked : null,
-          });
+        const message = reason === 'revoked' ? (lease?.revoked ?? null) : null;
+        if (reason === null && lease !== undefined) live.add(lease);
+        else stale.push({ ...claimed, reason: reason ?? 'unknown', message });
       }
-      const mode = { caseSensitive: repo?.caseSensitive ?? true };
-      const uncovered = paths
-        .filter((path) => !live.some((lease) => lease.matchers.some((held) => holds(held, path, mode))))
-        .map(({ text }) => text);
+      const uncovered = paths.filter((path) => !isCovered(live, path)).map(({ text }) => text);
       return { ok: uncovered.length === 0 && stale.length === 0, uncovered, stale };
     });
+  }
+}
+
+/** @throws Problem 422 `verify_too_large` when so many patterns may cover so many paths that others would wait for it */
+function isCovered(live: ClaimTable<HeldLease>, path: Path): boolean {
+  try {
+    return live.overlaps(path).next().done !== true;
+  } catch (error) {
+    if (!(error instanceof TooBroad)) throw error;
+    throw invalid('verify_too_large', 'Too many paths and patterns to be compared at once: verify them in parts.');
   }
 }
 

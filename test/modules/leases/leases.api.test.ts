@@ -255,6 +255,21 @@ describe('listing and verifying', () => {
     expect(rest.items[0].id).toBe(one.id);
   });
 
+  it('refuses to compare more at once than others should wait for', async () => {
+    const ann = await newRunner(await server.newOrg());
+    const patterns = Array.from({ length: 400 }, (_, n) => `**/*${n}*.ts`);
+    const { lease } = (await ann.acquire({ patterns })).body;
+    const verify = (extension: string) =>
+      ann.caller.post('/leases/verify', {
+        repo: REPO,
+        paths: Array.from({ length: 500 }, (_, n) => `src/${String.fromCodePoint(0x4e00 + n)}.${extension}`),
+        leases: [{ id: lease.id, fence: lease.fence }],
+      });
+    // The index sees that no pattern ends like these.
+    expect((await verify('js')).body.uncovered).toHaveLength(500);
+    expect(await verify('ts')).toMatchObject({ status: 422, body: { code: 'verify_too_large' } });
+  });
+
   it('verifies that live leases with their own fences cover what is pushed', async () => {
     const org = await server.newOrg();
     const ann = await newRunner(org);
