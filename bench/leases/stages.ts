@@ -119,7 +119,8 @@ function waiters(ours: Subject, drive: Drive): Stage {
     async prepare() {
       since = await ours.log.seq();
       await ours.block('acme/unwanted', WAITED_FOR);
-      await ours.queue('acme/wanted', await ours.block('acme/wanted', WAITED_FOR), WAITERS);
+      await ours.block('acme/wanted', WAITED_FOR);
+      await ours.queue('acme/wanted', WAITED_FOR, WAITERS);
     },
     probes: {
       'waiters-0': () => ours.acquire('acme/unwanted', drive),
@@ -160,7 +161,11 @@ export async function measureStages(
   for (const { figure, prepare, probes } of stages) {
     const names = Object.keys(probes).filter((name) => wanted.has(name));
     if (names.length === 0) continue;
-    await prepare?.();
+    if (prepare !== undefined) {
+      const startedAt = performance.now();
+      await prepare();
+      console.log(`  prepared ${names.join(', ')} in ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
+    }
     const values = new Map<string, number[]>(names.map((name) => [name, []]));
     for (let round = 0; round < rounds; round += 1) {
       // There and back, so that a drift is not to the advantage of the same one each time.

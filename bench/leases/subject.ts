@@ -11,7 +11,6 @@ const RUNS = 128;
 const LOOPS = 16;
 /** What must outlast a benchmark. */
 const LONG_TTL_SECONDS = 7200;
-const MAX_PATHS = 500;
 
 /** One lease on a file that nobody has asked for before; also what the baselines are sent. */
 export function acquireBody(repo: string, more: object = {}): string {
@@ -86,25 +85,29 @@ export class Subject {
     }));
   }
 
-  /** Holds so many files of a repo, for as long as the benchmark lasts. Returns them. */
-  async block(repo: string, files: number): Promise<string[]> {
-    const { id: loopId } = await post(this.#port, '/loops', this.#key, { name: `holder of ${repo}`, repo });
-    const { id: runId } = await post(this.#port, `/loops/${loopId}/runs`, this.#key, {});
-    const paths = Array.from({ length: files }, (_, at) => `src/wanted-${at}/index.ts`);
-    for (let at = 0; at < files; at += MAX_PATHS) {
-      const body = { repo, runId, paths: paths.slice(at, at + MAX_PATHS), ttlSeconds: LONG_TTL_SECONDS };
-      await post(this.#port, '/leases', this.#key, body);
-    }
-    return paths;
+  /** One run holds so many files of a repo, each by a lease of its own, for as long as the benchmark lasts. */
+  async block(repo: string, files: number): Promise<void> {
+    const loop = await post(this.#port, '/loops', this.#key, { name: `holder of ${repo}`, repo });
+    const { id: run } = await post(this.#port, `/loops/${loop.id}/runs`, this.#key, {});
+    const body = acquireBody(repo, { paths: ['src/wanted-{i}/index.ts'], ttlSeconds: LONG_TTL_SECONDS });
+    await this.#checked({ ...byNumber(files), body, lanes: [{ run }], expect: { status: 201 } }, () => ({
+      'lease.granted': files,
+    }));
   }
 
-  /** Queues so many tickets for these paths, as many for each, every one of a path by another run. */
-  async queue(repo: string, paths: readonly string[], tickets: number): Promise<void> {
-    if (tickets > paths.length * this.lanes.length) throw new Error('a run waits for a path once');
-    const items = Array.from({ length: tickets }, (_, at) => ({
-      path: paths[at % paths.length]!,
-      run: this.lanes[Math.floor(at / paths.length)]!['run']!,
-    }));
+  /**
+   * Queues so many tickets for the files of `block`, as many for each. The lines of all files have the runs in the same
+   * order: were two runs before each other in two lines, each would wait for the other, which is refused.
+   */
+  async queue(repo: string, files: number, tickets: number): Promise<void> {
+    const length = Math.ceil(tickets / files);
+    const runsAPlace = Math.floor(this.lanes.length / length);
+    const items = Array.from({ length: tickets }, (_, at) => {
+      const [file, place] = [at % files, Math.floor(at / files)];
+      const lane = this.lanes[place * runsAPlace + (file % runsAPlace)];
+      if (lane === undefined) throw new Error('more places in a line than runs');
+      return { path: `src/wanted-${file}/index.ts`, run: lane['run']! };
+    });
     const body = acquireBody(repo, { paths: ['{path}'], waitSeconds: 0.001 });
     const job = { ...byNumber(tickets), body, items, expect: { status: 202 } };
     await this.#checked(job, () => ({ 'lease.queued': tickets }));
@@ -112,12 +115,18 @@ export class Subject {
 
   /** Measures, and compares the answers with the events that they must have left. */
   async #checked(
-    job: Omit<Job, 'from' | 'port' | 'path' | 'headers' | 'lanes'> & { readonly path?: string },
+    job: Omit<Job, 'from' | 'port' | 'path' | 'headers'> & { readonly path?: string },
     events: (measured: Measured) => Readonly<Record<string, number>>,
   ): Promise<Measured> {
     const seq = await this.log.seq();
     const headers = { authorization: `Bearer ${this.#key}` };
-    const measured = await measure({ path: '/api/v1/leases', ...job, port: this.#port, headers, lanes: this.lanes });
+    const measured = await measure({
+      path: '/api/v1/leases',
+      lanes: this.lanes,
+      ...job,
+      port: this.#port,
+      headers,
+    });
     await this.log.expect(seq, events(measured));
     return measured;
   }
