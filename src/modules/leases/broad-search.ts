@@ -24,9 +24,10 @@ export interface Searched {
 
 /** More than these are not needed for a refusal, and a grant has none at all. */
 const FOUND_MAX = 200;
+const FOUND_PATTERNS_MAX = 300;
 const CHUNK = 1000;
 /** Pairs of claims between two turns of the event loop: other orgs' requests go on meanwhile. */
-const PAIRS_A_TURN = 2000;
+const PAIRS_A_TURN = 1000;
 
 /** A connection of the hot path, in no transaction. */
 type Client = Parameters<typeof flush>[0];
@@ -103,29 +104,43 @@ async function overlapping(
   orgId: string,
   { ids, page, runId, wanted, caseSensitive }: Among,
 ): Promise<{ ids: string[]; isWhole: boolean }> {
-  const found: string[] = [];
-  const own: string[] = [];
-  for (let at = 0; at < ids.length && found.length < FOUND_MAX; at += CHUNK) {
+  const found = new Found();
+  const own = new Found();
+  for (let at = 0; at < ids.length && !found.isFull; at += CHUNK) {
     const [rows] = await readInOrg(client, orgId, [page(ids.slice(at, at + CHUNK))]);
     for (const row of rows as Candidate[]) {
-      // A run's own leases are in nobody's way: of many, some are enough to see what it holds already.
+      // A run's own leases are in nobody's way: of many, some are enough to see what it holds already. What was revoked
+      // is in its own run's way only.
       const isOwn = row.run_id === runId && row.revoked !== true;
-      // What was revoked is in its own run's way only.
-      if (
-        found.length === FOUND_MAX ||
-        (isOwn && own.length === FOUND_MAX) ||
-        (row.revoked === true && row.run_id !== runId)
-      )
-        continue;
-      if (await anyMeet(readClaims(row), wanted.matchers, caseSensitive)) (isOwn ? own : found).push(row.id);
+      const isOthersRevoked = row.revoked === true && row.run_id !== runId;
+      const kept = isOwn ? own : found;
+      if (isOthersRevoked || kept.isFull) continue;
+      if (await anyMeet(readClaims(row), wanted.matchers, caseSensitive)) kept.add(row);
     }
   }
-  return { ids: [...found, ...own], isWhole: found.length < FOUND_MAX };
+  return { ids: [...found.ids, ...own.ids], isWhole: !found.isFull };
+}
+
+/** As many as a batch can look at again under its locks, without being too broad once more. */
+class Found {
+  readonly ids: string[] = [];
+  #patterns = 0;
+
+  get isFull(): boolean {
+    return this.ids.length >= FOUND_MAX || this.#patterns >= FOUND_PATTERNS_MAX;
+  }
+
+  add({ id, patterns }: Candidate): void {
+    this.ids.push(id);
+    this.#patterns += patterns.length;
+  }
 }
 
 const pairs = { sinceTurn: 0 };
 
 async function anyMeet(held: readonly Claim[], wanted: readonly Claim[], caseSensitive: boolean): Promise<boolean> {
+  // Compiling them took its time, too.
+  pairs.sinceTurn += held.length;
   for (const one of held) {
     for (const other of wanted) {
       pairs.sinceTurn += 1;

@@ -82,6 +82,13 @@ type Claimants = 'lease' | 'waiter';
 
 /** Candidates that a batch looks at under its locks. With more it is too broad: see `searchBroadly`. */
 export const MOST_CANDIDATES = 5000;
+/** Patterns of theirs: to compile one that no cache has costs some tenths of a millisecond. */
+const MOST_PATTERNS = 2000;
+
+/** Whether rows are more than should be read and compared while others wait. */
+export function areTooMany(rows: readonly Pick<ClaimTexts, 'patterns'>[]): boolean {
+  return rows.length > MOST_CANDIDATES || rows.reduce((sum, { patterns }) => sum + patterns.length, 0) > MOST_PATTERNS;
+}
 
 /**
  * All leases not ended (or revoked before their expiry), or all waiters, that might share a path with what is wanted: never

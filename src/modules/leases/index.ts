@@ -1,5 +1,6 @@
 export { type Searched, searchBroadly, TooBroad } from './broad-search.ts';
 export {
+  areTooMany,
   candidatesStatement,
   HELD_LEASE,
   type HeldLeaseRow,

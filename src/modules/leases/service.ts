@@ -6,7 +6,7 @@ import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { settingsOf } from '../identity/index.ts';
 import { TooBroad } from './broad-search.ts';
-import { candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
+import { areTooMany, candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
 import { meet } from './claim.ts';
 import { ClaimTable } from './claim-table.ts';
 import { type HeldLease, standing } from './lease.ts';
@@ -94,7 +94,7 @@ export class LeaseService {
     input: { repo: string; paths: string[]; leases: { id: string; fence: number }[] },
   ): Promise<Verification> {
     const paths = parseClaims(input.paths, []) as Path[];
-    return this.#db.read(principal, async (tx) => {
+    const verified = this.#db.read(principal, async (tx) => {
       const repo = await tx.db.repo.findUnique({ where: { orgId_name: { orgId: tx.orgId, name: input.repo } } });
       const found = new Map(
         (
@@ -113,20 +113,17 @@ export class LeaseService {
         if (reason === null && lease !== undefined) live.add(lease);
         else stale.push({ ...claimed, reason: reason ?? 'unknown', message });
       }
-      const uncovered = paths.filter((path) => !isCovered(live, path)).map(({ text }) => text);
+      const uncovered = paths.filter((path) => live.overlaps(path).next().done === true).map(({ text }) => text);
       return { ok: uncovered.length === 0 && stale.length === 0, uncovered, stale };
     });
+    return verified.catch(unlessTooBroad);
   }
 }
 
-/** @throws Problem 422 `verify_too_large` when so many patterns may cover so many paths that others would wait for it */
-function isCovered(live: ClaimTable<HeldLease>, path: Path): boolean {
-  try {
-    return live.overlaps(path).next().done !== true;
-  } catch (error) {
-    if (!(error instanceof TooBroad)) throw error;
-    throw invalid('verify_too_large', 'Too many paths and patterns to be compared at once: verify them in parts.');
-  }
+/** @throws Problem 422 `verify_too_large` */
+function unlessTooBroad(error: unknown): never {
+  if (!(error instanceof TooBroad)) throw error;
+  throw invalid('verify_too_large', 'Too many paths and patterns to be compared at once: verify them in parts.');
 }
 
 function staleness(
@@ -185,10 +182,12 @@ async function covering(
     .toSorted((a, b) => (b.fence ?? 0) - (a.fence ?? 0));
 }
 
+/** @throws TooBroad when so many patterns are among them that others would wait until all are compiled */
 export async function leasesByIds(tx: ReadTx, ids: readonly string[]): Promise<(HeldLease & { ended: boolean })[]> {
   const rows = await tx.db.$queryRaw<
     HeldLeaseRow[]
   >`${heldLease} WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${ids}::uuid[])`;
+  if (areTooMany(rows)) throw new TooBroad('the leases hold too many patterns');
   return rows.map((row) => ({ ...toHeldLease(row), ended: row.ended_at !== null }));
 }
 

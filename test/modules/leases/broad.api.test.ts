@@ -65,6 +65,20 @@ describe('a pattern over more leases than a batch looks at', () => {
   });
 });
 
+describe('more patterns than should be compiled while others wait', () => {
+  it('are looked up without the lock: what shares nothing is granted, what does is refused', async () => {
+    for (let n = 0; n < 5; n += 1) {
+      const patterns = Array.from({ length: 450 }, (_, at) => `d${n}/${at}/**`);
+      expect((await ann!.acquire({ patterns })).status).toBe(201);
+    }
+    expect((await bob!.acquire({ patterns: ['?/x.c'] })).status).toBe(201);
+    expect((await bob!.acquire({ patterns: ['*/7/y.c'] })).body).toMatchObject({
+      code: 'lease_conflict',
+      conflicts: [{ held: 'd0/7/**', witness: 'd0/7/y.c' }],
+    });
+  });
+});
+
 describe('patterns that are costly to compare', () => {
   // Each pair takes hundreds of states to see that it shares nothing: they end in different letters.
   const costly = (end: string) => Array.from({ length: 60 }, (_, n) => `**/${'*a?'.repeat(9)}*${n}${end}`);

@@ -268,6 +268,18 @@ describe('listing and verifying', () => {
     // The index sees that no pattern ends like these.
     expect((await verify('js')).body.uncovered).toHaveLength(500);
     expect(await verify('ts')).toMatchObject({ status: 422, body: { code: 'verify_too_large' } });
+    const more = [];
+    for (let n = 0; n < 5; n += 1) {
+      const wide = Array.from({ length: 450 }, (_, at) => `d${n}/${at}/**`);
+      more.push((await ann.acquire({ patterns: wide })).body.lease);
+    }
+    const leases = more.map(({ id, fence }) => ({ id, fence }));
+    expect((await ann.caller.post('/leases/verify', { repo: REPO, paths: ['x'], leases })).body.code).toBe(
+      'verify_too_large',
+    );
+    expect(
+      (await ann.caller.post('/leases/verify', { repo: REPO, paths: ['x'], leases: leases.slice(1) })).status,
+    ).toBe(200);
   });
 
   it('verifies that live leases with their own fences cover what is pushed', async () => {

@@ -6,11 +6,11 @@ import type { PolicySet } from '../../governance/index.ts';
 import { compilePolicySet, EMPTY_POLICY_SET, type PublishedPolicy } from '../../governance/index.ts';
 import { settingsOf } from '../../identity/index.ts';
 import {
+  areTooMany,
   ClaimTable,
   candidatesStatement,
   type HeldLease,
   type HeldLeaseRow,
-  MOST_CANDIDATES,
   type Tables,
   TooBroad,
   toHeldLease,
@@ -74,7 +74,7 @@ export async function loadSnapshot(
   const { repos, head, keys, runs, leases, tickets, kept } = answers;
   const candidates = [...rowsOf<HeldLeaseRow>(answers.candidates), ...rowsOf<HeldLeaseRow>(answers.since)];
   const waiters = [...rowsOf<WaiterRow>(answers.waiters), ...rowsOf<WaiterRow>(answers.waitersSince)];
-  if (Math.max(candidates.length, waiters.length) > MOST_CANDIDATES)
+  if (areTooMany([...candidates, ...rowsOf<HeldLeaseRow>(leases)]) || areTooMany(waiters))
     throw new TooBroad('too many leases may overlap what is wanted');
   const [read] = rowsOf<HeadRow>(head);
   if (read === undefined) throw new Error(`org ${orgId} has no head row`);
