@@ -64,10 +64,9 @@ export class LeaseTickets {
 
   /** One ticket, at once or as soon as it is settled. For its run that is a beat. @throws Problem 404 */
   async wait(principal: Principal, id: string, waitMs: number, ended: AbortSignal): Promise<TicketView> {
-    const first = await this.#read(principal, id);
-    if (first.status !== 'waiting' || waitMs <= 0) return first;
-    // With too many held open on this server the answer is the ticket, at once: it can be asked about.
-    await this.#deps.watch.settled(principal.orgId, id, waitMs, ended).catch(() => undefined);
+    // Whatever is settled already, or is no ticket at all, is noticed at once. With too many held open on this server the
+    // answer is the ticket as it stands: it can be asked about.
+    if (waitMs > 0) await this.#deps.watch.settled(principal.orgId, id, waitMs, ended).catch(() => undefined);
     return this.#read(principal, id);
   }
 
