@@ -1,3 +1,4 @@
+import type { CaseMode } from '../../patterns/index.ts';
 import { type Claim, holds } from './claim.ts';
 import type { ClaimTable, Overlap } from './claim-table.ts';
 import { closedUntil, type HeldLease, type Holder, standing } from './lease.ts';
@@ -122,7 +123,7 @@ function lookAtLeases(table: ClaimTable<HeldLease>, requested: Claim, { asker, w
     if (state === 'revoked') {
       if (isOwn) found.revoked ??= overlap;
     } else if (state === 'over' || (state === 'closing' && isOwn)) {
-      if (lease.revoked === null) found.over.add(lease);
+      if (lease.revoked === null && (state === 'over' || isTakenAgain(lease, wanted, table.mode))) found.over.add(lease);
     } else if (isOwn) {
       if (lease.matchers.some((held) => holds(held, requested, table.mode)))
         found.own.set(lease, (found.own.get(lease) ?? new Set()).add(requested));
@@ -131,6 +132,12 @@ function lookAtLeases(table: ClaimTable<HeldLease>, requested: Claim, { asker, w
       found.leases.push(overlap);
     }
   }
+}
+
+/** Of an expired lease, what its run does not ask for again stays closed to others, and as tightly, until the delay is over. */
+function isTakenAgain(lease: HeldLease, wanted: Wanted, mode: CaseMode): boolean {
+  if (lease.mode === 'exclusive' && wanted.mode === 'shared') return false;
+  return lease.matchers.every((held) => wanted.matchers.some((claim) => holds(claim, held, mode)));
 }
 
 function lookAtWaiters(table: ClaimTable<Waiter>, requested: Claim, { asker, wanted, moment, found }: Look): void {

@@ -43,7 +43,9 @@ export class BatchPlan {
   }
 
   get isEmpty(): boolean {
-    return this.#events.length === 0 && this.#beats.size === 0 && this.#waiterBlocks.size === 0;
+    const written = this.#events.length + this.#beats.size + this.#waiterBlocks.size;
+    // Neither tells the log: an answer that is kept though nothing changed, a ticket whose lease the run had already.
+    return written + this.#idempotency.length + this.#waiterEnds.size === 0;
   }
 
   /** Whether somebody begins to wait with this batch. */
