@@ -1,6 +1,7 @@
 export { fastifyTelemetry } from './fastify.ts';
 export {
   createInstruments,
+  type DecisionOutcome,
   type Instruments,
   type RetryReason,
 } from './instruments.ts';

@@ -17,10 +17,10 @@ export interface Instruments {
   batchCommitted(size: number, durationSeconds: number): void;
   /** A batch or transaction that is tried again. `signalbox.transaction.retries` {retry} by `signalbox.retry.reason`. */
   transactionRetried(reason: RetryReason): void;
-  /** A decision that is in the log. `signalbox.decisions` {decision} by `signalbox.decision.outcome`. */
-  decided(outcome: DecisionOutcome): void;
-  /** A lease granted. `signalbox.lease.grants` {lease} by `signalbox.lease.mode`. */
-  leaseGranted(mode: 'exclusive' | 'shared'): void;
+  /** Decisions that are in the log. `signalbox.decisions` {decision} by `signalbox.decision.outcome`. */
+  decided(outcome: DecisionOutcome, count?: number): void;
+  /** Leases granted. `signalbox.lease.grants` {lease} by `signalbox.lease.mode`. */
+  leaseGranted(mode: 'exclusive' | 'shared', count?: number): void;
   /** A lease refused because of another. `signalbox.lease.conflicts` {conflict} by `signalbox.lease.mode`. */
   leaseConflicted(mode: 'exclusive' | 'shared'): void;
   /**
@@ -70,8 +70,8 @@ export function createInstruments(meter: Meter): Instruments {
       batchDuration.record(durationSeconds);
     },
     transactionRetried: (reason) => retries.add(1, { 'signalbox.retry.reason': reason }),
-    decided: (outcome) => decisions.add(1, { 'signalbox.decision.outcome': outcome }),
-    leaseGranted: (mode) => grants.add(1, { 'signalbox.lease.mode': mode }),
+    decided: (outcome, count = 1) => decisions.add(count, { 'signalbox.decision.outcome': outcome }),
+    leaseGranted: (mode, count = 1) => grants.add(count, { 'signalbox.lease.mode': mode }),
     leaseConflicted: (mode) => conflicts.add(1, { 'signalbox.lease.mode': mode }),
     observePool: poolObserver(meter),
   };
