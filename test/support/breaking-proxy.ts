@@ -1,25 +1,25 @@
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** What happens to the next COMMIT that passes: it goes through, never arrives, or arrives and its answer does not. */
+/** What happens to the next commit that passes: it goes through, never arrives, or arrives and its answer does not. */
 export type Fate = 'pass' | 'lose-request' | 'lose-answer';
 
 export interface BreakingProxy {
   readonly port: number;
-  /** For the next connection that sends COMMIT; then all is well again. */
+  /** For the next connection that sends `at`; then all is well again. */
   fate: Fate;
-  /** How many COMMITs were broken. */
+  /** What commits: COMMIT, unless said otherwise; or a statement that is a transaction of its own. */
+  at: string;
+  /** How many were broken. */
   readonly broken: () => number;
   close(): Promise<void>;
 }
 
-const COMMIT = Buffer.from('COMMIT\0');
-
-/** A TCP proxy in front of PostgreSQL that cuts a connection around a COMMIT. */
+/** A TCP proxy in front of PostgreSQL that cuts a connection around a commit. */
 export async function startBreakingProxy(target: { host: string; port: number }): Promise<BreakingProxy> {
   let broken = 0;
   const sockets = new Set<Socket>();
-  const proxy: { fate: Fate } = { fate: 'pass' };
+  const proxy: { fate: Fate; at: string } = { fate: 'pass', at: 'COMMIT\0' };
   const server: Server = createServer((client) => {
     const upstream = connect(target.port, target.host);
     for (const socket of [client, upstream]) {
@@ -34,7 +34,7 @@ export async function startBreakingProxy(target: { host: string; port: number })
     }
     let deaf = false;
     client.on('data', (chunk: Buffer) => {
-      if (proxy.fate === 'pass' || !chunk.includes(COMMIT)) return void upstream.write(chunk);
+      if (proxy.fate === 'pass' || !chunk.includes(proxy.at)) return void upstream.write(chunk);
       const { fate } = proxy;
       proxy.fate = 'pass';
       broken += 1;

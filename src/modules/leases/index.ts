@@ -36,7 +36,7 @@ export {
 export { leaseRoutes } from './routes.ts';
 export { createLeaseObserver, sweepLeases } from './run-life.ts';
 export { hasOpenLeases, LeaseService } from './service.ts';
-export { conflictView, type LeaseView, leaseView, viewLease } from './views.ts';
+export { conflictView, type LeaseView, leaseTimes, leaseView, viewLease } from './views.ts';
 export { WaitingLine } from './waiting/line.ts';
 export { loadWaitGraph } from './waiting/load-waits.ts';
 export { HELD_WAITER, toWaiter, type WaiterRow } from './waiting/rows.ts';

@@ -33,7 +33,7 @@ export interface HeldLease {
   readonly matchers: readonly Claim[];
   readonly purpose: string | null;
   ttlSeconds: number;
-  readonly grantedAt: Date;
+  grantedAt: Date;
   expiresAt: Date;
   /** The run has finished: the lease ended with it, whatever its row says. */
   readonly runFinished: boolean;

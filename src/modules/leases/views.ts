@@ -115,11 +115,20 @@ export function viewLease(lease: HeldLease, now: Date, lockDelaySeconds: number)
     resources: textsOf(lease.matchers, 'resource'),
     purpose: lease.purpose,
     ttlSeconds: lease.ttlSeconds,
-    grantedAt: lease.grantedAt.toISOString(),
-    expiresAt: lease.expiresAt.toISOString(),
-    closedUntil: closedUntil(lease, lockDelaySeconds).toISOString(),
+    ...leaseTimes(lease, lockDelaySeconds),
     state: standing(lease, now, lockDelaySeconds),
     revokeReason: lease.revoked,
     holder: lease.holder,
+  };
+}
+
+export function leaseTimes(
+  lease: HeldLease,
+  lockDelaySeconds: number,
+): Pick<LeaseView, 'grantedAt' | 'expiresAt' | 'closedUntil'> {
+  return {
+    grantedAt: lease.grantedAt.toISOString(),
+    expiresAt: lease.expiresAt.toISOString(),
+    closedUntil: closedUntil(lease, lockDelaySeconds).toISOString(),
   };
 }

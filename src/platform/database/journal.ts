@@ -22,14 +22,25 @@ export type SealedEvent = string;
  * a reader can recompute both from what the API shows.
  */
 export function sealEvent(event: NewEvent, principal: Principal, at: Date): SealedEvent {
-  const content = canonicalJson({
-    actor: actorOf(principal),
-    at: at.toISOString(),
-    data: event.data ?? {},
-    kind: event.kind,
-    subject: event.subject,
-  });
+  const content = eventContent(event, principal, at.toISOString());
   return `{"digest":"${hash('sha256', content, 'hex')}",${content.slice(1)}`;
+}
+
+/** What the digest is made of. `at` is RFC 3339, or stands for a time that only the database will know. */
+export function eventContent(event: NewEvent, principal: Principal, at: string): string {
+  const { data = {}, kind, subject } = event;
+  // The canonical JSON of all five, whose names stand in order here. The actor is written once for many events.
+  return `{"actor":${actorJson(principal)},"at":"${at}","data":${canonicalJson(data)},"kind":${JSON.stringify(kind)},"subject":${canonicalJson(subject)}}`;
+}
+
+const actors = new WeakMap<Principal, string>();
+
+function actorJson(principal: Principal): string {
+  const known = actors.get(principal);
+  if (known !== undefined) return known;
+  const written = canonicalJson(actorOf(principal));
+  actors.set(principal, written);
+  return written;
 }
 
 /** The `p_events` array. */

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Caller, startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { newRunner } from '../leases/support.ts';
+import { canonical, firstBroken, type Shown, sha256 } from './chain.ts';
 
 let server: TestServer;
 let second: TestServer;
@@ -14,40 +14,8 @@ afterAll(async () => {
   await server?.close();
 });
 
-interface Shown {
-  readonly seq: number;
-  readonly at: string;
-  readonly kind: string;
-  readonly actor: Record<string, unknown>;
-  readonly subject: { kind: string; id: string };
-  readonly data: Record<string, unknown>;
-  readonly hash: string;
-}
-
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 const seqs = (items: Shown[]) => items.map(({ seq }) => seq);
-
-/** What a reader does who trusts nothing but the description in the API: RFC 8785, as far as these events need it. */
-function canonical(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
-  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join()}}`;
-}
-
-const sha256 = (...parts: Buffer[]) => createHash('sha256').update(Buffer.concat(parts)).digest();
-
-/** The seq of the first event whose hash is not what its content and the chain so far make it; null when all are. */
-function firstBroken(events: Shown[]): number | null {
-  let link = Buffer.alloc(32);
-  for (const { seq, hash, actor, at, data, kind, subject } of events) {
-    const number = Buffer.alloc(8);
-    number.writeBigUInt64BE(BigInt(seq));
-    link = sha256(link, number, sha256(Buffer.from(canonical({ actor, at, data, kind, subject }))));
-    if (link.toString('hex') !== hash) return seq;
-  }
-  return null;
-}
 
 async function all(caller: Caller, limit = 500): Promise<Shown[]> {
   const items: Shown[] = [];

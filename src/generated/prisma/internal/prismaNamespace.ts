@@ -2946,6 +2946,7 @@ export const OrgHeadScalarFieldEnum = {
   seq: 'seq',
   policyVersion: 'policyVersion',
   haltEpoch: 'haltEpoch',
+  factsVersion: 'factsVersion',
   hash: 'hash'
 } as const
 

@@ -118,6 +118,7 @@ export const OrgHeadScalarFieldEnum = {
   seq: 'seq',
   policyVersion: 'policyVersion',
   haltEpoch: 'haltEpoch',
+  factsVersion: 'factsVersion',
   hash: 'hash'
 } as const
 

@@ -30,12 +30,14 @@ export type OrgHeadAvgAggregateOutputType = {
   seq: number | null
   policyVersion: number | null
   haltEpoch: number | null
+  factsVersion: number | null
 }
 
 export type OrgHeadSumAggregateOutputType = {
   seq: bigint | null
   policyVersion: bigint | null
   haltEpoch: bigint | null
+  factsVersion: bigint | null
 }
 
 export type OrgHeadMinAggregateOutputType = {
@@ -43,6 +45,7 @@ export type OrgHeadMinAggregateOutputType = {
   seq: bigint | null
   policyVersion: bigint | null
   haltEpoch: bigint | null
+  factsVersion: bigint | null
   hash: runtime.Bytes | null
 }
 
@@ -51,6 +54,7 @@ export type OrgHeadMaxAggregateOutputType = {
   seq: bigint | null
   policyVersion: bigint | null
   haltEpoch: bigint | null
+  factsVersion: bigint | null
   hash: runtime.Bytes | null
 }
 
@@ -59,6 +63,7 @@ export type OrgHeadCountAggregateOutputType = {
   seq: number
   policyVersion: number
   haltEpoch: number
+  factsVersion: number
   hash: number
   _all: number
 }
@@ -68,12 +73,14 @@ export type OrgHeadAvgAggregateInputType = {
   seq?: true
   policyVersion?: true
   haltEpoch?: true
+  factsVersion?: true
 }
 
 export type OrgHeadSumAggregateInputType = {
   seq?: true
   policyVersion?: true
   haltEpoch?: true
+  factsVersion?: true
 }
 
 export type OrgHeadMinAggregateInputType = {
@@ -81,6 +88,7 @@ export type OrgHeadMinAggregateInputType = {
   seq?: true
   policyVersion?: true
   haltEpoch?: true
+  factsVersion?: true
   hash?: true
 }
 
@@ -89,6 +97,7 @@ export type OrgHeadMaxAggregateInputType = {
   seq?: true
   policyVersion?: true
   haltEpoch?: true
+  factsVersion?: true
   hash?: true
 }
 
@@ -97,6 +106,7 @@ export type OrgHeadCountAggregateInputType = {
   seq?: true
   policyVersion?: true
   haltEpoch?: true
+  factsVersion?: true
   hash?: true
   _all?: true
 }
@@ -192,6 +202,7 @@ export type OrgHeadGroupByOutputType = {
   seq: bigint
   policyVersion: bigint
   haltEpoch: bigint
+  factsVersion: bigint
   hash: runtime.Bytes
   _count: OrgHeadCountAggregateOutputType | null
   _avg: OrgHeadAvgAggregateOutputType | null
@@ -223,6 +234,7 @@ export type OrgHeadWhereInput = {
   seq?: Prisma.BigIntFilter<"OrgHead"> | bigint | number
   policyVersion?: Prisma.BigIntFilter<"OrgHead"> | bigint | number
   haltEpoch?: Prisma.BigIntFilter<"OrgHead"> | bigint | number
+  factsVersion?: Prisma.BigIntFilter<"OrgHead"> | bigint | number
   hash?: Prisma.BytesFilter<"OrgHead"> | runtime.Bytes
 }
 
@@ -231,6 +243,7 @@ export type OrgHeadOrderByWithRelationInput = {
   seq?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   haltEpoch?: Prisma.SortOrder
+  factsVersion?: Prisma.SortOrder
   hash?: Prisma.SortOrder
 }
 
@@ -242,6 +255,7 @@ export type OrgHeadWhereUniqueInput = Prisma.AtLeast<{
   seq?: Prisma.BigIntFilter<"OrgHead"> | bigint | number
   policyVersion?: Prisma.BigIntFilter<"OrgHead"> | bigint | number
   haltEpoch?: Prisma.BigIntFilter<"OrgHead"> | bigint | number
+  factsVersion?: Prisma.BigIntFilter<"OrgHead"> | bigint | number
   hash?: Prisma.BytesFilter<"OrgHead"> | runtime.Bytes
 }, "orgId">
 
@@ -250,6 +264,7 @@ export type OrgHeadOrderByWithAggregationInput = {
   seq?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   haltEpoch?: Prisma.SortOrder
+  factsVersion?: Prisma.SortOrder
   hash?: Prisma.SortOrder
   _count?: Prisma.OrgHeadCountOrderByAggregateInput
   _avg?: Prisma.OrgHeadAvgOrderByAggregateInput
@@ -266,6 +281,7 @@ export type OrgHeadScalarWhereWithAggregatesInput = {
   seq?: Prisma.BigIntWithAggregatesFilter<"OrgHead"> | bigint | number
   policyVersion?: Prisma.BigIntWithAggregatesFilter<"OrgHead"> | bigint | number
   haltEpoch?: Prisma.BigIntWithAggregatesFilter<"OrgHead"> | bigint | number
+  factsVersion?: Prisma.BigIntWithAggregatesFilter<"OrgHead"> | bigint | number
   hash?: Prisma.BytesWithAggregatesFilter<"OrgHead"> | runtime.Bytes
 }
 
@@ -274,6 +290,7 @@ export type OrgHeadCreateInput = {
   seq?: bigint | number
   policyVersion?: bigint | number
   haltEpoch?: bigint | number
+  factsVersion?: bigint | number
   hash: runtime.Bytes
 }
 
@@ -282,6 +299,7 @@ export type OrgHeadUncheckedCreateInput = {
   seq?: bigint | number
   policyVersion?: bigint | number
   haltEpoch?: bigint | number
+  factsVersion?: bigint | number
   hash: runtime.Bytes
 }
 
@@ -290,6 +308,7 @@ export type OrgHeadUpdateInput = {
   seq?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   policyVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   haltEpoch?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  factsVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   hash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
 }
 
@@ -298,6 +317,7 @@ export type OrgHeadUncheckedUpdateInput = {
   seq?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   policyVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   haltEpoch?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  factsVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   hash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
 }
 
@@ -306,6 +326,7 @@ export type OrgHeadCreateManyInput = {
   seq?: bigint | number
   policyVersion?: bigint | number
   haltEpoch?: bigint | number
+  factsVersion?: bigint | number
   hash: runtime.Bytes
 }
 
@@ -314,6 +335,7 @@ export type OrgHeadUpdateManyMutationInput = {
   seq?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   policyVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   haltEpoch?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  factsVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   hash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
 }
 
@@ -322,6 +344,7 @@ export type OrgHeadUncheckedUpdateManyInput = {
   seq?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   policyVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   haltEpoch?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  factsVersion?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   hash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
 }
 
@@ -330,6 +353,7 @@ export type OrgHeadCountOrderByAggregateInput = {
   seq?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   haltEpoch?: Prisma.SortOrder
+  factsVersion?: Prisma.SortOrder
   hash?: Prisma.SortOrder
 }
 
@@ -337,6 +361,7 @@ export type OrgHeadAvgOrderByAggregateInput = {
   seq?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   haltEpoch?: Prisma.SortOrder
+  factsVersion?: Prisma.SortOrder
 }
 
 export type OrgHeadMaxOrderByAggregateInput = {
@@ -344,6 +369,7 @@ export type OrgHeadMaxOrderByAggregateInput = {
   seq?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   haltEpoch?: Prisma.SortOrder
+  factsVersion?: Prisma.SortOrder
   hash?: Prisma.SortOrder
 }
 
@@ -352,6 +378,7 @@ export type OrgHeadMinOrderByAggregateInput = {
   seq?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   haltEpoch?: Prisma.SortOrder
+  factsVersion?: Prisma.SortOrder
   hash?: Prisma.SortOrder
 }
 
@@ -359,6 +386,7 @@ export type OrgHeadSumOrderByAggregateInput = {
   seq?: Prisma.SortOrder
   policyVersion?: Prisma.SortOrder
   haltEpoch?: Prisma.SortOrder
+  factsVersion?: Prisma.SortOrder
 }
 
 export type BigIntFieldUpdateOperationsInput = {
@@ -380,6 +408,7 @@ export type OrgHeadSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   seq?: boolean
   policyVersion?: boolean
   haltEpoch?: boolean
+  factsVersion?: boolean
   hash?: boolean
 }, ExtArgs["result"]["orgHead"]>
 
@@ -388,6 +417,7 @@ export type OrgHeadSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   seq?: boolean
   policyVersion?: boolean
   haltEpoch?: boolean
+  factsVersion?: boolean
   hash?: boolean
 }, ExtArgs["result"]["orgHead"]>
 
@@ -396,6 +426,7 @@ export type OrgHeadSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   seq?: boolean
   policyVersion?: boolean
   haltEpoch?: boolean
+  factsVersion?: boolean
   hash?: boolean
 }, ExtArgs["result"]["orgHead"]>
 
@@ -404,10 +435,11 @@ export type OrgHeadSelectScalar = {
   seq?: boolean
   policyVersion?: boolean
   haltEpoch?: boolean
+  factsVersion?: boolean
   hash?: boolean
 }
 
-export type OrgHeadOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "seq" | "policyVersion" | "haltEpoch" | "hash", ExtArgs["result"]["orgHead"]>
+export type OrgHeadOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "seq" | "policyVersion" | "haltEpoch" | "factsVersion" | "hash", ExtArgs["result"]["orgHead"]>
 
 export type $OrgHeadPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "OrgHead"
@@ -417,6 +449,7 @@ export type $OrgHeadPayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     seq: bigint
     policyVersion: bigint
     haltEpoch: bigint
+    factsVersion: bigint
     hash: runtime.Bytes
   }, ExtArgs["result"]["orgHead"]>
   composites: {}
@@ -845,6 +878,7 @@ export interface OrgHeadFieldRefs {
   readonly seq: Prisma.FieldRef<"OrgHead", 'BigInt'>
   readonly policyVersion: Prisma.FieldRef<"OrgHead", 'BigInt'>
   readonly haltEpoch: Prisma.FieldRef<"OrgHead", 'BigInt'>
+  readonly factsVersion: Prisma.FieldRef<"OrgHead", 'BigInt'>
   readonly hash: Prisma.FieldRef<"OrgHead", 'Bytes'>
 }
     

@@ -12,7 +12,7 @@ import {
 } from '../../../platform/database/sql-state.ts';
 import { Problem, unavailable } from '../../../platform/errors.ts';
 import type { Logger } from '../../../platform/logger.ts';
-import type { Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
+import type { DecisionOutcome, Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
 import {
   type HeldLease,
   type LeaseOperation,
@@ -25,6 +25,8 @@ import {
 import { type Decided, decideBatch } from './decide-batch.ts';
 import { createVersionCaches, loadSnapshot } from './load.ts';
 import { LostCommit, outcomeOf } from './lost-commit.ts';
+import { OneCall } from './one-call/one-call.ts';
+import type { Subject } from './one-call/subject.ts';
 import type { AskOperation, HotAnswer, HotOperation } from './operation.ts';
 
 export interface HotPathDeps {
@@ -62,15 +64,24 @@ export class HotPath implements LeaseQueue {
   readonly #deps: HotPathDeps;
   readonly #caches = createVersionCaches();
   readonly #batcher: OrgBatcher<HotOperation, HotAnswer>;
+  readonly #oneCall: OneCall;
+  /** The short way's batches run beside the general ones, as another server's would. Null: not decided, ask there. */
+  readonly #short: OrgBatcher<Subject, HotAnswer | null>;
   readonly #listeners: ((changes: LeaseChanges) => void)[] = [];
 
   constructor(deps: HotPathDeps) {
     this.#deps = deps;
     this.#batcher = new OrgBatcher((orgId, ops) => this.#settle(orgId, ops));
+    this.#oneCall = new OneCall(deps);
+    this.#short = new OrgBatcher((orgId, subjects) => this.#inOneCall(orgId, subjects));
+    this.onLeases((changes) => this.#oneCall.leases.apply(changes));
   }
 
   async submit(operation: LeaseOperation | AskOperation): Promise<HotAnswer> {
     const { orgId } = operation.principal;
+    const subject = this.#oneCall.subject(operation);
+    const short = subject === null ? null : await this.#short.submit(orgId, subject);
+    if (short !== null) return short;
     try {
       return await this.#batcher.submit(orgId, operation);
     } catch (error) {
@@ -112,6 +123,18 @@ export class HotPath implements LeaseQueue {
     this.#listeners.push(listener);
   }
 
+  async #inOneCall(orgId: string, subjects: readonly Subject[]): Promise<Settled<HotAnswer | null>[]> {
+    const startedMs = this.#deps.clock.monotonicMs();
+    const settled: Settled<HotAnswer | null>[] = subjects.map(() => ({ ok: true, answer: null }));
+    const committed = await this.#oneCall.attempt(orgId, subjects);
+    if (committed === null) return settled;
+    committed.taken.forEach((index, at) => {
+      settled[index] = committed.results[at]!;
+    });
+    this.#told(orgId, committed, committed.taken.length, (this.#deps.clock.monotonicMs() - startedMs) / 1000);
+    return settled;
+  }
+
   /** Tries a batch until it commits or cannot; one that fails whole is split, so that a poison request fails alone. */
   async #settle(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
     for (let attempt = 1; ; attempt += 1) {
@@ -143,7 +166,9 @@ export class HotPath implements LeaseQueue {
     const client = await this.#deps.pool.connect();
     let broken: Error | undefined;
     try {
-      const { snapshot, xid } = await loadSnapshot(client, orgId, ops, this.#caches);
+      const loaded = await loadSnapshot(client, orgId, ops, this.#caches);
+      this.#oneCall.remember(loaded);
+      const { snapshot, xid } = loaded;
       const decided = await decideBatch(client, snapshot, ops);
       const firstSeq = await this.#commit(client, decided, xid);
       finish(decided, firstSeq);
@@ -188,21 +213,30 @@ export class HotPath implements LeaseQueue {
     const { instruments, signal } = this.#deps;
     if (!plan.isEmpty) signal.touch(orgId);
     instruments.batchCommitted(size, seconds);
-    for (const { lease } of plan.granted) instruments.leaseGranted(lease.mode);
+    for (const [mode, count] of counted(plan.granted.map(({ lease }) => lease.mode)))
+      instruments.leaseGranted(mode, count);
+    const outcomes: DecisionOutcome[] = [];
     for (const result of results) {
       if (!result.ok && result.error instanceof Problem && result.error.code === 'lease_conflict')
         instruments.leaseConflicted('exclusive');
       const outcome = result.ok ? result.answer.body['outcome'] : undefined;
       if (outcome === 'wait') instruments.leaseConflicted('exclusive');
-      else if (outcome === 'allow' || outcome === 'deny' || outcome === 'require_approval')
-        instruments.decided(outcome);
+      else if (outcome === 'allow' || outcome === 'deny' || outcome === 'require_approval') outcomes.push(outcome);
     }
+    for (const [outcome, count] of counted(outcomes)) instruments.decided(outcome, count);
     const { granted, ended, settled, watched } = plan;
     if (granted.length + ended.length + settled.length + watched.length === 0) return;
     const someWait = decided.snapshot.someWait || plan.hasQueued;
     const changes = { orgId, granted: granted.map(({ lease }) => lease), ended, someWait, settled, watched };
     for (const listener of this.#listeners) listener(changes);
   }
+}
+
+/** Each value with how often it is there: one record a batch instead of one a request. */
+function counted<T>(values: readonly T[]): Map<T, number> {
+  const counts = new Map<T, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
 }
 
 /** Puts the fences, known only now, into the leases and the answers that show them. */

@@ -18,7 +18,7 @@ export function lockRepos(orgId: string, named: Named): Statement {
 export function readHead(orgId: string): Statement {
   return {
     name: 'read_head',
-    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.seq, h.policy_version, h.halt_epoch, o.settings, pg_current_xact_id()::text AS xid,
+    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.seq, h.policy_version, h.halt_epoch, h.facts_version, o.settings, pg_current_xact_id()::text AS xid,
         EXISTS (SELECT FROM lease_waiter w WHERE w.org_id = $1 AND w.status = 'waiting') AS some_wait
       FROM org_head h JOIN org o ON o.org_id = h.org_id WHERE h.org_id = $1`,
     values: [orgId],

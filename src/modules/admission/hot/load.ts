@@ -98,7 +98,7 @@ export async function loadSnapshot(
     kept: new Map(rowsOf<KeptRow>(kept).map((row) => [keptKey(row.key_id, row.key), toKept(row)])),
     approvals: new Map(),
   };
-  return { snapshot, xid: read.xid };
+  return { snapshot, xid: read.xid, factsVersion: Number(read.facts_version) };
 }
 
 interface HeadRow {
@@ -107,6 +107,7 @@ interface HeadRow {
   some_wait: boolean;
   policy_version: string;
   halt_epoch: string;
+  facts_version: string;
   settings: unknown;
   xid: string;
 }
@@ -144,6 +145,8 @@ export interface Loaded {
   readonly snapshot: Snapshot;
   /** The transaction's id, by which a lost COMMIT is looked up. */
   readonly xid: string;
+  /** Read before the facts themselves: they may be newer than it says, never older. */
+  readonly factsVersion: number;
 }
 
 function toKept(row: KeptRow): KeptAnswer {

@@ -1,4 +1,10 @@
-import { eventsJson, type NewEvent, type SealedEvent, sealEvent } from '../../../platform/database/journal.ts';
+import {
+  eventContent,
+  eventsJson,
+  type NewEvent,
+  type SealedEvent,
+  sealEvent,
+} from '../../../platform/database/journal.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
 import { claimKey, closedUntil, type HeldLease, textsOf, type Waiter } from '../../leases/index.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -8,12 +14,16 @@ type Row = Readonly<Record<string, unknown>>;
 /** A run must be silent this long before a call writes its beat: not every call of a busy run costs a row. */
 const BEAT_EVERY_MS = 5000;
 
+/** Writes a time so many seconds after the commit, which the database puts in: see `hot_once`. */
+export type TimeMark = (seconds: number) => string;
+
 /**
  * What a batch will write, gathered while it decides. `toJson` is the argument of the SQL function hot_write. An
  * operation adds to the plan only once nothing can refuse it any more: what one op adds is never taken back.
  */
 export class BatchPlan {
   readonly #snapshot: Snapshot;
+  readonly #mark: TimeMark | null;
   readonly #events: SealedEvent[] = [];
   readonly #idempotency: Row[] = [];
   readonly #decisions: Row[] = [];
@@ -33,19 +43,31 @@ export class BatchPlan {
   /** Leases granted by this batch with the index of their grant's event: that event's seq becomes their fence. */
   readonly granted: { lease: HeldLease; event: number }[] = [];
   readonly ended: HeldLease[] = [];
+  readonly renewed: HeldLease[] = [];
   /** Tickets that are waited for no more, however that came. */
   readonly settled: { ticketId: string; granted: boolean }[] = [];
   /** Leases that somebody watches from now on, with the time after which they are in nobody's way if nothing is done. */
   readonly watched: { leaseId: string; freeInMs: number }[] = [];
 
-  constructor(snapshot: Snapshot) {
+  /** With `mark`, the events are not sealed: they are content, with marks for times that only the database will know. */
+  constructor(snapshot: Snapshot, mark: TimeMark | null = null) {
     this.#snapshot = snapshot;
+    this.#mark = mark;
   }
 
   get isEmpty(): boolean {
     const written = this.#events.length + this.#beats.size + this.#waiterBlocks.size;
     // Neither tells the log: an answer that is kept though nothing changed, a ticket whose lease the run had already.
     return written + this.#idempotency.length + this.#waiterEnds.size === 0;
+  }
+
+  /** Runs whose beat it writes. */
+  get beaten(): Iterable<string> {
+    return this.#beats;
+  }
+
+  get firstDecisionId(): unknown {
+    return this.#decisions[0]?.['id'] ?? null;
   }
 
   /** Whether somebody begins to wait with this batch. */
@@ -55,7 +77,11 @@ export class BatchPlan {
 
   /** Returns the event's index in the batch. */
   emit(principal: Principal, event: NewEvent): number {
-    return this.#events.push(sealEvent(event, principal, this.#snapshot.now)) - 1;
+    const written =
+      this.#mark === null
+        ? sealEvent(event, principal, this.#snapshot.now)
+        : eventContent(event, principal, this.#mark(0));
+    return this.#events.push(written) - 1;
   }
 
   beat(run: { readonly id: string; readonly status: string; readonly lastBeatAt: Date }, principal: Principal): void {
@@ -71,7 +97,7 @@ export class BatchPlan {
     const paths = textsOf(lease.matchers, 'path');
     const patterns = textsOf(lease.matchers, 'pattern');
     const resources = textsOf(lease.matchers, 'resource');
-    const expiresAt = lease.expiresAt.toISOString();
+    const expiresAt = this.#mark?.(lease.ttlSeconds) ?? lease.expiresAt.toISOString();
     const event = this.emit(principal, {
       kind: 'lease.granted',
       subject: { id: lease.id, kind: 'lease' },
@@ -105,7 +131,7 @@ export class BatchPlan {
       ttl_seconds: lease.ttlSeconds,
       approval_id: lease.approval?.id ?? null,
       granted_at: lease.grantedAt,
-      expires_at: expiresAt,
+      expires_at: lease.expiresAt,
     });
     lease.matchers.forEach((matcher, ordinal) => {
       this.#leaseKeys.push({ repo_id: lease.repoId, lease_id: lease.id, ordinal, ...claimKey(matcher) });
@@ -115,17 +141,18 @@ export class BatchPlan {
   /** Extends from now; never shortens. Returns false when there was nothing to extend. */
   renew(principal: Principal, lease: HeldLease, ttlSeconds: number): boolean {
     const until = new Date(this.#snapshot.now.getTime() + ttlSeconds * 1000);
-    if (until <= lease.expiresAt) return false;
+    // A lease that this batch grants has no row to update yet: it stays as it was granted.
+    if (until <= lease.expiresAt || lease.fence === null) return false;
+    const { id, fence, ttlSeconds: was } = lease;
     lease.expiresAt = until;
     lease.ttlSeconds = ttlSeconds;
-    // A lease that this batch grants has no row to update yet; it was granted for that long or longer.
-    if (lease.fence === null) return false;
     this.#liveRuns.add(lease.runId);
-    this.#renewals.set(lease.id, { id: lease.id, expires_at: until, ttl_seconds: ttlSeconds });
+    this.#renewals.set(id, { id, expires_at: until, ttl_seconds: ttlSeconds, fence, was });
+    this.renewed.push(lease);
     this.emit(principal, {
       kind: 'lease.renewed',
       subject: { id: lease.id, kind: 'lease' },
-      data: { expiresAt: until.toISOString(), fence: lease.fence },
+      data: { expiresAt: this.#mark?.(ttlSeconds) ?? until.toISOString(), fence },
     });
     return true;
   }
@@ -276,7 +303,12 @@ export class BatchPlan {
     this.#idempotency.push({ ...row, at: this.#snapshot.now });
   }
 
-  toJson(): string {
+  get events(): readonly SealedEvent[] {
+    return this.#events;
+  }
+
+  /** The rows to write, by the names that hot_write knows; lists without any are left out. */
+  rows(): Record<string, readonly unknown[]> {
     const lists = {
       beats: [...this.#beats],
       idempotency: this.#idempotency,
@@ -293,8 +325,12 @@ export class BatchPlan {
       waiterEnds: [...this.#waiterEnds.values()],
       waiterBlocks: [...this.#waiterBlocks.values()],
     };
+    return Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0));
+  }
+
+  toJson(): string {
     let text = `{"events":${eventsJson(this.#events)}`;
-    for (const [name, list] of Object.entries(lists)) if (list.length > 0) text += `,"${name}":${JSON.stringify(list)}`;
+    for (const [name, list] of Object.entries(this.rows())) text += `,"${name}":${JSON.stringify(list)}`;
     if (this.#waitsKnownTo !== null) text += `,"waitsKnownTo":${this.#waitsKnownTo}`;
     return `${text}}`;
   }

@@ -2,7 +2,7 @@ import { Ability, type RawRuleFrom } from '@casl/ability';
 import type { Condition } from '@ucast/core';
 import { ACTION_NAMES, type ActionName, fieldsOfAll } from './actions.ts';
 import { bucketsOf } from './buckets.ts';
-import { parseCondition } from './conditions.ts';
+import { isLeaf, parseCondition, partsOf } from './conditions.ts';
 import type { Effect, PolicyDocument, PolicyRule, RuleMode } from './document.ts';
 import { type ConditionTest, compileCondition, type RequestContext } from './matcher.ts';
 
@@ -50,6 +50,8 @@ export interface PolicySet {
   /** Repo to path key (see buckets.ts) to the subject type under which CASL keeps those rules. */
   readonly buckets: ReadonlyMap<string, ReadonlyMap<string, string>>;
   readonly ruleOf: (origin: unknown) => CompiledRule | undefined;
+  /** Whether any rule looks at the time. */
+  readonly readsClock: boolean;
 }
 
 /** A stored document that does not compile: keep the set that was in force. */
@@ -123,6 +125,10 @@ function strictestDefaults(policies: readonly PublishedPolicy[]): Map<ActionName
   return defaults;
 }
 
+function mentions(condition: Condition, field: string): boolean {
+  return isLeaf(condition) ? condition.field === field : partsOf(condition).some((part) => mentions(part, field));
+}
+
 /** CASL takes the closure that is already made; `ast` is there for whoever analyses the rules. */
 function conditionsMatcher({ ast, test }: CompiledCondition) {
   return Object.assign((context: object) => test(context as RequestContext), { ast }) as never;
@@ -178,6 +184,7 @@ export function compilePolicySet(policies: readonly PublishedPolicy[]): PolicySe
     ability,
     buckets,
     ruleOf: (origin) => rules.get(origin),
+    readsClock: compiled.some(({ condition }) => mentions(condition.ast, 'at')),
   };
 }
 

@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto';
+import type { Statement } from '../../../../platform/database/pipeline.ts';
+import { claimKey, type HeldLease } from '../../../leases/index.ts';
+import type { BatchPlan } from '../plan.ts';
+import type { Snapshot } from '../snapshot.ts';
+import type { Subject } from './subject.ts';
+
+/**
+ * Stands for a time in an event's content until the database puts it in. Nobody who writes a text that ends up there can
+ * know it: a new random one for each server, which never leaves for anywhere but the database.
+ */
+const MARK = `~${randomBytes(18).toString('base64url')}+`;
+
+export function timeMark(seconds: number): string {
+  return `${MARK}${seconds}~`;
+}
+
+/** The rows that hot_once takes as rows; it makes the leases of their events. A plan with any other is not for it. */
+const ROWS = new Set(['beats', 'decisions', 'leaseRenewals']);
+
+/** Null when the plan holds what one call cannot write. */
+export function callStatement(
+  snapshot: Snapshot,
+  factsVersion: number,
+  subjects: readonly Subject[],
+  plan: BatchPlan,
+): Statement | null {
+  const { liveRuns: _compared, leases: _inEvents, leaseKeys: _inLines, ...rows } = plan.rows();
+  const isForIt =
+    Object.keys(rows).every((name) => ROWS.has(name)) && plan.granted.every(({ lease }) => isPlain(lease));
+  if (!isForIt || plan.events.length === 0) return null;
+  // In the order in which everybody locks them.
+  const repos = [...new Set(subjects.map(({ repoId }) => repoId))].toSorted();
+  const grants = grantsOf(plan, repos);
+  return {
+    name: 'hot_once',
+    text: `SELECT hot_once($1, $2::jsonb, $3, $4::int[], $5, $6::int[], $7::int[], $8::uuid[], $9::int[], $10::int[], $11, $12,
+      $13::jsonb) AS answer`,
+    values: [
+      snapshot.orgId,
+      JSON.stringify({
+        policy: snapshot.policyVersion,
+        halt: snapshot.haltEpoch,
+        facts: factsVersion,
+        decidedAt: snapshot.now,
+        keys: [...new Set(subjects.map(({ keyId }) => keyId))],
+        repos,
+        runs: [...new Set(subjects.map(({ runId }) => runId))].map((id) => {
+          const run = snapshot.runs.get(id)!;
+          return { id, iteration: run.iteration, usage: run.usage };
+        }),
+      }),
+      MARK,
+      arrayText(secondsMarked(plan)),
+      plan.events.join('\n'),
+      arrayText(grants.repos),
+      arrayText(grants.seconds),
+      arrayText(grants.keyLeases),
+      arrayText(grants.keyOrdinals),
+      arrayText(grants.keyRepos),
+      grants.keys.join('\n'),
+      grants.tails.join('\n'),
+      JSON.stringify(rows),
+    ],
+  };
+}
+
+/** Of numbers and ids. The driver's own way of writing arrays, which minds every character, costs more than the statement. */
+function arrayText(values: readonly (number | string)[]): string {
+  return `{${values.join(',')}}`;
+}
+
+function isPlain({ approval, matchers }: HeldLease): boolean {
+  return approval === null && matchers.every(({ kind }) => kind === 'path');
+}
+
+function secondsMarked({ granted, renewed }: BatchPlan): number[] {
+  return [
+    ...new Set([0, ...granted.map(({ lease }) => lease.ttlSeconds), ...renewed.map((lease) => lease.ttlSeconds)]),
+  ];
+}
+
+/** Nothing that would have to be written twice: most of a lease is in its event. A key holds no line break: no path does. */
+function grantsOf({ events, granted }: BatchPlan, repos: readonly string[]) {
+  const none = () => events.map(() => 0);
+  const grants = { repos: none(), seconds: none(), keyLeases: [] as string[], keyOrdinals: [] as number[] };
+  const lines = { keyRepos: [] as number[], keys: [] as string[], tails: [] as string[] };
+  for (const { lease, event } of granted) {
+    const repo = repos.indexOf(lease.repoId) + 1;
+    grants.repos[event] = repo;
+    grants.seconds[event] = lease.ttlSeconds;
+    lease.matchers.forEach((claim, ordinal) => {
+      const { key, tail } = claimKey(claim);
+      grants.keyLeases.push(lease.id);
+      grants.keyOrdinals.push(ordinal);
+      lines.keyRepos.push(repo);
+      lines.keys.push(key);
+      lines.tails.push(tail ?? '');
+    });
+  }
+  return { ...grants, ...lines };
+}

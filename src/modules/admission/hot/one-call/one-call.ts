@@ -1,0 +1,212 @@
+import type pg from 'pg';
+import type { Clock } from '../../../../platform/clock.ts';
+import type { Settled } from '../../../../platform/database/org-batcher.ts';
+import { flush } from '../../../../platform/database/pipeline.ts';
+import { isConnectionLoss } from '../../../../platform/database/sql-state.ts';
+import type { Logger } from '../../../../platform/logger.ts';
+import { RecentMap } from '../../../../platform/recent-map.ts';
+import { ClaimTable, type HeldLease, type LeaseView, leaseTimes } from '../../../leases/index.ts';
+import { acquire } from '../decide-acquire.ts';
+import { answer, ask } from '../decide-ask.ts';
+import type { Decided } from '../decide-batch.ts';
+import { renew } from '../decide-lease.ts';
+import type { Loaded } from '../load.ts';
+import type { HotAnswer, HotOperation } from '../operation.ts';
+import { BatchPlan } from '../plan.ts';
+import type { Snapshot } from '../snapshot.ts';
+import { callStatement, timeMark } from './call.ts';
+import { OrgFacts } from './facts.ts';
+import { KnownLeases } from './known-leases.ts';
+import { lostCallOutcome } from './lost-call.ts';
+import { type Subject, subjectOf } from './subject.ts';
+
+const ORGS = 1000;
+
+/** What a call wrote: the seq of its first event, and the database's clock under its locks. */
+export interface Written {
+  readonly firstSeq: number;
+  readonly at: Date;
+}
+
+/** A batch that one call has committed; `results` in the order of `taken`, which are places in the batch as it came. */
+export interface Committed extends Decided, Written {
+  readonly taken: readonly number[];
+}
+
+/**
+ * The short way for a batch in which nothing overlaps anything: decided by what this server remembers of the org, written
+ * by one call that compares all of that under the locks. It is right or it writes nothing: then, and for all else, there
+ * is the general way. It saves the round trip that reads, and the reading.
+ */
+export class OneCall {
+  readonly #deps: { readonly pool: pg.Pool; readonly clock: Clock; readonly logger: Logger };
+  readonly #orgs = new RecentMap<OrgFacts>(ORGS);
+  readonly leases = new KnownLeases();
+
+  constructor(deps: { readonly pool: pg.Pool; readonly clock: Clock; readonly logger: Logger }) {
+    this.#deps = deps;
+  }
+
+  remember({ snapshot, factsVersion }: Loaded): void {
+    const { orgId } = snapshot;
+    this.#orgs.set(orgId, new OrgFacts(snapshot, factsVersion, this.#deps.clock.monotonicMs(), this.#orgs.get(orgId)));
+  }
+
+  /** What to attempt; null for an operation that only the general way can decide, or that is known to overlap. */
+  subject(op: HotOperation): Subject | null {
+    const { orgId } = op.principal;
+    const subject = subjectOf(op, (id) => this.leases.get(orgId, id));
+    if (subject === null || this.#orgs.get(orgId)?.suffice(subject) !== true) return null;
+    const { repoId, wanted } = subject;
+    return wanted !== null && this.leases.holds(orgId, repoId, wanted) ? null : subject;
+  }
+
+  /** @returns null when nothing was written. @throws Problem 503 when nobody can say whether it was. */
+  async attempt(orgId: string, subjects: readonly Subject[]): Promise<Committed | null> {
+    const facts = this.#orgs.get(orgId);
+    if (facts === undefined) return null;
+    // Facts may have moved on since they were let in.
+    const current = subjects.filter((subject) => facts.suffice(subject));
+    const snapshot = assume(orgId, facts, current, this.#deps.clock.monotonicMs());
+    const plan = new BatchPlan(snapshot, timeMark);
+    const taken: number[] = [];
+    const results: Settled<HotAnswer>[] = [];
+    for (const subject of current) {
+      const given = decide(snapshot, plan, subject);
+      if (given === null) continue;
+      taken.push(subjects.indexOf(subject));
+      results.push({ ok: true, answer: given });
+    }
+    const statement = callStatement(
+      snapshot,
+      facts.factsVersion,
+      taken.map((index) => subjects[index]!),
+      plan,
+    );
+    if (statement === null) return null;
+    const written = await this.#call(snapshot, statement, plan);
+    if (written === null) return null;
+    for (const id of plan.beaten) facts.beat(id, written.at);
+    finish(snapshot, plan, results, written);
+    for (const lease of plan.renewed) this.leases.see(orgId, lease);
+    return { ...written, snapshot, plan, taken, results };
+  }
+
+  async #call(
+    snapshot: Snapshot,
+    statement: ReturnType<typeof callStatement> & object,
+    plan: BatchPlan,
+  ): Promise<Written | null> {
+    const client = await this.#deps.pool.connect();
+    let broken: Error | undefined;
+    try {
+      const [result] = await flush(client, [statement]);
+      const [row] = result!.rows as { answer: string }[];
+      return this.#read(row!.answer);
+    } catch (error) {
+      this.#deps.logger.debug({ err: error }, 'one call failed');
+      if (!isConnectionLoss(error)) return null;
+      broken = error as Error;
+    } finally {
+      client.release(broken);
+    }
+    return lostCallOutcome(this.#deps, snapshot, plan);
+  }
+
+  #read(answered: string): Written | null {
+    if (answered.startsWith('no: ')) {
+      this.#deps.logger.debug({ answered }, 'not for one call');
+      return null;
+    }
+    const [firstSeq, ms] = answered.split(' ').map(Number);
+    return { firstSeq: firstSeq!, at: new Date(ms!) };
+  }
+}
+
+/** As a batch would find it, were nothing in its way. */
+function assume(orgId: string, facts: OrgFacts, subjects: readonly Subject[], monotonicMs: number): Snapshot {
+  const { policyVersion, haltEpoch, settings, policies, halts } = facts.shared;
+  const keys = new Map<string, NonNullable<ReturnType<OrgFacts['keys']['get']>>>();
+  const runs = new Map<string, NonNullable<ReturnType<OrgFacts['runs']['get']>>>();
+  const repos = new Map<string, NonNullable<ReturnType<OrgFacts['repos']['get']>>>();
+  for (const { keyId, runId, repoId } of subjects) {
+    keys.set(keyId, facts.keys.get(keyId)!);
+    runs.set(runId, facts.runs.get(runId)!);
+    repos.set(repoId, facts.repos.get(repoId)!);
+  }
+  const tables = new Map([...repos].map(([id, repo]) => [id, new ClaimTable<HeldLease>(repo)]));
+  const leases = new Map<string, HeldLease>();
+  for (const { lease } of subjects) {
+    if (lease === null) continue;
+    // A copy: what is decided here may come to nothing.
+    const copy = leases.get(lease.id) ?? { ...lease };
+    leases.set(lease.id, copy);
+    tables.get(lease.repoId)?.add(copy);
+  }
+  return {
+    orgId,
+    now: facts.now(monotonicMs),
+    policyVersion,
+    haltEpoch,
+    settings,
+    policies,
+    halts,
+    keys,
+    runs,
+    repos,
+    // Nobody may be seen to wait for what is wanted, so what else the log says does not matter.
+    seq: 0,
+    someWait: false,
+    waits: null,
+    tickets: new Map(),
+    tables,
+    waiters: new Map([...repos].map(([id, repo]) => [id, new ClaimTable(repo)])),
+    leases,
+    endedLeases: new Map(),
+    kept: new Map(),
+    approvals: new Map(),
+  };
+}
+
+/** Null for whatever is not simply granted, allowed, denied or extended: that is decided the general way. */
+function decide(snapshot: Snapshot, plan: BatchPlan, { op }: Subject): HotAnswer | null {
+  try {
+    switch (op.kind) {
+      // Whoever would have to wait for another one of this batch gets in line the general way.
+      case 'acquire':
+        return acquire(snapshot, plan, { ...op, waits: false });
+      case 'ask': {
+        const asked = ask(snapshot, { ...op, waits: false });
+        if (asked.judgement.outcome === 'require_approval') return null;
+        const given = answer(snapshot, plan, asked);
+        return given.body['outcome'] === 'wait' ? null : given;
+      }
+      case 'renew': {
+        const before = plan.renewed.length;
+        const given = renew(snapshot, plan, op);
+        return plan.renewed.length > before ? given : null;
+      }
+    }
+  } catch {
+    // A refusal tells of times and holders: let it be decided by what is read.
+    return null;
+  }
+}
+
+/** Puts in what only the database knew: the fences, and the times as they came out. */
+function finish(snapshot: Snapshot, plan: BatchPlan, results: readonly Settled<HotAnswer>[], written: Written): void {
+  const views = new Map<string, Partial<LeaseView>>();
+  const ends = (lease: HeldLease) => new Date(written.at.getTime() + lease.ttlSeconds * 1000);
+  for (const { lease, event } of plan.granted) {
+    Object.assign(lease, { fence: written.firstSeq + event, grantedAt: written.at, expiresAt: ends(lease) });
+    views.set(lease.id, { fence: lease.fence!, ...leaseTimes(lease, snapshot.settings.lockDelaySeconds) });
+  }
+  for (const lease of plan.renewed) {
+    lease.expiresAt = ends(lease);
+    views.set(lease.id, leaseTimes(lease, snapshot.settings.lockDelaySeconds));
+  }
+  for (const result of results) {
+    const shown = result.ok ? (result.answer.body['lease'] as LeaseView | undefined) : undefined;
+    if (shown !== undefined) Object.assign(shown, views.get(shown.id));
+  }
+}

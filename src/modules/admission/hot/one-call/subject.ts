@@ -1,0 +1,33 @@
+import type { AcquireOperation, HeldLease, RenewOperation, Wanted } from '../../../leases/index.ts';
+import type { AskOperation, HotOperation } from '../operation.ts';
+
+/** An operation that one call may decide, with what it is about. */
+export interface Subject {
+  readonly op: AcquireOperation | AskOperation | RenewOperation;
+  readonly keyId: string;
+  readonly runId: string;
+  readonly repoId: string;
+  readonly wanted: Wanted | null;
+  /** Of a renewal: as this server saw it last. */
+  readonly lease: HeldLease | null;
+}
+
+/** Null for one that only the general way can decide. */
+export function subjectOf(op: HotOperation, leaseOf: (id: string) => HeldLease | undefined): Subject | null {
+  const { keyId } = op.principal;
+  if (keyId === null || op.idempotent !== null) return null;
+  switch (op.kind) {
+    case 'acquire':
+      return { op, keyId, runId: op.runId, repoId: op.repo.id, wanted: op.wanted, lease: null };
+    case 'ask':
+      if (op.runId === null || op.repo === null || op.ticketId !== null) return null;
+      return { op, keyId, runId: op.runId, repoId: op.repo.id, wanted: op.wanted, lease: null };
+    case 'renew': {
+      const lease = leaseOf(op.leaseId);
+      if (lease === undefined) return null;
+      return { op, keyId, runId: lease.runId, repoId: lease.repoId, wanted: null, lease };
+    }
+    default:
+      return null;
+  }
+}
