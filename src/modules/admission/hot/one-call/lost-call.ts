@@ -3,7 +3,12 @@ import type { Clock } from '../../../../platform/clock.ts';
 import { unavailable } from '../../../../platform/errors.ts';
 import type { BatchPlan } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
-import type { Written } from './one-call.ts';
+
+/** What a call wrote: the seq of its first event, and the database's clock under its locks. */
+export interface Written {
+  readonly firstSeq: number;
+  readonly at: Date;
+}
 
 const LOOK_EVERY_MS = 250;
 const GIVE_UP_MS = 10_000;

@@ -17,16 +17,10 @@ import type { Snapshot } from '../snapshot.ts';
 import { callStatement, timeMark } from './call.ts';
 import { OrgFacts } from './facts.ts';
 import { KnownLeases } from './known-leases.ts';
-import { lostCallOutcome } from './lost-call.ts';
+import { lostCallOutcome, type Written } from './lost-call.ts';
 import { type Subject, subjectOf } from './subject.ts';
 
 const ORGS = 1000;
-
-/** What a call wrote: the seq of its first event, and the database's clock under its locks. */
-export interface Written {
-  readonly firstSeq: number;
-  readonly at: Date;
-}
 
 /** A batch that one call has committed; `results` in the order of `taken`, which are places in the batch as it came. */
 export interface Committed extends Decided, Written {
