@@ -371,6 +371,8 @@ describe('a connection that breaks around the call', () => {
         granted_at: new Date(lease.grantedAt),
       }));
       expect(rows).toEqual(told.toSorted((a, b) => a.fence - b.fence));
+      // The first, and the three that were asked: found, not decided once more.
+      expect(await server.sql('SELECT FROM decision WHERE org_id = $1', [org.id])).toHaveLength(4);
       expect(firstBroken((await org.admin.get('/events?limit=500')).body.items)).toBeNull();
     },
   );
