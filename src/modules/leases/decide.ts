@@ -123,7 +123,8 @@ function lookAtLeases(table: ClaimTable<HeldLease>, requested: Claim, { asker, w
     if (state === 'revoked') {
       if (isOwn) found.revoked ??= overlap;
     } else if (state === 'over' || (state === 'closing' && isOwn)) {
-      if (lease.revoked === null && (state === 'over' || isTakenAgain(lease, wanted, table.mode))) found.over.add(lease);
+      if (lease.revoked === null && (state === 'over' || isTakenAgain(lease, wanted, table.mode)))
+        found.over.add(lease);
     } else if (isOwn) {
       if (lease.matchers.some((held) => holds(held, requested, table.mode)))
         found.own.set(lease, (found.own.get(lease) ?? new Set()).add(requested));

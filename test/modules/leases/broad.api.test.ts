@@ -15,7 +15,7 @@ afterAll(() => server?.close());
 beforeEach(async () => {
   org = await server.newOrg();
   [ann, bob] = [await newRunner(org), await newRunner(org)];
-  expect((await ann!.acquire({ paths: ['first.md'] })).status).toBe(201);
+  expect((await ann.acquire({ paths: ['first.md'] })).status).toBe(201);
 });
 
 /** Rows as grants write them, at once. */
