@@ -57,10 +57,14 @@ async function bench(selected: readonly Row[]): Promise<void> {
     insert: (await start('baselines.ts', ['insert', database.url])).port,
     etcd: etcd?.port ?? null,
   };
-  const ours = await Subject.prepare(port, database.url, ROOT_KEY);
-  closing.push(() => ours.log.close());
+  const org = async (name: string) => {
+    const subject = await Subject.prepare(port, database.url, ROOT_KEY, name);
+    closing.push(() => subject.log.close());
+    return subject;
+  };
+  const [ours, empty] = [await org('ours'), await org('empty')];
   const rows = selected.filter(({ baseline }) => baseline !== 'etcd' || etcd !== null);
-  const results = await compare(ours, baselines, rows);
+  const results = await compare(ours, empty, baselines, rows);
   if (rows.length < selected.length) console.log('\none-repo-128-vs-etcd is left out: `etcd` is not on PATH');
   report('Leases, durable, authenticated, with their events', results, (name) =>
     name.startsWith('p99-') ? 'ms' : '/s',
@@ -73,14 +77,14 @@ async function start(file: string, args: readonly string[]): Promise<Child> {
   return child;
 }
 
-async function compare(ours: Subject, baselines: Baselines, rows: readonly Row[]): Promise<Result[]> {
+async function compare(ours: Subject, empty: Subject, baselines: Baselines, rows: readonly Row[]): Promise<Result[]> {
   const { echo, insert } = baselineProbes(baselines, ours.lanes);
   await echo(WARM_UP);
   await insert(WARM_UP);
   const warm = await ours.acquire('acme/warm-up', WARM_UP);
   const medians = new Map<string, number>();
   const peak = async () => medians.get('one-repo') ?? warm.perSecond;
-  const stages = createStages(ours, baselines, { seconds, rounds, peak });
+  const stages = createStages(ours, empty, baselines, { seconds, rounds, peak });
   await measureStages(stages, rows, rounds, medians);
   return rows.map(({ name, ours: probe, baseline, goal, ...direction }) => {
     const [value, against] = [medians.get(probe)!, medians.get(baseline)!];

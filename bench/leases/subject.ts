@@ -33,8 +33,8 @@ export class Subject {
     this.log = log;
   }
 
-  static async prepare(port: number, url: string, rootKey: string): Promise<Subject> {
-    const { org, apiKey } = await post(port, '/orgs', rootKey, { slug: `bench-${process.pid}`, name: 'Bench' });
+  static async prepare(port: number, url: string, rootKey: string, name: string): Promise<Subject> {
+    const { org, apiKey } = await post(port, '/orgs', rootKey, { slug: `bench-${process.pid}-${name}`, name });
     const lanes: Fields[] = [];
     for (let at = 0; at < LOOPS; at += 1) {
       const loop = await post(port, '/loops', apiKey.secret, { name: `loop-${at}`, repo: 'acme/shop' });
