@@ -143,7 +143,7 @@ function isTakenAgain(lease: HeldLease, wanted: Wanted, mode: CaseMode): boolean
 
 function lookAtWaiters(table: ClaimTable<Waiter>, requested: Claim, { asker, wanted, moment, found }: Look): void {
   if (table.size === 0) return;
-  const isHeld = [...found.own.values()].some((claims) => claims.has(requested));
+  const holding = [...found.own].filter(([, claims]) => claims.has(requested)).map(([lease]) => lease);
   let queue = 0;
   for (const overlap of table.overlaps(requested)) {
     const waiter = overlap.by;
@@ -151,7 +151,9 @@ function lookAtWaiters(table: ClaimTable<Waiter>, requested: Claim, { asker, wan
     if (!counts(waiter, moment.now)) continue;
     if (wanted.mode === 'shared' && waiter.mode === 'shared') continue;
     queue += 1;
-    if (!isHeld) found.waiters.push(overlap);
+    // Who would share it with this run does not wait for it, and must not come to by being passed.
+    const waitsForThis = holding.some((lease) => lease.mode === 'exclusive' || waiter.mode === 'exclusive');
+    if (!waitsForThis) found.waiters.push(overlap);
   }
   found.queues.set(requested, queue);
 }
