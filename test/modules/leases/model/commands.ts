@@ -4,7 +4,7 @@ import { CLOSING_SECONDS, LOW_SECONDS, PAST_SECONDS } from './compare.ts';
 import { demand, Mismatch } from './demand.ts';
 import { judge } from './judge.ts';
 import { acquire, change, type Plan, pickLease, plan, RUNS, resolve } from './plans.ts';
-import { endTicket, type Model, settle } from './reference.ts';
+import { endTicket, isDeadlocked, type Model, settle } from './reference.ts';
 import { note, perform, tell, tellReply } from './sending.ts';
 import { type Holder, settled } from './settling.ts';
 import { HELD_OPEN, type Step, send } from './steps.ts';
@@ -14,18 +14,24 @@ const NOTICED_MS = 100;
 
 type Command = fc.AsyncCommand<Holder, World>;
 
+const mayLose = ({ kind }: Step): boolean => kind === 'release' || kind === 'revoke';
 const anySilent = (m: Model): boolean => m.runs.some(({ status }) => status === 'silent');
 
 /** What all commands share: they are told in the trace, and a mismatch comes with it. */
 abstract class Told implements Command {
   abstract check({ now }: Readonly<Holder>): boolean;
-  protected abstract act(holder: Holder, world: World): Promise<void>;
+  /** Returns whether a run may have lost what it held by it. */
+  protected abstract act(holder: Holder, world: World): Promise<boolean>;
   abstract toString(): string;
 
   async run(holder: Holder, world: World): Promise<void> {
     world.trace.push(this.toString());
     try {
-      await this.act(holder, world);
+      const mayDeadlock = anySilent(holder.now) || isDeadlocked(holder.now);
+      const lostSomething = await this.act(holder, world);
+      // Nobody is let into a deadlock. What a run loses while it waits, or its coming back, may make one of waits that stood.
+      const isRefused = mayDeadlock || lostSomething || !isDeadlocked(holder.now);
+      demand(isRefused, 'no deadlock that nobody was refused for', holder.now.tickets);
     } catch (error) {
       if (error instanceof TooBusy) throw error;
       const trace = world.trace.slice(-40).join('\n');
@@ -48,12 +54,13 @@ class One extends Told {
     return resolve(now, this.what) !== null;
   }
 
-  async act(holder: Holder, world: World): Promise<void> {
+  async act(holder: Holder, world: World): Promise<boolean> {
     const wasSilent = anySilent(holder.now);
     const step = resolve(holder.now, this.what)!;
     world.trace.push(`  ${tell(holder.now, step)}`);
     const m = await perform(holder.now, world, step, this.server);
     await settled(holder, world, [m], wasSilent);
+    return mayLose(step);
   }
 
   toString(): string {
@@ -76,7 +83,7 @@ class Together extends Told {
     return this.plans.every((what) => isShort(now, what));
   }
 
-  async act(holder: Holder, world: World): Promise<void> {
+  async act(holder: Holder, world: World): Promise<boolean> {
     const m = holder.now;
     const steps = this.plans.map((what) => resolve(m, what)!) as [Step, Step];
     for (const step of steps) note(m, step);
@@ -103,6 +110,7 @@ class Together extends Told {
       }
     demand(orders.length > 0, `one after the other: ${problems.join('\n')}`, null);
     await settled(holder, world, orders, anySilent(m) || steps.some(({ kind }) => kind === 'finish'));
+    return steps.some(mayLose);
   }
 
   toString(): string {
@@ -131,9 +139,9 @@ class HangUp extends Told {
     return true;
   }
 
-  async act(holder: Holder, world: World): Promise<void> {
+  async act(holder: Holder, world: World): Promise<boolean> {
     const [request] = world.held.splice(this.at % Math.max(1, world.held.length), 1);
-    if (request === undefined) return;
+    if (request === undefined) return false;
     world.trace.push(`  on ticket ${request.ticket}${request.isKept ? ' with a key' : ''}`);
     request.hangUp();
     // Until the server has noticed, it takes the run for alive.
@@ -141,6 +149,7 @@ class HangUp extends Told {
     const m = holder.now;
     if (!request.isKept) endTicket(m.tickets[request.ticket]!, 'cancelled', 'cancelled');
     await settled(holder, world, [m], anySilent(m));
+    return false;
   }
 
   toString(): string {
@@ -167,7 +176,7 @@ class Expire extends Told {
     return this.how === 'past' ? age !== 'past' : age === 'fresh';
   }
 
-  async act(holder: Holder, world: World): Promise<void> {
+  async act(holder: Holder, world: World): Promise<boolean> {
     const m = holder.now;
     const lease = m.leases[pickLease(m, this.lease)!]!;
     const leftSeconds = { low: LOW_SECONDS, closing: CLOSING_SECONDS, past: PAST_SECONDS }[this.how];
@@ -176,6 +185,7 @@ class Expire extends Told {
     if (this.how === 'low') lease.leftSeconds = LOW_SECONDS;
     else lease.age = this.how;
     await settled(holder, world, [m], true);
+    return true;
   }
 
   toString(): string {
@@ -196,14 +206,15 @@ class Silence extends Told {
     return now.runs[this.who]!.status === 'running';
   }
 
-  async act(holder: Holder, world: World): Promise<void> {
+  async act(holder: Holder, world: World): Promise<boolean> {
     const m = holder.now;
     const run = m.runs[this.who]!;
     // Whoever holds a request open for it speaks for it.
-    if (world.held.some(({ ticket }) => m.tickets[ticket]!.run === this.who)) return;
+    if (world.held.some(({ ticket }) => m.tickets[ticket]!.run === this.who)) return false;
     await world.silence(run.id);
     run.status = 'silent';
     await settled(holder, world, [m], true);
+    return true;
   }
 
   toString(): string {
@@ -231,7 +242,7 @@ class Crash extends Told {
     return isShort(now, this.what);
   }
 
-  async act(holder: Holder, world: World): Promise<void> {
+  async act(holder: Holder, world: World): Promise<boolean> {
     const m = holder.now;
     const step = resolve(m, this.what)!;
     note(m, step);
@@ -253,6 +264,7 @@ class Crash extends Told {
     tellReply(world, reply);
     judge(m, step, reply, false);
     await settled(holder, world, [m], true);
+    return mayLose(step);
   }
 
   toString(): string {

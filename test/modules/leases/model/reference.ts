@@ -1,4 +1,3 @@
-import { UPGRADE_PASSES_SHARED } from './known.ts';
 import { type Claim, holds, share } from './universe.ts';
 
 /**
@@ -121,7 +120,7 @@ export function decide(m: Model, wanted: Request, ahead: readonly Ticket[]): Ver
     // Whoever holds it already does not stand behind those who wait for that very run.
     const holding = live.filter((lease) => lease.claims.some((held) => holds(held, claim)));
     for (const by of waitingFor(m, wanted, claim, ahead))
-      if (!holding.some((lease) => UPGRADE_PASSES_SHARED || !mayShare(lease, by))) tickets.push({ claim, by });
+      if (!holding.some((lease) => !mayShare(lease, by))) tickets.push({ claim, by });
   }
   const blocked = leases.length + tickets.length > 0;
   const revoked = own.filter(
@@ -236,4 +235,10 @@ export function shortestCycle(graph: ReadonlyMap<number, ReadonlySet<number>>, f
     if (frontier.has(from)) return steps;
   }
   return null;
+}
+
+/** Whether runs wait for each other in a ring. */
+export function isDeadlocked(m: Model): boolean {
+  const graph = waitGraph(m);
+  return m.runs.some((_, run) => shortestCycle(graph, run) !== null);
 }
