@@ -1,0 +1,154 @@
+import type { Edit } from '../rig/build.ts';
+
+/** A mistake that somebody might make, as a change of the tree, and what of it the checker is to see. */
+export interface PlantedBug {
+  readonly name: string;
+  readonly edits: readonly Edit[];
+  /** Invariants of which one at least has to break. */
+  readonly breaks: readonly string[];
+}
+
+const HOT = 'src/modules/admission/hot';
+const LEASES = 'src/modules/leases';
+const edit = (under: string, find: string, replace: string): Edit => ({ under, find, replace });
+
+const EXCLUSIVE = ['no two held one path: the log', 'no two held one path: what clients could believe'];
+const OVER = 'nothing that was over moved';
+const STALE = 'no stale request was granted';
+const EVENTS = 'no event was skipped or doubled';
+
+export const PLANTED: readonly PlantedBug[] = [
+  {
+    name: 'now() instead of a clock read after the lock',
+    edits: [
+      edit(HOT, `date_trunc('milliseconds', clock_timestamp()) AS now`, `date_trunc('milliseconds', now()) AS now`),
+    ],
+    breaks: ['no decision by an old clock'],
+  },
+  {
+    name: 'the row of the repo is not locked',
+    edits: [edit(HOT, 'ORDER BY p.id FOR NO KEY UPDATE', 'ORDER BY p.id')],
+    breaks: EXCLUSIVE,
+  },
+  {
+    name: 'the short way does not look for leases',
+    edits: [edit('prisma/migrations', "RETURN 'no: a lease';", 'NULL;')],
+    breaks: EXCLUSIVE,
+  },
+  {
+    name: 'the fence is not compared',
+    edits: [edit(HOT, 'if (lease.fence !== op.fence)', 'if (lease.fence === -1)')],
+    breaks: [STALE],
+  },
+  {
+    name: 'who holds it may be anybody',
+    edits: [edit(HOT, 'requireActor(op.principal, known.loopId, known.holder.owner.id);', '')],
+    breaks: [STALE],
+  },
+  {
+    name: 'an answer is not kept under its Idempotency-Key',
+    edits: [edit(HOT, 'keep(snapshot, plan, op, keyId, given);', '{}')],
+    breaks: ['no retry was granted twice'],
+  },
+  {
+    name: 'a lost COMMIT counts as done',
+    edits: [
+      edit(
+        HOT,
+        'if (!isConnectionLoss(error)) throw error;',
+        "if (!isConnectionLoss(error)) throw error;\n      if (xid !== '') return 1;",
+      ),
+    ],
+    breaks: ['nothing acknowledged is missing', 'no fence came again or went back'],
+  },
+  {
+    name: 'the lock delay is not waited for',
+    edits: [edit(LEASES, "return overdueMs < lockDelaySeconds * 1000 ? 'closing' : 'over';", "return 'over';")],
+    breaks: [OVER],
+  },
+  {
+    name: 'a heartbeat renews what has expired',
+    edits: [
+      edit(
+        LEASES,
+        'AND ended_at IS NULL AND expires_at > ${now}\n    RETURNING',
+        'AND ended_at IS NULL\n    RETURNING',
+      ),
+    ],
+    breaks: [OVER],
+  },
+  {
+    name: 'a grant does not end what it takes over',
+    edits: [edit(HOT, "if (verdict.kind === 'grant') plan.clear(verdict.over);", '')],
+    breaks: EXCLUSIVE,
+  },
+  {
+    name: 'a renewal is not written',
+    edits: [edit(HOT, 'this.#renewals.set(', 'new Map().set(')],
+    breaks: ['tables and log agree'],
+  },
+  {
+    name: 'an old epoch may still speak',
+    edits: [edit('src/modules/loops', 'if (check.ok) return;', 'if (check.ok || claimed < run.epoch) return;')],
+    breaks: [STALE],
+  },
+  {
+    name: 'a run that ends meanwhile gets its grant',
+    edits: [edit(HOT, 'liveRuns: [...this.#liveRuns],', 'liveRuns: [],')],
+    breaks: [OVER],
+  },
+  {
+    name: 'the live feed skips an event',
+    edits: [
+      edit(
+        'src/modules/activity',
+        'position = events.at(-1)?.seq ?? position;',
+        'position = (events.at(-1)?.seq ?? position) + Number(events.length > 2);',
+      ),
+    ],
+    breaks: [EVENTS],
+  },
+  {
+    name: 'the live feed sends an event twice',
+    edits: [
+      edit(
+        'src/modules/activity',
+        'position = events.at(-1)?.seq ?? position;',
+        'position = Math.max(position, (events.at(-1)?.seq ?? 0) - Number(events.length > 2));',
+      ),
+    ],
+    breaks: [EVENTS],
+  },
+  {
+    name: 'who waits is not looked at when a lease ends',
+    edits: [
+      edit(
+        LEASES,
+        '    if (ids.length === 0) return;\n    const gathered',
+        '    if (ids.length >= 0) return;\n    const gathered',
+      ),
+      edit(LEASES, 'await this.#lookAt(due);', ''),
+    ],
+    breaks: ['nobody waiting was forgotten'],
+  },
+  {
+    name: 'whoever comes later may go first',
+    edits: [edit(LEASES, 'if (table.size === 0) return;', 'if (table.size >= 0) return;')],
+    breaks: ['nobody waiting was overtaken'],
+  },
+  {
+    name: 'a waiter whose run has ended gets its lease',
+    edits: [
+      edit(LEASES, ', ...(await leaveLine(tx, runId, now))];', '];'),
+      edit(HOT, "if (run === undefined || run.status === 'finished') return", 'if (run === undefined) return'),
+      edit(HOT, "return run.status === 'running' && silentMs", 'return silentMs'),
+      edit(HOT, 'liveRuns: [...this.#liveRuns],', 'liveRuns: [],'),
+    ],
+    breaks: [OVER],
+  },
+  {
+    name: 'what an admin has revoked is taken back at once',
+    edits: [edit(LEASES, 'if (isOwn) found.revoked ??= overlap;', '')],
+    breaks: [OVER],
+  },
+];

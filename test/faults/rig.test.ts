@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import { Agent, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openClock } from '../../faults/rig/clock.ts';
+import { REPLY_CUTS, startReplyCutter } from '../../faults/rig/cutters.ts';
+import { type Folder, temporaryFolder } from '../../faults/rig/folder.ts';
+import { send } from '../../faults/rig/http.ts';
+import { Keeper } from '../../faults/rig/keeper.ts';
+import { startPostgres, withClient } from '../../faults/rig/postgres.ts';
+import { migrate } from '../../src/platform/database/migrate.ts';
+
+const quiet = { info: () => {}, warn: () => {} };
+
+let folder: Folder;
+const keeper = new Keeper();
+beforeAll(async () => {
+  folder = await temporaryFolder();
+});
+afterAll(async () => {
+  keeper.close();
+  await folder?.remove();
+});
+
+/** What every statement of the servers does with the time: by itself, prepared, and inside functions of the database. */
+const ASKS = `SELECT clock_timestamp() AS by_itself, now() AS began, enter_org('00000000-0000-0000-0000-000000000001', NULL) AS in_function`;
+
+describe.each(['preload', 'shadow'] as const)("PostgreSQL's clock, set back by %s", (kind) => {
+  it('is set back for sessions and prepared statements that are there already, and stays so over a restart at once', async ({
+    skip,
+  }) => {
+    const own = await temporaryFolder();
+    const strongest = await openClock(own.path);
+    // Without a C compiler there is only the weaker one.
+    const clock = strongest.kind === kind ? strongest : kind === 'preload' ? skip() : await openClock(own.path, kind);
+    expect(clock.kind).toBe(kind);
+    const postgres = await startPostgres(own.path, clock, keeper);
+    try {
+      await clock.install(postgres);
+      await migrate({ url: postgres.url, log: quiet });
+      const behindMs = async (read: () => Promise<Date[]>) => {
+        const times = await read();
+        return times.map((time) => Math.round((Date.now() - time.getTime()) / 1000));
+      };
+      await withClient(postgres.url, async (client) => {
+        const ask = async () =>
+          Object.values((await client.query<Record<string, Date>>({ name: 'ask', text: ASKS })).rows[0]!);
+        expect(await behindMs(ask)).toEqual([0, 0, 0]);
+        await clock.setBack(postgres, 60_000);
+        expect(await behindMs(ask)).toEqual([60, 60, 60]);
+        await clock.setBack(postgres, 30_000);
+        expect(await behindMs(ask)).toEqual([90, 90, 90]);
+      });
+      await postgres.restartAtOnce();
+      await withClient(postgres.url, async (client) => {
+        const ask = async () => Object.values((await client.query<Record<string, Date>>(ASKS)).rows[0]!);
+        expect(await behindMs(ask)).toEqual([90, 90, 90]);
+      });
+    } finally {
+      await postgres.stop();
+      await own.remove();
+    }
+  }, 60_000);
+});
+
+describe('a cut reply', () => {
+  it.each(REPLY_CUTS)('%s: the client knows that it has no answer, and the next request has one', async (cut) => {
+    const received: string[] = [];
+    const server = createServer((request, response) => {
+      request.on('error', () => {});
+      request.resume().on('end', () => {
+        received.push(request.url!);
+        response.setHeader('content-type', 'application/json').end(JSON.stringify({ long: 'x'.repeat(5000) }));
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const cutter = await startReplyCutter(() => port);
+    const agent = new Agent({ keepAlive: true });
+    const post = (path: string) =>
+      send(agent, { port: cutter.port, method: 'POST', path, secret: 's', body: { a: 1 }, timeoutMs: 5000 });
+    expect((await post('/one'))?.status).toBe(200);
+    cutter.cutNext(cut);
+    expect(await post('/two')).toBeNull();
+    expect((await post('/three'))?.status).toBe(200);
+    expect(cutter.cut(cut)).toBe(1);
+    const arrived = received.includes('/api/v1/two');
+    expect(arrived).toBe(cut !== 'request');
+    agent.destroy();
+    await cutter.close();
+    server.closeAllConnections();
+    server.close();
+  });
+});
