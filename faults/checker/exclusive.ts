@@ -128,7 +128,7 @@ export function neverTwoBelieved(history: readonly Operation[]): Finding {
   const byPlace = new Map<string, Belief[]>();
   for (const belief of all.toSorted((a, b) => a.fromMs - b.fromMs)) {
     const { lease } = belief;
-    for (const place of touched({ ...lease, resources: lease.resources ?? [] })) {
+    for (const place of touched(lease)) {
       const there = (byPlace.get(place) ?? []).filter(({ untilMs }) => untilMs > belief.fromMs);
       for (const other of there) {
         if (!excludes(lease, other.lease)) continue;

@@ -31,7 +31,7 @@ const PLACE_MS = 45_000;
 
 /**
  * First come, first served among overlapping requests: nobody is granted what somebody else has asked for before and
- * still waits for, except to a run that holds it already. Runs that had stalled may be passed over, and get nothing.
+ * still waits for, except to the run that it waits for. Runs that had stalled may be passed over, and get nothing.
  */
 export function nobodyOvertaken({ waiters }: Pick<Evidence, 'waiters'>, log: Log): Finding {
   const problems: string[] = [];
@@ -61,12 +61,11 @@ export function nobodyOvertaken({ waiters }: Pick<Evidence, 'waiters'>, log: Log
       problems.push(`${seq}: granted from the queue to run ${lease.runId}, stalled for ${atMs - silence.from} ms`);
     const own = held.get(lease.runId) ?? new Set();
     held.set(lease.runId, own);
-    const mine = new Set([...own].flatMap(({ touches }) => touches));
     const place = lease.ticketId === null ? seq : (log.tickets.get(lease.ticketId)?.seq ?? seq);
     for (const other of line.values()) {
       if (other.runId === lease.runId || other.seq > place || (other.mode === 'shared' && lease.mode === 'shared'))
         continue;
-      const common = other.touches.find((touch) => lease.touches.includes(touch) && !mine.has(touch));
+      const common = other.touches.find((touch) => lease.touches.includes(touch) && !waitsFor(own, other, touch));
       if (common === undefined || mayBePassed(other, event)) continue;
       problems.push(
         `${seq}: ${common} was granted to run ${lease.runId} past run ${other.runId}, which waits since ${other.seq}`,
@@ -75,6 +74,11 @@ export function nobodyOvertaken({ waiters }: Pick<Evidence, 'waiters'>, log: Log
     own.add(lease);
   }
   return { examined, problems };
+}
+
+/** Whether it is this very run that it waits for, there: who would share it with the run does not. */
+function waitsFor(own: ReadonlySet<LoggedLease>, { mode }: LoggedTicket, touch: string): boolean {
+  return [...own].some((held) => held.touches.includes(touch) && (held.mode === 'exclusive' || mode === 'exclusive'));
 }
 
 /** By the event with which they leave the line: the ids of tickets. */

@@ -55,7 +55,7 @@ export interface ToldLease {
   readonly mode: 'exclusive' | 'shared';
   readonly paths: readonly string[];
   readonly patterns: readonly string[];
-  readonly resources?: readonly string[];
+  readonly resources: readonly string[];
   readonly purpose: string | null;
   readonly ttlSeconds: number;
   readonly expiresAt: string;

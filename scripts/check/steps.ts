@@ -11,7 +11,7 @@ export interface Step {
 
 /** Everything that `npm run check` holds the tree against. `root` says which of the source folders there are. */
 export function steps(root: string): Step[] {
-  const folders = ['src', 'test', 'scripts', 'bench'].filter((folder) => existsSync(`${root}/${folder}`));
+  const folders = ['src', 'test', 'scripts', 'bench', 'faults'].filter((folder) => existsSync(`${root}/${folder}`));
   return [
     { name: 'format', command: 'biome', args: ['check', '--error-on-warnings', '--colors=off', '.'] },
     // Folders by name: without them the type-aware rules were seen to look at fewer files.
