@@ -176,18 +176,23 @@ async function oldTickets(tx: ReadTx): Promise<string[]> {
 async function dueWaiters(tx: ReadTx): Promise<Waiter[]> {
   const { orgId } = tx;
   const lockDelay = await lockDelayOf(tx);
+  // Step by step, each by primary key: as one statement the planner walks every waiter for every lease.
+  const gone = await tx.db.$queryRaw<{ id: string }[]>`
+    WITH watched AS MATERIALIZED (SELECT DISTINCT x.blocked_by AS id FROM lease_waiter x
+      WHERE x.org_id = ${orgId}::uuid AND x.status = 'waiting' AND x.blocked_by IS NOT NULL)
+    SELECT q.id FROM watched q
+    LEFT JOIN LATERAL (SELECT l.id FROM lease l JOIN run lr ON lr.org_id = l.org_id AND lr.id = l.run_id
+      WHERE l.org_id = ${orgId}::uuid AND l.id = q.id AND l.ended_at IS NULL AND lr.status <> 'finished'
+        AND l.expires_at > clock_timestamp() - make_interval(secs => ${lockDelay}::int) OFFSET 0) held ON true
+    LEFT JOIN LATERAL (SELECT a.id FROM lease_waiter a JOIN run ar ON ar.org_id = a.org_id AND ar.id = a.run_id
+      WHERE a.org_id = ${orgId}::uuid AND a.id = q.id AND a.status = 'waiting' AND ar.status = 'running'
+        AND (a.held_until IS NULL OR a.held_until > clock_timestamp()) OFFSET 0) ahead ON true
+    WHERE held.id IS NULL AND ahead.id IS NULL LIMIT ${LOOK_SIZE}`;
+  const free = gone.map(({ id }) => id);
   const rows = await tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
     WHERE w.org_id = ${orgId}::uuid AND w.status = 'waiting' AND r.status = 'running' AND (
       w.blocked_by IS NULL AND w.kind = 'lease'
-      OR w.blocked_by IN (
-        SELECT b.id FROM (SELECT DISTINCT x.blocked_by AS id FROM lease_waiter x
-          WHERE x.org_id = ${orgId}::uuid AND x.status = 'waiting' AND x.blocked_by IS NOT NULL) b
-        WHERE NOT EXISTS (SELECT FROM lease l JOIN run lr ON lr.org_id = l.org_id AND lr.id = l.run_id
-            WHERE l.org_id = ${orgId}::uuid AND l.id = b.id AND l.ended_at IS NULL AND lr.status <> 'finished'
-              AND l.expires_at > clock_timestamp() - make_interval(secs => ${lockDelay}::int))
-          AND NOT EXISTS (SELECT FROM lease_waiter a JOIN run ar ON ar.org_id = a.org_id AND ar.id = a.run_id
-            WHERE a.org_id = ${orgId}::uuid AND a.id = b.id AND a.status = 'waiting' AND ar.status = 'running'
-              AND (a.held_until IS NULL OR a.held_until > clock_timestamp()))))
+      OR w.blocked_by = ANY (${free}::uuid[]))
     ORDER BY w.seq LIMIT ${LOOK_SIZE}`;
   return rows.map((row) => toWaiter(orgId, row));
 }
