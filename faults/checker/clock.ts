@@ -12,7 +12,7 @@ const ROUNDING_MS = 1;
  */
 export function timeGoesForward({ setBacks }: Pick<Evidence, 'setBacks'>, log: Log): Finding {
   const problems: string[] = [];
-  const latest = new Map<string, number>();
+  const latest = new Map<string, { readonly seq: number; readonly trueMs: number; readonly backMs: number }>();
   let examined = 0;
   for (const event of log.events) {
     const { seq, atMs, kind, subjectId } = event;
@@ -21,14 +21,16 @@ export function timeGoesForward({ setBacks }: Pick<Evidence, 'setBacks'>, log: L
     if (about === undefined || isOlderThanItsSubject(event, about.seq, log)) continue;
     const { repo } = about;
     examined += 1;
-    const beforeMs = latest.get(repo) ?? Number.NEGATIVE_INFINITY;
+    const before = latest.get(repo);
+    const beforeMs = before?.trueMs ?? Number.NEGATIVE_INFINITY;
     const possible = trueTimes(atMs, setBacks);
     const trueMs = possible.find((ms) => ms >= beforeMs - ROUNDING_MS);
     if (trueMs === undefined)
+      // Which of the two is wrong the times alone do not tell: one that is late may be explained by a set-back to come.
       problems.push(
-        `${seq} ${kind} in ${repo} was decided by a time ${beforeMs - Math.max(...possible)} ms before that of what came before it`,
+        `${seq} ${kind} in ${repo} was decided by a time ${beforeMs - Math.max(...possible)} ms before that of ${before?.seq} before it, if the clock was ${before?.backMs} ms behind then`,
       );
-    else latest.set(repo, Math.max(beforeMs, trueMs));
+    else if (trueMs >= beforeMs) latest.set(repo, { seq, trueMs, backMs: trueMs - atMs });
   }
   return { examined, problems };
 }

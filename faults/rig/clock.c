@@ -24,10 +24,16 @@ __attribute__((constructor)) static void attach(void) {
 }
 
 int clock_gettime(clockid_t clock, struct timespec *at) {
-  /* The system call itself: the C library's way to it is what this function stands in for. */
-  if (syscall(SYS_clock_gettime, clock, at) != 0) return -1;
-  if (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE) return 0;
-  int64_t ns = at->tv_sec * second + at->tv_nsec + *offset;
+  int64_t moved;
+  /* Again if the offset moved meanwhile: a process that stood still in between would tell a time that never was, that of
+   * before the set-back by the offset of after it. */
+  do {
+    moved = *offset;
+    /* The system call itself: the C library's way to it is what this function stands in for. */
+    if (syscall(SYS_clock_gettime, clock, at) != 0) return -1;
+    if (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE) return 0;
+  } while (*offset != moved);
+  int64_t ns = at->tv_sec * second + at->tv_nsec + moved;
   at->tv_sec = ns / second;
   at->tv_nsec = ns % second;
   return 0;

@@ -13,8 +13,9 @@ beforeAll(async () => {
 afterAll(() => folder?.remove());
 
 /**
- * Left to the long campaign, which judges it like all others: on a machine busy with other work this was once found broken
- * here (seed 99468754, four more runs held), by the time of a set-back clock, and whose mistake that was is not known yet.
+ * Judged by the long campaign only, until a run's heartbeat and its end change leases in no repo but those that they have
+ * locked: what the run was granted elsewhere while they waited for those locks, they renew or end unlocked, and times go back.
+ * Probably so this was once broken here (seed 99468754).
  */
 const NOT_JUDGED = 'no decision by an old clock';
 
