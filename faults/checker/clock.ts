@@ -1,4 +1,4 @@
-import type { Evidence, LoggedEvent } from '../evidence.ts';
+import type { Evidence } from '../evidence.ts';
 import type { Finding } from './finding.ts';
 import type { Log } from './log.ts';
 
@@ -18,7 +18,7 @@ export function timeGoesForward({ setBacks }: Pick<Evidence, 'setBacks'>, log: L
     const { seq, atMs, kind, subjectId } = event;
     if (!kind.startsWith('lease.')) continue;
     const about = log.leases.get(subjectId) ?? log.tickets.get(subjectId);
-    if (about === undefined || isOlderThanItsSubject(event, about.seq, log)) continue;
+    if (about === undefined) continue;
     const { repo } = about;
     examined += 1;
     const before = latest.get(repo);
@@ -33,15 +33,6 @@ export function timeGoesForward({ setBacks }: Pick<Evidence, 'setBacks'>, log: L
     else if (trueMs >= beforeMs) latest.set(repo, { seq, trueMs, backMs: trueMs - atMs });
   }
   return { examined, problems };
-}
-
-/**
- * The end of a run, or its heartbeat, locks the repos in which the run holds something. What it is granted in another one
- * in that very moment, it ends or renews all the same, by the clock that it had read.
- */
-function isOlderThanItsSubject({ kind, data, atMs }: LoggedEvent, subjectSeq: number, { events }: Log): boolean {
-  const isOfRun = kind === 'lease.renewed' || data['reason'] === 'run_ended';
-  return isOfRun && atMs < events[subjectSeq - 1]!.atMs;
 }
 
 /** What the machine's clock may have said when PostgreSQL's said this, earliest first: a time that was set back comes again. */

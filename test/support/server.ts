@@ -43,7 +43,7 @@ export interface TestOrg {
   team(name?: string): Promise<string>;
   /** Every event of the org so far, in order. */
   events(): Promise<
-    { seq: number; kind: string; subject: { kind: string; id: string }; data: Record<string, unknown> }[]
+    { seq: number; at: string; kind: string; subject: { kind: string; id: string }; data: Record<string, unknown> }[]
   >;
 }
 

@@ -1,6 +1,6 @@
 import type { Database, OrgTx } from '../../platform/database/database.ts';
 import { systemPrincipal } from '../../platform/principal.ts';
-import type { RunNotice, RunObserver } from '../loops/index.ts';
+import type { ObservedRun, RunNotice, RunObserver } from '../loops/index.ts';
 import { lockDelayOf } from './service.ts';
 
 /** Leases one pass of housekeeping ends at most; the next pass takes the rest. */
@@ -12,33 +12,35 @@ export type OnFreed = (orgId: string, ids: readonly string[]) => void;
 /**
  * What a run's life means for its leases: a heartbeat renews those that are live, and hears of those that an admin took
  * back; the end of the run ends them, and whatever it waits for. All lock the leases' repos first, as every grant does, so
- * that none of them races with a grant of the same path.
+ * that none of them races with a grant of the same path; and they leave alone what the run is given in any other repo
+ * meanwhile. Such a lease is fresh, so it can do without this heartbeat; and of a run that has finished it is over anyway,
+ * and swept.
  */
 export function createLeaseObserver(onFreed: OnFreed): RunObserver {
   return {
-    beforeHeartbeat: lockReposOfRun,
-    beforeFinish: lockReposOfRun,
-    onHeartbeat: async (tx, runId, now) => {
-      await renewOfRun(tx, runId, now);
-      return revokedOfRun(tx, runId, now);
+    lockRepos: lockReposOfRun,
+    onHeartbeat: async (tx, run) => {
+      await renewOfRun(tx, run);
+      return revokedOfRun(tx, run);
     },
-    onFinish: async (tx, runId, now) => {
-      const freed = [...(await endOfRun(tx, runId, now)), ...(await leaveLine(tx, runId, now))];
+    onFinish: async (tx, run) => {
+      const freed = [...(await endOfRun(tx, run)), ...(await leaveLine(tx, run))];
       tx.afterCommit(() => onFreed(tx.orgId, freed));
     },
   };
 }
 
-async function lockReposOfRun(tx: OrgTx, runId: string): Promise<void> {
-  await tx.db.$queryRaw`
+async function lockReposOfRun(tx: OrgTx, runId: string): Promise<string[]> {
+  const rows = await tx.db.$queryRaw<{ id: string }[]>`
     SELECT p.id FROM repo p WHERE p.org_id = ${tx.orgId}::uuid AND p.id IN (
       SELECT l.repo_id FROM lease l WHERE l.org_id = ${tx.orgId}::uuid AND l.run_id = ${runId}::uuid AND l.ended_at IS NULL
       UNION SELECT w.repo_id FROM lease_waiter w WHERE w.org_id = ${tx.orgId}::uuid AND w.run_id = ${runId}::uuid AND w.status = 'waiting')
     ORDER BY p.id FOR NO KEY UPDATE`;
+  return rows.map(({ id }) => id);
 }
 
 /** Until the moment at which the holder would have thought them over anyway: an answer that got lost is given again. */
-async function revokedOfRun(tx: OrgTx, runId: string, now: Date): Promise<RunNotice[]> {
+async function revokedOfRun(tx: OrgTx, { id: runId, now }: ObservedRun): Promise<RunNotice[]> {
   const rows = await tx.db.$queryRaw<{ id: string; what: string[]; revoke_reason: string | null }[]>`
     SELECT l.id, (l.paths || l.patterns || l.resources)[1:5] AS what, l.revoke_reason FROM lease l
     WHERE l.org_id = ${tx.orgId}::uuid AND l.run_id = ${runId}::uuid AND l.ended_at IS NOT NULL AND l.end_reason = 'revoked' AND l.expires_at > ${now}
@@ -50,10 +52,11 @@ async function revokedOfRun(tx: OrgTx, runId: string, now: Date): Promise<RunNot
 }
 
 /** Returns the tickets that ended. */
-async function leaveLine(tx: OrgTx, runId: string, now: Date): Promise<string[]> {
+async function leaveLine(tx: OrgTx, { id: runId, repoIds, now }: ObservedRun): Promise<string[]> {
   const rows = await tx.db.$queryRaw<{ id: string }[]>`
     UPDATE lease_waiter SET status = 'ended', reason = 'run_ended', settled_at = ${now}, blocked_by = NULL
-    WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND status = 'waiting' RETURNING id`;
+    WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND status = 'waiting'
+      AND repo_id = ANY (${repoIds}::uuid[]) RETURNING id`;
   const ids = rows.map(({ id }) => id);
   if (ids.length > 0) await tx.db.leaseWaiterKey.deleteMany({ where: { orgId: tx.orgId, waiterId: { in: ids } } });
   for (const id of ids)
@@ -62,10 +65,11 @@ async function leaveLine(tx: OrgTx, runId: string, now: Date): Promise<string[]>
 }
 
 /** An expired lease stays expired: its path may be somebody else's by now. */
-async function renewOfRun(tx: OrgTx, runId: string, now: Date): Promise<void> {
+async function renewOfRun(tx: OrgTx, { id: runId, repoIds, now }: ObservedRun): Promise<void> {
   const rows = await tx.db.$queryRaw<{ id: string; fence: bigint; expires_at: Date }[]>`
     UPDATE lease SET expires_at = greatest(expires_at, ${now}::timestamptz + make_interval(secs => ttl_seconds))
-    WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND ended_at IS NULL AND expires_at > ${now}
+    WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND ended_at IS NULL
+      AND repo_id = ANY (${repoIds}::uuid[]) AND expires_at > ${now}
     RETURNING id, fence, expires_at`;
   for (const { id, fence, expires_at: expiresAt } of rows) {
     tx.emit(
@@ -80,9 +84,10 @@ async function renewOfRun(tx: OrgTx, runId: string, now: Date): Promise<void> {
 }
 
 /** Returns the leases that ended. */
-async function endOfRun(tx: OrgTx, runId: string, now: Date): Promise<string[]> {
+async function endOfRun(tx: OrgTx, { id: runId, repoIds, now }: ObservedRun): Promise<string[]> {
   const rows = await tx.db.$queryRaw<{ id: string }[]>`
-    SELECT id FROM lease WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND ended_at IS NULL`;
+    SELECT id FROM lease WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND ended_at IS NULL
+      AND repo_id = ANY (${repoIds}::uuid[])`;
   const ids = rows.map(({ id }) => id);
   await endLeases(tx, ids, 'run_ended', now);
   return ids;
@@ -113,7 +118,8 @@ export async function sweepLeases(db: Database, orgId: string, onFreed: OnFreed)
     await forgetRevoked(tx);
     const lockDelay = await lockDelayOf(tx);
     const due = await tx.db.$queryRaw<{ id: string; repo_id: string }[]>`
-      SELECT l.id, l.repo_id FROM lease l JOIN run r ON r.org_id = l.org_id AND r.id = l.run_id
+      SELECT l.id, l.repo_id FROM lease l
+      CROSS JOIN LATERAL (SELECT x.status FROM run x WHERE x.org_id = ${orgId}::uuid AND x.id = l.run_id OFFSET 0) r
       WHERE l.org_id = ${orgId}::uuid AND l.ended_at IS NULL
         AND (r.status = 'finished' OR l.expires_at < clock_timestamp() - make_interval(secs => ${lockDelay}::int))
       ORDER BY l.expires_at LIMIT ${SWEEP_LIMIT}`;

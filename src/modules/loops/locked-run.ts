@@ -9,23 +9,25 @@ export interface LockedRun {
   readonly loop: Loop;
   /** The database's clock after the lock: what came first by it also committed first. */
   readonly now: Date;
+  /** Of the repos that were locked before it. */
+  readonly repoIds: readonly string[];
 }
 
 /**
  * Loads a run that the caller may act for, and locks its row. Who may not act is refused before anything is locked.
- * @param beforeLock takes the locks that come before the run's
+ * @param lockRepos takes the locks that come before the run's
  * @throws Problem 404; 403 `not_your_run`
  */
-export async function lockRun(tx: OrgTx, id: string, beforeLock?: () => Promise<void>): Promise<LockedRun> {
+export async function lockRun(tx: OrgTx, id: string, lockRepos?: () => Promise<readonly string[]>): Promise<LockedRun> {
   const where = { orgId_id: { orgId: tx.orgId, id } };
   const found = await tx.db.run.findUnique({ where, select: { loopId: true } });
   if (found === null) throw notFound('run');
   const loop = await tx.db.loop.findUniqueOrThrow({ where: { orgId_id: { orgId: tx.orgId, id: found.loopId } } });
   demandMayActFor(tx.principal, { loopId: loop.id, ownerId: loop.ownerId });
-  await beforeLock?.();
+  const repoIds = (await lockRepos?.()) ?? [];
   await tx.db.$queryRaw`SELECT 1 FROM run WHERE org_id = ${tx.orgId}::uuid AND id = ${id}::uuid FOR UPDATE`;
   const run = await tx.db.run.findUniqueOrThrow({ where });
-  return { run, loop, now: await tx.clock() };
+  return { run, loop, now: await tx.clock(), repoIds };
 }
 
 /** @throws Problem 409 `epoch_stale` for a process that was replaced, `epoch_unknown` for an epoch never given out */

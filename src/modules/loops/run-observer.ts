@@ -11,20 +11,28 @@ export interface RunNotice {
  * id, then the run): so the repos are locked in a call of its own, before the run is.
  */
 export interface RunObserver {
-  /** Locks the repos that `onHeartbeat` will touch, in id order. The run's row is not locked yet, and its epoch is not checked. */
-  beforeHeartbeat(tx: OrgTx, runId: string): Promise<void>;
-  /** The run is locked and speaks with its current epoch. `now` is the database's clock after the locks. */
-  onHeartbeat(tx: OrgTx, runId: string, now: Date): Promise<readonly RunNotice[]>;
-  /** As `beforeHeartbeat`, for `onFinish`. */
-  beforeFinish(tx: OrgTx, runId: string): Promise<void>;
+  /**
+   * Locks the repos that `onHeartbeat` and `onFinish` will touch, in id order, and returns their ids. The run's row is not
+   * locked yet, and its epoch is not checked.
+   */
+  lockRepos(tx: OrgTx, runId: string): Promise<readonly string[]>;
+  /** The run is locked and speaks with its current epoch. */
+  onHeartbeat(tx: OrgTx, run: ObservedRun): Promise<readonly RunNotice[]>;
   /** The run has just been marked finished. Not called again for a finish that is only replayed. */
-  onFinish(tx: OrgTx, runId: string, now: Date): Promise<void>;
+  onFinish(tx: OrgTx, run: ObservedRun): Promise<void>;
+}
+
+export interface ObservedRun {
+  readonly id: string;
+  /** Locked. What the run has been given elsewhere since is not the observer's to change: nobody there waits for it. */
+  readonly repoIds: readonly string[];
+  /** The database's clock after the locks. */
+  readonly now: Date;
 }
 
 /** For a server, or a test, in which nothing hangs on runs. */
 export const noRunObserver: RunObserver = {
-  beforeHeartbeat: async () => {},
+  lockRepos: async () => [],
   onHeartbeat: async () => [],
-  beforeFinish: async () => {},
   onFinish: async () => {},
 };

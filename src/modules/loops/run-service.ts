@@ -64,10 +64,10 @@ export class RunService {
    */
   async heartbeat(principal: Principal, id: string, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
     return this.#db.write(principal, async (tx) => {
-      const locked = await lockRun(tx, id, () => this.#observer.beforeHeartbeat(tx, id));
+      const locked = await lockRun(tx, id, () => this.#observer.lockRepos(tx, id));
       demandEpoch(locked.run, heartbeat.epoch);
       if (locked.run.status === 'finished') throw runFinished();
-      const notices = await this.#observer.onHeartbeat(tx, id, locked.now);
+      const notices = await this.#observer.onHeartbeat(tx, { id, repoIds: locked.repoIds, now: locked.now });
       const { iteration, usage } = await recordHeartbeat(tx, locked, heartbeat);
       const { signal, reasons } = await signalTo(tx, locked, iteration, usage);
       return { signal, reasons: [...reasons, ...notices], status: 'running' };
@@ -84,7 +84,7 @@ export class RunService {
     { epoch, outcome }: { epoch: number; outcome: RunOutcomeView },
   ): Promise<WholeRunView> {
     return this.#db.write(principal, async (tx) => {
-      const { run, now } = await lockRun(tx, id, () => this.#observer.beforeFinish(tx, id));
+      const { run, now, repoIds } = await lockRun(tx, id, () => this.#observer.lockRepos(tx, id));
       demandEpoch(run, epoch);
       if (run.status === 'finished') {
         if (canonicalJson(run.outcome) !== canonicalJson(outcome)) throw runFinished();
@@ -98,7 +98,7 @@ export class RunService {
         where: { orgId: tx.orgId, runId: id, endedAt: null },
         data: { endedAt: now },
       });
-      await this.#observer.onFinish(tx, id, now);
+      await this.#observer.onFinish(tx, { id, repoIds, now });
       tx.emit(
         { kind: 'run.finished', subject: { kind: 'run', id }, data: { loopId: run.loopId, epoch, outcome } },
         now,

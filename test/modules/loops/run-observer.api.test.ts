@@ -13,6 +13,7 @@ let org: TestOrg;
 let owner: Principal;
 let runId: string;
 const calls: string[] = [];
+const REPO = '01a20027-0000-7000-8000-000000000001';
 
 beforeAll(async () => {
   server = await startTestServer({ start: false });
@@ -32,24 +33,31 @@ const isLocked = async (id: string) =>
   (await server.sql('SELECT 1 FROM run WHERE id = $1 FOR UPDATE SKIP LOCKED', [id])).length === 0;
 
 /** Notes what it is asked, and whether the run's row was locked then. */
-const note = (what: string) => async (_tx: unknown, id: string) => {
+const note = async (what: string, id: string) => {
   calls.push(`${what} ${(await isLocked(id)) ? 'locked' : 'free'}`);
 };
 const recording: RunObserver = {
-  beforeHeartbeat: note('beforeHeartbeat'),
-  onHeartbeat: async (tx, id) => {
-    await note('onHeartbeat')(tx, id);
+  lockRepos: async (_tx, id) => {
+    await note('lockRepos', id);
+    return [REPO];
+  },
+  onHeartbeat: async (_tx, { id, repoIds }) => {
+    await note(`onHeartbeat ${repoIds}`, id);
     return [];
   },
-  beforeFinish: note('beforeFinish'),
-  onFinish: note('onFinish'),
+  onFinish: async (_tx, { id, repoIds }) => note(`onFinish ${repoIds}`, id),
 };
 
 describe('whoever observes runs', () => {
   it('may lock before the run is locked, and acts after', async () => {
     await runs.heartbeat(owner, runId, { epoch: 1 });
     await runs.finish(owner, runId, { epoch: 1, outcome: { status: 'succeeded', summary: null } });
-    expect(calls).toEqual(['beforeHeartbeat free', 'onHeartbeat locked', 'beforeFinish free', 'onFinish locked']);
+    expect(calls).toEqual([
+      'lockRepos free',
+      `onHeartbeat ${REPO} locked`,
+      'lockRepos free',
+      `onFinish ${REPO} locked`,
+    ]);
   });
 
   it('does not act for a late epoch, a finished run, or a replayed finish', async () => {
@@ -60,7 +68,7 @@ describe('whoever observes runs', () => {
     await runs.finish(owner, runId, { epoch: 2, outcome });
     await runs.finish(owner, runId, { epoch: 2, outcome });
     await expect(runs.heartbeat(owner, runId, { epoch: 2 })).rejects.toMatchObject({ code: 'run_finished' });
-    expect(calls.filter((call) => call.startsWith('on'))).toEqual(['onFinish locked']);
+    expect(calls.filter((call) => call.startsWith('on'))).toEqual([`onFinish ${REPO} locked`]);
   });
 
   it('hears nothing of who may not act for the run', async () => {

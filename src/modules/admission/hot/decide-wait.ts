@@ -166,7 +166,7 @@ export function cancel(snapshot: Snapshot, plan: BatchPlan, op: CancelOperation)
     throw conflict('ticket_settled', 'There is nothing left to cancel.', { ticketStatus: status, leaseId });
   }
   const end = isServer
-    ? ({ status: 'ended', reason: 'abandoned' } as const)
+    ? ({ status: 'ended', reason: ticket.runStatus === 'finished' ? 'run_ended' : 'abandoned' } as const)
     : ({ status: 'cancelled', reason: 'cancelled' } as const);
   plan.settle(op.principal, ticket, end);
   return { status: 200, body: { ticket: { id: ticket.id } } };
