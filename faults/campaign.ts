@@ -4,6 +4,7 @@ import { type Evidence, gather, waitingOf } from './evidence.ts';
 import { Nemesis, type Struck } from './nemesis/nemesis.ts';
 import { Random } from './random.ts';
 import type { DatabaseClock } from './rig/clock.ts';
+import { type CallCut, COMMIT_CUTS } from './rig/cutters.ts';
 import { type Rig, type RigOptions, startRig } from './rig/rig.ts';
 import { Stage } from './rig/stage.ts';
 import { LOCK_DELAY_SECONDS, type Prepared, prepare } from './setup.ts';
@@ -33,6 +34,8 @@ export interface Campaign {
   readonly struck: readonly Struck[];
   readonly cutReplies: number;
   readonly cutCommits: number;
+  /** Of `hot_once`: by what was lost. */
+  readonly cutCalls: Readonly<Record<CallCut, number>>;
   readonly clock: DatabaseClock['kind'];
   readonly reconnections: number;
 }
@@ -103,7 +106,8 @@ async function play(options: CampaignOptions, rig: Rig, stage: Stage): Promise<C
     evidence: { ...evidence, followed: [...follower.received] },
     struck: nemesis.struck,
     cutReplies: cutters.reduce((sum, cutter) => sum + cutter.cut(), 0),
-    cutCommits: commitCutter.cut(),
+    cutCommits: commitCutter.cut(...COMMIT_CUTS),
+    cutCalls: { 'lose-call': commitCutter.cut('lose-call'), 'lose-call-answer': commitCutter.cut('lose-call-answer') },
     clock: rig.databaseClock.kind,
     reconnections: follower.connections,
   };

@@ -2,7 +2,7 @@
  * `npm run faults:leases [-- --seconds 60] [-- --clients 24] [-- --seed N] [-- --clock preload|shadow]`
  * Three servers on one PostgreSQL of its own, many clients over real HTTP, and a nemesis that kills servers (SIGKILL),
  * pauses them past the expiry of leases (SIGSTOP; also while one holds the repo's row), resets connections in the middle
- * of a request, before a reply and in it, loses COMMITs and their answers, restarts PostgreSQL at once and sets its clock
+ * of a request, before a reply and in it, loses COMMITs and calls of hot_once, or their answers, restarts PostgreSQL at once and sets its clock
  * back. A checker then reads what the clients saw and what the tables say: `faults/checker/check.ts` names the invariants.
  * Exit code 1 when one of them is broken; the evidence is then kept. The seed repeats what is chosen, not how processes
  * interleave: a broken invariant may take several runs to break again.

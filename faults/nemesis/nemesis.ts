@@ -1,20 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../random.ts';
 import type { DatabaseClock } from '../rig/clock.ts';
-import { COMMIT_CUTS, type CommitCut, type Cutter, REPLY_CUTS, type ReplyCut } from '../rig/cutters.ts';
+import { CALL_CUTS, COMMIT_CUTS, type CommitCut, type Cutter, REPLY_CUTS, type ReplyCut } from '../rig/cutters.ts';
 import type { Postgres } from '../rig/postgres.ts';
 import type { ServerProcess } from '../rig/servers.ts';
 import { pauseWhileHolding } from './holding.ts';
 
-export type FaultName = 'kill' | 'pause' | 'hold' | 'cut' | 'cut-commit' | 'restart' | 'clock';
+export type FaultName = 'kill' | 'pause' | 'hold' | 'cut' | 'cut-commit' | 'cut-call' | 'restart' | 'clock';
 
 /** What befalls at the same time: two servers, and everything around them. */
 const LANES: readonly (readonly FaultName[])[] = [
   ['kill'],
   ['pause', 'hold'],
-  ['cut', 'cut-commit', 'restart', 'clock'],
+  ['cut', 'cut-commit', 'cut-call', 'restart', 'clock'],
 ];
 export const FAULTS: readonly FaultName[] = LANES.flat();
+
+/** So long calls to cut are waited for; those that come later are cut all the same. */
+const CALLS_COME_MS = 20_000;
 
 export interface Struck {
   readonly fault: FaultName;
@@ -121,6 +124,8 @@ export class Nemesis {
         commitCutter.cutNext(cut, random.between(1, 3));
         return cut;
       }
+      case 'cut-call':
+        return this.#cutCalls(stop);
       case 'restart':
         await postgres.restartAtOnce();
         return '';
@@ -148,6 +153,18 @@ export class Nemesis {
     if (isHolding) await sleep(pauseMs, undefined, { signal: stop }).catch(() => {});
     victim.resume();
     return isHolding ? `${victim.name} held the row of ${repo}` : 'missed';
+  }
+
+  /** In both forms, and waits for the first of each: only what overlaps nothing is one call, and none may come for a while. */
+  async #cutCalls(stop: AbortSignal): Promise<string> {
+    const { random, commitCutter } = this.#options;
+    const before = new Map(CALL_CUTS.map((cut) => [cut, commitCutter.cut(cut)]));
+    const each = random.between(1, 3);
+    for (let pair = 1; pair <= each; pair += 1) for (const cut of random.shuffled(CALL_CUTS)) commitCutter.cutNext(cut);
+    const isMade = () => CALL_CUTS.every((cut) => commitCutter.cut(cut) > before.get(cut)!);
+    const untilMs = performance.now() + CALLS_COME_MS;
+    while (!isMade() && performance.now() < untilMs && !stop.aborted) await sleep(20);
+    return isMade() ? `${each} of each form` : 'missed';
   }
 
   async #setBack(): Promise<string> {

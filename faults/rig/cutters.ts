@@ -24,10 +24,22 @@ export function startReplyCutter(target: () => number | null): Promise<Cutter<Re
 
 /** Between a server and PostgreSQL: a commit never arrives, or it does and its answer does not. */
 export const COMMIT_CUTS = ['lose-commit', 'lose-answer'] as const;
-export type CommitCut = (typeof COMMIT_CUTS)[number];
+/** The same of a call that is a transaction by itself: who made it learns what became of it in another way. */
+export const CALL_CUTS = ['lose-call', 'lose-call-answer'] as const;
+export type CallCut = (typeof CALL_CUTS)[number];
+export type CommitCut = (typeof COMMIT_CUTS)[number] | CallCut;
 
-/** As a query, and as a prepared statement that is a transaction by itself. */
-const COMMITS = ['COMMIT\0', 'hot_once\0'].map((text) => Buffer.from(text));
+const IS_REQUEST: Readonly<Record<CommitCut, boolean>> = {
+  'lose-commit': true,
+  'lose-answer': false,
+  'lose-call': true,
+  'lose-call-answer': false,
+};
+
+const COMMIT = Buffer.from('COMMIT\0');
+/** How the names of prepared calls begin; where one ends, a zero byte says. */
+const CALL = Buffer.from('hot_once');
+const CALL_NAME = /hot_once\w*\0/;
 
 export function startCommitCutter(port: number): Promise<Cutter<CommitCut>> {
   const orders = new Orders<CommitCut>();
@@ -35,12 +47,21 @@ export function startCommitCutter(port: number): Promise<Cutter<CommitCut>> {
     () => port,
     () => ({
       up: (chunk) => {
-        const cut = COMMITS.some((commit) => chunk.includes(commit)) ? orders.take('lose-commit', 'lose-answer') : null;
-        return cut === null ? 'pass' : cut === 'lose-commit' ? 'cut' : 'pass-and-deafen';
+        const cut = isCall(chunk)
+          ? orders.take(...CALL_CUTS)
+          : chunk.includes(COMMIT)
+            ? orders.take(...COMMIT_CUTS)
+            : null;
+        return cut === null ? 'pass' : IS_REQUEST[cut] ? 'cut' : 'pass-and-deafen';
       },
       down: () => 'pass',
     }),
   );
+}
+
+/** The text of the call has its name too, without the zero byte. */
+function isCall(chunk: Buffer): boolean {
+  return chunk.includes(CALL) && CALL_NAME.test(chunk.toString('latin1'));
 }
 
 /** Cuts that are still to be made. */

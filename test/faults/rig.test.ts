@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { Agent, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openClock } from '../../faults/rig/clock.ts';
-import { REPLY_CUTS, startReplyCutter } from '../../faults/rig/cutters.ts';
+import { type CommitCut, REPLY_CUTS, startCommitCutter, startReplyCutter } from '../../faults/rig/cutters.ts';
 import { type Folder, temporaryFolder } from '../../faults/rig/folder.ts';
 import { send } from '../../faults/rig/http.ts';
 import { Keeper } from '../../faults/rig/keeper.ts';
@@ -90,6 +90,56 @@ describe('a cut reply', () => {
     agent.destroy();
     await cutter.close();
     server.closeAllConnections();
+    server.close();
+  });
+});
+
+/** As bytes go to PostgreSQL: a query; a prepared call, with its text the first time; and what only looks like one. */
+const SENT = {
+  commit: 'Q\0\0\0\x0bCOMMIT\0',
+  call: 'B\0\0\0\x20\0hot_once\0\0\0',
+  'call of another name': 'P\0\0\0\x40hot_once_2\0SELECT hot_once_2($1)\0B\0\0\0\x20\0hot_once_2\0\0\0',
+  text: 'P\0\0\0\x40another\0SELECT hot_once($1), ROLLBACK\0',
+} as const;
+
+describe('a cut commit', () => {
+  const of = (cut: CommitCut, sent: keyof typeof SENT) => ({ cut, sent });
+  it.each([
+    of('lose-commit', 'commit'),
+    of('lose-answer', 'commit'),
+    of('lose-call', 'call'),
+    of('lose-call-answer', 'call'),
+    of('lose-call', 'call of another name'),
+    of('lose-call-answer', 'call of another name'),
+  ])('$cut: of what is sent, the next $sent alone, and it arrives or not', async ({ cut, sent }) => {
+    let received = '';
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (chunk: Buffer) => {
+        received += chunk.toString('latin1');
+        socket.write('done');
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const cutter = await startCommitCutter((server.address() as AddressInfo).port);
+    /** Whether there was an answer. */
+    const ask = (text: string) =>
+      new Promise<boolean>((resolve) => {
+        const socket = connect(cutter.port, '127.0.0.1', () => socket.write(text, 'latin1'));
+        socket.once('data', () => resolve(socket.end() !== null));
+        socket.once('error', () => resolve(false));
+      });
+    cutter.cutNext(cut);
+    const others = sent === 'commit' ? [SENT.call, SENT['call of another name'], SENT.text] : [SENT.commit, SENT.text];
+    for (const other of others) expect(await ask(other)).toBe(true);
+    expect(cutter.cut()).toBe(0);
+    received = '';
+    expect(await ask(SENT[sent])).toBe(false);
+    expect(cutter.cut(cut)).toBe(1);
+    expect(received).toBe(cut === 'lose-answer' || cut === 'lose-call-answer' ? SENT[sent] : '');
+    expect(await ask(SENT[sent])).toBe(true);
+    await cutter.close();
     server.close();
   });
 });
