@@ -64,6 +64,13 @@ export function createPools(url: string, onError: (error: Error) => void, size =
     // an 'error' event that nobody hears would end the process.
     pool.on('connect', (client) => client.on('error', () => {}));
   }
+  const uses = new WeakMap<pg.PoolClient, number>();
+  hot.on('acquire', (client) => {
+    const times = (uses.get(client) ?? 0) + 1;
+    uses.set(client, times);
+    // It goes ahead of whatever the client is taken for; one that is broken will say so then.
+    if (isPowerOfTwo(times)) client.query('DISCARD PLANS').catch(() => {});
+  });
   hot.on('connect', (client) => {
     client.query(BOUND_TRANSACTIONS).catch(() => {
       // A connection that breaks at once tells whoever wanted it.
@@ -77,6 +84,15 @@ export function createPools(url: string, onError: (error: Error) => void, size =
       await Promise.all([ordinary.end(), hot.end()]);
     },
   };
+}
+
+/**
+ * After so many uses a hot connection plans its statements anew. A plan is kept, whatever the tables were when it was made:
+ * one made for an empty table is bad for a full one, and in its first minute an org may give ten thousand leases. Later,
+ * PostgreSQL throws plans away by itself whenever it has analysed a table.
+ */
+function isPowerOfTwo(times: number): boolean {
+  return (times & (times - 1)) === 0;
 }
 
 function startupOptions(settings: Readonly<Record<string, string>>): string {

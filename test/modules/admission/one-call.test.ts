@@ -386,11 +386,11 @@ describe('a connection that breaks around the call', () => {
       [org.id],
     );
     const call = async (decidedAt: Date) => {
-      const expected = JSON.stringify({ ...head, keys: [], repos: [repo!.id], runs: [], decidedAt });
+      const versions = [head!.policy, head!.halt, head!.facts];
       const event = JSON.stringify({ actor: {}, at: '~0~', data: {}, kind: 'x.y', subject: {} });
       const { rows } = await server.pools.hot.query<{ answer: string }>(
-        `SELECT hot_once($1, $2::jsonb, '~', '{0}', $3, '{0}', '{0}', '{}', '{}', '{}', '', '', '{}'::jsonb) AS answer`,
-        [org.id, expected, event],
+        `SELECT hot_once($1, $2, $3, $4, '{}', '{}', NULL, '~', '{0}', $5, '{0}', '{0}', '{}', '{}', '{}', '', '', NULL) AS answer`,
+        [versions, decidedAt, org.id, [repo!.id], event],
       );
       return rows[0]!.answer;
     };

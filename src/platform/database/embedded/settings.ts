@@ -5,7 +5,7 @@ export function postgresFlags(data: string, port: number, durable: boolean): str
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     cluster_name: 'signalbox',
-    max_connections: 60,
+    max_connections: 100,
     shared_buffers: '128MB',
     max_wal_size: '512MB',
     // A small machine, mostly waiting for its disk: no worker processes for reading, no parallel plans.

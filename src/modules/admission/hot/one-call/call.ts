@@ -18,6 +18,9 @@ export function timeMark(seconds: number): string {
 /** The rows that hot_once takes as rows; it makes the leases of their events. A plan with any other is not for it. */
 const ROWS = new Set(['beats', 'decisions', 'leaseRenewals']);
 
+const CALL = `SELECT hot_once($1::bigint[], $2::timestamptz, $3::uuid, $4::uuid[], $5::uuid[], $6::uuid[], $7::jsonb, $8, $9::int[], $10,
+  $11::int[], $12::int[], $13::uuid[], $14::int[], $15::int[], $16, $17, $18::jsonb) AS answer`;
+
 /** Null when the plan holds what one call cannot write. */
 export function callStatement(
   snapshot: Snapshot,
@@ -32,24 +35,28 @@ export function callStatement(
   // In the order in which everybody locks them.
   const repos = [...new Set(subjects.map(({ repoId }) => repoId))].toSorted();
   const grants = grantsOf(plan, repos);
+  const keys = new Set<string>();
+  const runs = new Set<string>();
+  const guarded = new Map<string, { id: string; iteration: number; usage: unknown }>();
+  for (const { op, keyId, runId } of subjects) {
+    keys.add(keyId);
+    runs.add(runId);
+    // Guardrails are looked at for nothing else.
+    if (op.kind !== 'ask' || guarded.has(runId)) continue;
+    const { iteration, usage } = snapshot.runs.get(runId)!;
+    guarded.set(runId, { id: runId, iteration, usage });
+  }
   return {
     name: 'hot_once',
-    text: `SELECT hot_once($1, $2::jsonb, $3, $4::int[], $5, $6::int[], $7::int[], $8::uuid[], $9::int[], $10::int[], $11, $12,
-      $13::jsonb) AS answer`,
+    text: CALL,
     values: [
+      `{${snapshot.policyVersion},${snapshot.haltEpoch},${factsVersion}}`,
+      snapshot.now.toISOString(),
       snapshot.orgId,
-      JSON.stringify({
-        policy: snapshot.policyVersion,
-        halt: snapshot.haltEpoch,
-        facts: factsVersion,
-        decidedAt: snapshot.now,
-        keys: [...new Set(subjects.map(({ keyId }) => keyId))],
-        repos,
-        runs: [...new Set(subjects.map(({ runId }) => runId))].map((id) => {
-          const run = snapshot.runs.get(id)!;
-          return { id, iteration: run.iteration, usage: run.usage };
-        }),
-      }),
+      arrayText(repos),
+      arrayText([...keys]),
+      arrayText([...runs]),
+      guarded.size === 0 ? null : JSON.stringify([...guarded.values()]),
       MARK,
       arrayText(secondsMarked(plan)),
       plan.events.join('\n'),
@@ -60,7 +67,7 @@ export function callStatement(
       arrayText(grants.keyRepos),
       grants.keys.join('\n'),
       grants.tails.join('\n'),
-      JSON.stringify(rows),
+      Object.keys(rows).length === 0 ? null : JSON.stringify(rows),
     ],
   };
 }

@@ -1,0 +1,82 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createPools, type Pools } from '../../../src/platform/database/pools.ts';
+import { createTestDatabase, type TestDatabase, withClient } from '../../support/database.ts';
+
+let database: TestDatabase;
+let pools: Pools;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pools = createPools(database.url, () => {});
+});
+afterAll(async () => {
+  await pools?.end();
+  await database?.drop();
+});
+
+/** Looked up by id while an org's request waits, and by what. */
+const LOOKUPS: readonly (readonly [table: string, columns: readonly string[]])[] = [
+  ['lease', ['org_id', 'id']],
+  ['run', ['org_id', 'id']],
+  ['loop', ['org_id', 'id']],
+  ['repo', ['org_id', 'id']],
+  ['member', ['org_id', 'id']],
+  ['api_key', ['org_id', 'id']],
+  ['lease_waiter', ['org_id', 'id']],
+  ['lease_key', ['org_id', 'lease_id']],
+  ['lease_waiter_key', ['org_id', 'waiter_id']],
+];
+
+/** The plan that a hot connection keeps for a look-up. */
+async function planOf(client: pg.PoolClient, table: string, columns: readonly string[]): Promise<string> {
+  const where = columns.map((column, index) => `${column} = $${index + 1}`).join(' AND ');
+  const name = `look_${table}`;
+  await client.query(`PREPARE ${name} (uuid, uuid) AS SELECT * FROM ${table} WHERE ${where}`);
+  const id = '01a20027-0000-7000-8000-000000000001';
+  const { rows } = await client.query(`EXPLAIN (COSTS OFF) EXECUTE ${name} ('${id}', '${id}')`);
+  await client.query(`DEALLOCATE ${name}`);
+  return rows.map((row: Record<string, string>) => row['QUERY PLAN']).join('\n');
+}
+
+describe('in a database in which nothing has happened yet', () => {
+  it.each(LOOKUPS)('a %s is found by its whole key, not among all of its org', async (table, columns) => {
+    const client = await pools.hot.connect();
+    try {
+      const plan = await planOf(client, table, columns);
+      for (const column of columns) expect(plan).toMatch(new RegExp(`Index Cond: .*\\b${column} = \\$`));
+    } finally {
+      client.release();
+    }
+  });
+
+  it('nothing is left of what the planner was shown', async () => {
+    await withClient(database.url, async (client) => {
+      for (const [table] of LOOKUPS) {
+        const { rows } = await client.query(`SELECT count(*)::int AS count FROM ${table}`);
+        expect([table, rows[0].count]).toEqual([table, 0]);
+      }
+    });
+  });
+});
+
+it('a plan is not kept for ever: it is made anew at the second, fourth, eighth … use of a hot connection', async () => {
+  const single = createPools(database.url, () => {}, { ordinary: 1, hot: 1 });
+  const shapes: string[] = [];
+  try {
+    for (let use = 1; use <= 8; use += 1) {
+      const client = await single.hot.connect();
+      if (use === 1) await client.query('PREPARE kept (uuid) AS SELECT * FROM repo WHERE org_id = $1');
+      const { rows } = await client.query(`EXPLAIN (COSTS OFF) EXECUTE kept ('01a20027-0000-7000-8000-000000000001')`);
+      const shape = /Seq Scan/.test(JSON.stringify(rows)) ? 'scan' : 'index';
+      shapes.push(shape);
+      // One that is made from now on comes out otherwise than the one that is kept.
+      const [scan, index] = shape === 'scan' ? ['off', 'on'] : ['on', 'off'];
+      await client.query(`SET enable_seqscan = ${scan}`);
+      await client.query(`SET enable_indexscan = ${index}`);
+      client.release();
+    }
+  } finally {
+    await single.end();
+  }
+  expect(shapes).toEqual(['index', 'scan', 'scan', 'index', 'index', 'index', 'index', 'scan']);
+});
