@@ -32,7 +32,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'the short way does not look for leases',
-    edits: [edit('prisma/migrations', "RETURN 'no: a lease';", 'NULL;')],
+    edits: [edit('prisma/migrations', ") THEN 'a lease'", ") AND false THEN 'a lease'")],
     breaks: EXCLUSIVE,
   },
   {
@@ -62,6 +62,16 @@ export const PLANTED: readonly PlantedBug[] = [
     breaks: ['nothing acknowledged is missing', 'no fence came again or went back'],
   },
   {
+    name: 'a lost call counts as done',
+    edits: [edit(HOT, 'return late ? null : undefined;', 'return { at: snapshot.now, firstSeq: 1 };')],
+    breaks: ['nothing acknowledged is missing'],
+  },
+  {
+    name: 'of a lost call that was written, another time is told',
+    edits: [edit(HOT, 'if (at !== null) return { at,', 'if (at !== null) return { at: snapshot.now,')],
+    breaks: ['nothing acknowledged is missing'],
+  },
+  {
     name: 'the lock delay is not waited for',
     edits: [edit(LEASES, "return overdueMs < lockDelaySeconds * 1000 ? 'closing' : 'over';", "return 'over';")],
     breaks: [OVER],
@@ -71,8 +81,8 @@ export const PLANTED: readonly PlantedBug[] = [
     edits: [
       edit(
         LEASES,
-        'AND ended_at IS NULL AND expires_at > ${now}\n    RETURNING',
-        'AND ended_at IS NULL\n    RETURNING',
+        'ANY (${repoIds}::uuid[]) AND expires_at > ${now}\n    RETURNING',
+        'ANY (${repoIds}::uuid[])\n    RETURNING',
       ),
     ],
     breaks: [OVER],
@@ -139,7 +149,7 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'a waiter whose run has ended gets its lease',
     edits: [
-      edit(LEASES, ', ...(await leaveLine(tx, runId, now))];', '];'),
+      edit(LEASES, ', ...(await leaveLine(tx, run))];', '];'),
       edit(HOT, "if (run === undefined || run.status === 'finished') return", 'if (run === undefined) return'),
       edit(HOT, "return run.status === 'running' && silentMs", 'return silentMs'),
       edit(HOT, 'liveRuns: [...this.#liveRuns],', 'liveRuns: [],'),

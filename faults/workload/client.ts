@@ -4,7 +4,7 @@ import type { Reply } from '../rig/http.ts';
 import type { Call, Caller } from './caller.ts';
 import type { Run, Ticket, Wanted } from './calls.ts';
 import * as calls from './calls.ts';
-import { randomWish } from './ground.ts';
+import { quietWish, randomWish, type Wish } from './ground.ts';
 import { leaseIn, type ToldLease, ticketIn } from './history.ts';
 import { chooseStep, type Step } from './steps.ts';
 
@@ -99,6 +99,8 @@ export class Client {
         return this.#admit(run);
       case 'twins':
         return this.#twins(run);
+      case 'quiet':
+        return this.#quiet(run);
       case 'last-wish':
         return this.#lastWish(run);
       case 'renew':
@@ -140,10 +142,10 @@ export class Client {
     return `${kind}-${this.index}-${(this.#names += 1)}`;
   }
 
-  #want(): Wanted {
+  #want(wish: Wish = randomWish(this.#random)): Wanted {
     const mode = this.#random.chance(0.75) ? 'exclusive' : 'shared';
     const ttlSeconds = this.#random.pick([5, 5, 5, 6, 8]);
-    return { ...randomWish(this.#random), mode, ttlSeconds, purpose: this.#newName('wish') };
+    return { ...wish, mode, ttlSeconds, purpose: this.#newName('wish') };
   }
 
   /** The same once more, as another wish. */
@@ -177,6 +179,13 @@ export class Client {
     const long = { ...this.#again(short), ttlSeconds: 9 };
     const key = () => this.#newName('key');
     await Promise.all([short, long].map((wanted) => this.#send(calls.acquire(wanted, run.id, key()), wanted)));
+  }
+
+  /** What hardly anybody else wants, without a key: a server may decide that by what it remembers, in one call. */
+  async #quiet(run: Run): Promise<void> {
+    const wanted = this.#want(quietWish(this.#random));
+    const isAdmission = this.#random.chance(0.5);
+    await this.#send(isAdmission ? calls.admit(wanted, run.id, null, 0) : calls.acquire(wanted, run.id, null), wanted);
   }
 
   /** Asks for more while it ends. */

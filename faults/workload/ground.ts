@@ -8,7 +8,7 @@ const api = ['src/api/x.ts', 'src/api/y.ts', 'src/api/notes.md'];
 const docs = ['docs/a.md', 'docs/b.md', 'docs/map.png'];
 const lib = ['lib/one.go', 'lib/two.go', 'lib/notes.md'];
 
-/** Every literal path that is ever asked for. */
+/** Every literal path that is fought over. */
 export const PATHS: readonly string[] = [...sources, 'src/notes.md', ...api, ...docs, ...lib, 'README.md'];
 
 /**
@@ -41,6 +41,13 @@ export function touched({ repo, paths, patterns, resources }: Wish): string[] {
 
 /** What everybody wants at once: who is first there, races show. */
 const HOT_SPOT = { repo: 'acme/shop', paths: ['src/a.ts'], patterns: [], resources: [] };
+
+/** Paths that no pattern matches, so many that hardly anybody is in anybody's way. */
+export const QUIET: readonly string[] = Array.from({ length: 40 }, (_, index) => `quiet/${index + 1}.txt`);
+
+export function quietWish(random: Random): Wish {
+  return { repo: random.pick(REPOS), paths: [random.pick(QUIET)], patterns: [], resources: [] };
+}
 
 const SHAPES = { hot: 2, file: 4, files: 3, pattern: 2, both: 1, resource: 1 };
 

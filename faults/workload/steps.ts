@@ -5,6 +5,7 @@ export type Step =
   | 'acquire'
   | 'admit'
   | 'twins'
+  | 'quiet'
   | 'renew'
   | 'release'
   | 'verify'
@@ -35,13 +36,14 @@ const ANYWAY: Weights = {
   nap: 0.05,
 };
 
-const EMPTY_HANDED: Weights = { ...ANYWAY, acquire: 10, admit: 1.5 };
+const EMPTY_HANDED: Weights = { ...ANYWAY, acquire: 10, admit: 1.5, quiet: 3 };
 
 const HOLDING: Weights = {
   ...ANYWAY,
   revoke: 0.7,
   acquire: 3,
   admit: 0.7,
+  quiet: 2,
   renew: 3,
   release: 6,
   verify: 0.7,

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../faults/random.ts';
-import { PATHS, PATTERNS, RESOURCES, randomWish, touched } from '../../faults/workload/ground.ts';
+import { PATHS, PATTERNS, QUIET, quietWish, RESOURCES, randomWish, touched } from '../../faults/workload/ground.ts';
 import { type Claim, meet, readClaims } from '../../src/modules/leases/claim.ts';
 
 const none = { repo: 'acme/shop', paths: [], patterns: [], resources: [] };
 const SINGLE = [
-  ...PATHS.map((path) => ({ ...none, paths: [path] })),
+  ...[...PATHS, ...QUIET].map((path) => ({ ...none, paths: [path] })),
   ...Object.keys(PATTERNS).map((pattern) => ({ ...none, patterns: [pattern] })),
   ...RESOURCES.map((resource) => ({ ...none, resources: [resource] })),
 ];
@@ -33,7 +33,7 @@ describe('the ground that clients fight over', () => {
   it('gives wishes that the seed repeats, none of them empty', () => {
     const wishes = (seed: number) => {
       const random = new Random(seed);
-      return Array.from({ length: 200 }, () => randomWish(random));
+      return Array.from({ length: 200 }, () => [randomWish(random), quietWish(random)]).flat();
     };
     expect(wishes(5)).toEqual(wishes(5));
     expect(wishes(5)).not.toEqual(wishes(6));
