@@ -184,8 +184,8 @@ export class Client {
   /** What hardly anybody else wants, without a key: a server may decide that by what it remembers, in one call. */
   async #quiet(run: Run): Promise<void> {
     const wanted = this.#want(quietWish(this.#random));
-    const isAdmission = this.#random.chance(0.5);
-    await this.#send(isAdmission ? calls.admit(wanted, run.id, null, 0) : calls.acquire(wanted, run.id, null), wanted);
+    const ask = this.#random.pick([calls.acquire, calls.admit]);
+    await this.#send(ask(wanted, run.id, null, 0), wanted);
   }
 
   /** Asks for more while it ends. */
