@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Evidence, gather, waitingOf } from './evidence.ts';
@@ -140,6 +141,8 @@ async function struggle(seconds: number, clients: readonly Client[], nemesis: Ne
   const over = new AbortController();
   stage.onEnd(() => over.abort());
   const { signal } = over;
+  // Whoever sleeps listens: each client may, and each lane.
+  setMaxListeners(0, signal);
   const playing = clients.map((client) => client.play(signal));
   // First there is something to disturb.
   await until(() => signal.aborted || clients.every(({ runId }) => runId !== null), WARM_UP_MS);
