@@ -1,16 +1,8 @@
 import { foldText } from './fold.ts';
+import { cut, type IndexKey, KEY_LENGTH_MAX, TAIL_LENGTH_MAX } from './literal-key.ts';
 import type { Matcher } from './matcher.ts';
 import type { Pattern } from './pattern.ts';
 import type { Token } from './syntax.ts';
-
-/** What a stored matcher is found by. Always folded: one index serves both case modes, and folding only widens. */
-export interface IndexKey {
-  readonly kind: 'literal' | 'pattern';
-  /** A literal: its text. A pattern: the directory that all its paths lie below, ending in `/`, or ''. */
-  readonly key: string;
-  /** The extension that all its paths share, with the dot; '' if they have none, null if they may differ. */
-  readonly tail: string | null;
-}
 
 /**
  * Where candidates for an overlap with one matcher are stored, all text in code-point order (`COLLATE "C"`):
@@ -25,18 +17,12 @@ export interface Lookup {
   readonly tail: string | null;
 }
 
-/** Code units of a literal's key: a B-tree entry must stay below a third of a page. No pattern's key is longer. */
-const KEY_LENGTH_MAX = 512;
 /** Directories of a pattern's key: it bounds how many prefixes a lookup lists. */
 const KEY_DEPTH_MAX = 32;
-/** Code units of a tail. */
-const TAIL_LENGTH_MAX = 32;
 
 /** The key to store `matcher` under. */
 export function indexKey(matcher: Matcher): IndexKey {
-  if (matcher.kind === 'path') {
-    return { kind: 'literal', key: literalKey(matcher.folded), tail: literalTail(matcher.folded) };
-  }
+  if (matcher.kind === 'path') return matcher.index;
   return { kind: 'pattern', key: patternKey(matcher), tail: patternTail(matcher) };
 }
 
@@ -49,17 +35,6 @@ export function lookup(matcher: Matcher): Lookup {
   // "0" is the code point after "/": everything below `a/` sorts before `a0`.
   const range = { from: key, below: key === '' ? null : `${key.slice(0, -1)}0` };
   return { literals: [], patternPrefixes: directoriesOf(key), range, tail };
-}
-
-function literalKey(folded: string): string {
-  return cut(folded, KEY_LENGTH_MAX);
-}
-
-/** Never through a surrogate pair: half of one cannot be stored. */
-function cut(text: string, length: number): string {
-  if (text.length <= length) return text;
-  const last = text.charCodeAt(length - 1);
-  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? length - 1 : length);
 }
 
 /** '' and every directory that the text names or lies below, the outer ones first. */
@@ -81,12 +56,6 @@ function patternKey(pattern: Pattern): string {
 function cutToLiteral(directory: string): string {
   if (directory.length <= KEY_LENGTH_MAX - 1) return directory;
   return directory.slice(0, directory.lastIndexOf('/', KEY_LENGTH_MAX - 2) + 1);
-}
-
-function literalTail(folded: string): string {
-  const name = folded.slice(folded.lastIndexOf('/') + 1);
-  const dot = name.lastIndexOf('.');
-  return dot < 0 ? '' : cut(name.slice(dot), TAIL_LENGTH_MAX);
 }
 
 function patternTail(pattern: Pattern): string | null {

@@ -1,5 +1,6 @@
 /** Paths and path patterns: pure, no dependency, no I/O. DESIGN.md, "Paths and patterns". */
-export { type IndexKey, indexKey, type Lookup, lookup } from './index-key.ts';
+export { indexKey, type Lookup, lookup } from './index-key.ts';
+export type { IndexKey } from './literal-key.ts';
 export { type CaseMode, covers, type Matcher, matches, overlap } from './matcher.ts';
 export { type Path, parsePath } from './path.ts';
 export {

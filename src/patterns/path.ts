@@ -1,4 +1,5 @@
 import { foldText } from './fold.ts';
+import { type IndexKey, literalKey } from './literal-key.ts';
 import { type Problem, showPoint } from './problem.ts';
 
 /** UTF-8 bytes of a path, as PATH_MAX. Any two patterns that overlap have a witness far shorter than this. */
@@ -11,6 +12,8 @@ export interface Path {
   readonly text: string;
   /** `text` under simple case folding. */
   readonly folded: string;
+  /** See `indexKey`: needed of every path that is stored or looked for, several times. */
+  readonly index: IndexKey;
 }
 
 export type PathResult = { readonly ok: true; readonly path: Path } | { readonly ok: false; readonly problem: Problem };
@@ -33,7 +36,8 @@ export function parsePath(text: string): PathResult {
   const normal = ASCII.test(text) ? text : text.normalize('NFC');
   const tooLong = checkLength(normal);
   if (tooLong !== null) return { ok: false, problem: tooLong };
-  return { ok: true, path: { kind: 'path', text: normal, folded: foldText(normal) } };
+  const folded = foldText(normal);
+  return { ok: true, path: { kind: 'path', text: normal, folded, index: literalKey(folded) } };
 }
 
 function checkText(text: string): Problem | null {

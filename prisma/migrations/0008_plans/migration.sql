@@ -70,7 +70,9 @@ DROP FUNCTION hot_once(uuid, jsonb, text, int[], text, int[], int[], uuid[], int
 --   time to live, else 0. The rest of the lease is in the event.
 -- p_key_leases, p_key_ordinals, p_key_repos, p_keys, p_tails: the rows for lease_key of the leases granted, which are on paths
 --   only; keys and tails as lines of text.
--- p_rows {decisions, leaseRenewals, beats} or null: as hot_write takes them, but for times, which are that clock's too.
+-- p_rows {decisions, leaseRenewals, leaseEnds, beats} or null: as hot_write takes them, but for times, which are that clock's
+--   too. leaseEnds are releases, with the fence and the expires_at by which they were decided; in a repo in which anybody
+--   waits there can be none.
 -- Returns the seq of the first event and the clock in milliseconds.
 CREATE FUNCTION hot_once(p_versions bigint[], p_decided_at timestamptz, p_org uuid, p_repos uuid[], p_api_keys uuid[], p_runs uuid[],
   p_guarded jsonb, p_mark text, p_seconds int[], p_events text, p_grant_repos int[], p_grant_seconds int[], p_key_leases uuid[],
@@ -93,6 +95,7 @@ DECLARE
   found_ int;
   obstacle text;
   renewal record;
+  release record;
   beaten uuid;
 BEGIN
   -- Here and below each row is looked up by itself: a plan for a list, made while the table was small, may walk all of the
@@ -120,13 +123,13 @@ BEGIN
     WHEN EXISTS (
       SELECT FROM unnest(p_repos) AS q (id)
       CROSS JOIN LATERAL (SELECT FROM lease_waiter_key x WHERE x.org_id = p_org AND x.repo_id = q.id LIMIT 1) k
-    ) AND EXISTS (
+    ) AND (p_rows ? 'leaseEnds' OR EXISTS (
       SELECT FROM unnest(p_key_repos, keys) AS w (repo, key)
       CROSS JOIN LATERAL (
         SELECT FROM lease_waiter_key x
         WHERE x.org_id = p_org AND x.repo_id = p_repos[w.repo] AND x.key = w.key COLLATE "C" AND x.kind = 'literal' OFFSET 0
       ) k
-    ) THEN 'a waiter'
+    )) THEN 'a waiter'
     -- Patterns, few if any: a pattern's key begins the key of every path that it may match.
     WHEN (
       SELECT count(*) > 64 OR coalesce(bool_or(p.meets), false) FROM (
@@ -163,6 +166,19 @@ BEGIN
       IF NOT FOUND THEN
         RAISE EXCEPTION 'a lease has changed meanwhile' USING ERRCODE = 'SB001';
       END IF;
+    END LOOP;
+  END IF;
+  IF p_rows IS NOT NULL AND p_rows ? 'leaseEnds' THEN
+    FOR release IN
+      SELECT * FROM jsonb_to_recordset(p_rows -> 'leaseEnds') AS r (id uuid, fence bigint, expires_at timestamptz)
+    LOOP
+      UPDATE lease l SET ended_at = now_, end_reason = 'released'
+        WHERE l.org_id = p_org AND l.id = release.id AND l.repo_id = ANY (p_repos) AND l.ended_at IS NULL
+          AND l.fence = release.fence AND l.expires_at = release.expires_at AND l.expires_at > now_;
+      IF NOT FOUND THEN
+        RAISE EXCEPTION 'a lease has changed meanwhile' USING ERRCODE = 'SB001';
+      END IF;
+      DELETE FROM lease_key k WHERE k.org_id = p_org AND k.lease_id = release.id;
     END LOOP;
   END IF;
   IF p_rows IS NOT NULL AND p_rows ? 'beats' THEN

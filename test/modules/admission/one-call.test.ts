@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import { type Committed, OneCall } from '../../../src/modules/admission/hot/one-call/one-call.ts';
+import { Refusals } from '../../../src/modules/admission/hot/refusals.ts';
 import { type BreakingProxy, type Fate, startBreakingProxy } from '../../support/breaking-proxy.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { createTestDatabase, type TestDatabase, withClient } from '../../support/database.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { firstBroken } from '../activity/chain.ts';
 import { newRunner, REPO, type Runner, runnerOf } from '../leases/support.ts';
@@ -52,6 +53,14 @@ async function known(options: Parameters<typeof newRunner>[1] = {}): Promise<Kno
   expect(await calls()).toEqual([]);
   return { org, ann };
 }
+
+interface Told {
+  readonly id: string;
+  readonly fence: number;
+}
+
+const give = ({ caller }: Runner, { id, fence }: Told) => caller.post(`/leases/${id}/release`, { fence });
+const beat = (runner: Runner) => through(other, runner).caller.post(`/runs/${runner.runId}/heartbeat`, { epoch: 1 });
 
 const through = (elsewhere: TestServer, { caller, loopId, runId }: Runner): Runner =>
   runnerOf({ ...caller, ...elsewhere.caller(caller.secret), memberId: caller.memberId }, loopId, runId);
@@ -133,6 +142,71 @@ describe('a batch in which nothing overlaps anything', () => {
       expect(Date.parse(data.expiresAt) - Date.parse(at)).toBe(90_000);
     }
     expect(firstBroken((await org.admin.get('/events?limit=500')).body.items)).toBeNull();
+  });
+
+  it('gives leases back, at the time of the commit', async () => {
+    const { org, ann } = await known();
+    const { lease } = (await ann.acquire({ paths: ['a', 'b'] })).body;
+    await calls();
+    const release = (fence: number) => ann.caller.post(`/leases/${lease.id}/release`, { fence });
+    expect(await release(lease.fence + 1)).toMatchObject({ status: 409, body: { code: 'fence_stale' } });
+    await calls();
+    expect(await release(lease.fence)).toMatchObject({ status: 200, body: { lease: { ...lease, state: 'over' } } });
+    expect(await calls()).toEqual([1]);
+    const [row] = await server.sql<{ ended_at: Date; end_reason: string; keys: number }>(
+      `SELECT ended_at, end_reason, (SELECT count(*)::int FROM lease_key k WHERE k.lease_id = l.id) AS keys FROM lease l WHERE id = $1`,
+      [lease.id],
+    );
+    const events = (await org.admin.get('/events?limit=500')).body.items;
+    expect(row).toEqual({ ended_at: new Date(events.at(-1).at), end_reason: 'released', keys: 0 });
+    expect(events.at(-1)).toMatchObject({
+      kind: 'lease.released',
+      subject: { id: lease.id },
+      data: { fence: lease.fence },
+    });
+    expect(firstBroken(events)).toBeNull();
+    expect(await release(lease.fence)).toMatchObject({ status: 409, body: { code: 'fence_stale' } });
+    const ben = await newRunner(org);
+    expect((await ben.acquire({ paths: ['b'] })).status).toBe(201);
+  });
+
+  it.each([
+    ['has been extended by a heartbeat elsewhere', async (ann: Runner) => void (await beat(ann)), 200],
+    [
+      'has been released elsewhere',
+      async (ann: Runner, lease: Told) => void (await give(through(other, ann), lease)),
+      409,
+    ],
+    [
+      'has expired',
+      async (_ann: Runner, lease: Told) =>
+        void (await server.sql(`UPDATE lease SET expires_at = clock_timestamp() WHERE id = $1`, [lease.id])),
+      409,
+    ],
+  ])('does not give back a lease that %s without a look at it', async (_name, change, status) => {
+    const { ann } = await known();
+    const { lease } = (await ann.acquire({ paths: ['a'], ttlSeconds: 60 })).body;
+    await change(ann, lease);
+    await calls();
+    const answer = await give(ann, lease);
+    expect(answer.status).toBe(status);
+    expect(await calls()).toEqual([null]);
+    if (status !== 200) return;
+    const [row] = await server.sql<{ expires_at: Date }>('SELECT expires_at FROM lease WHERE id = $1', [lease.id]);
+    expect(answer.body.lease.expiresAt).toBe(row!.expires_at.toISOString());
+  });
+
+  it('a lease that somebody waits for is given back the general way, and is theirs', async () => {
+    const { org, ann } = await known();
+    const ben = await newRunner(org);
+    const { lease } = (await ann.acquire({ paths: ['a'] })).body;
+    // Through the other server: this one does not know of anybody who waits.
+    const waiting = through(other, ben).acquire({ paths: ['a'], waitSeconds: 20 });
+    while ((await org.admin.get('/lease-tickets')).body.items.length === 0) await new Promise(setImmediate);
+    await calls();
+    expect((await give(ann, lease)).status).toBe(200);
+    expect(await calls()).toEqual([null]);
+    expect((await waiting).status).toBe(201);
   });
 
   it('writes the beat of a run that has been silent for long', async () => {
@@ -347,6 +421,60 @@ describe('is not even tried', () => {
   });
 });
 
+describe('what another run is known to hold', () => {
+  let looks: MockInstance<Refusals['of']>;
+  beforeEach(() => {
+    looks = vi.spyOn(Refusals.prototype, 'of');
+  });
+  afterEach(() => looks.mockRestore());
+  const looked = async () => {
+    const given = await Promise.all(looks.mock.results.map(({ value }) => value as Promise<{ code: string } | null>));
+    looks.mockClear();
+    return given.map((problem) => problem?.code ?? null);
+  };
+
+  it('is refused without a lock, and writes nothing', async () => {
+    const { org, ann } = await known();
+    const ben = await newRunner(org);
+    const { lease } = (await ann.acquire({ paths: ['a'], purpose: 'why' })).body;
+    const { body: before } = await org.admin.get('/events?limit=500');
+    const refused = await withClient(database.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query('SELECT FROM repo WHERE org_id = $1 FOR UPDATE', [org.id]);
+      return ben.acquire({ paths: ['a', 'b'] });
+    });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'lease_conflict', free: ['b'] } });
+    expect(refused.body.conflicts).toMatchObject([{ witness: 'a', leaseId: lease.id, purpose: 'why' }]);
+    expect(await looked()).toEqual(['lease_conflict']);
+    expect((await org.admin.get('/events?limit=500')).body).toEqual(before);
+  });
+
+  it('is granted all the same if it has come free elsewhere, and to the run itself', async () => {
+    const { org, ann } = await known();
+    const ben = await newRunner(org);
+    const { lease } = (await ann.acquire({ paths: ['a'] })).body;
+    expect((await ann.acquire({ paths: ['a'] })).body.lease.id).toBe(lease.id);
+    expect(await looked()).toEqual([]);
+    expect((await give(through(other, ann), lease)).status).toBe(200);
+    const granted = await Promise.all([ben.acquire({ paths: ['a'] }), ann.acquire({ paths: ['a'] })]);
+    expect(granted.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 409]);
+    expect(await looked()).toContain(null);
+  });
+
+  it('is decided the general way for who waits, who repeats a request, and who may not ask', async () => {
+    const { org, ann } = await known();
+    const ben = await newRunner(org);
+    await ann.acquire({ paths: ['a'] });
+    expect(await ben.acquire({ paths: ['a'], waitSeconds: 0.001 })).toMatchObject({ status: 202 });
+    const repeated = await Promise.all([1, 2].map(() => ben.acquire({ paths: ['a'] }, { 'idempotency-key': 'k' })));
+    expect(repeated).toMatchObject([{ status: 409 }, { status: 409 }]);
+    expect(await looked()).toEqual([]);
+    const stranger = runnerOf(ann.caller, ben.loopId, ben.runId);
+    expect(await stranger.acquire({ paths: ['a'] })).toMatchObject({ status: 403, body: { code: 'not_your_run' } });
+    expect(await looked()).toEqual([null]);
+  });
+});
+
 describe('a connection that breaks around the call', () => {
   it.each<Fate>(['lose-request', 'lose-answer'])(
     '%s: all are answered as it came out, and take effect once',
@@ -376,6 +504,22 @@ describe('a connection that breaks around the call', () => {
       expect(firstBroken((await org.admin.get('/events?limit=500')).body.items)).toBeNull();
     },
   );
+
+  it.each<Fate>(['lose-request', 'lose-answer'])('%s: what is given back is given back, and said so', async (fate) => {
+    const { org, ann } = await known();
+    const leases: Told[] = [];
+    for (const path of ['a', 'b', 'c']) leases.push((await ann.acquire({ paths: [path] })).body.lease);
+    const before = proxy.broken();
+    proxy.fate = fate;
+    const replies = await Promise.all(leases.map((lease) => give(ann, lease)));
+    expect(proxy.broken()).toBe(before + 1);
+    expect(replies).toMatchObject([{ status: 200 }, { status: 200 }, { status: 200 }]);
+    const events = await org.events();
+    expect(events.filter(({ kind }) => kind === 'lease.released')).toHaveLength(3);
+    expect((await org.admin.get('/leases')).body.items.map(({ paths }: { paths: string[] }) => paths)).toEqual([
+      ['first'],
+    ]);
+  });
 
   it('the call takes no effect when it comes too late to be waited for', async () => {
     const { org, ann } = await known();

@@ -1,5 +1,5 @@
-import { conflict } from '../../../platform/errors.ts';
-import { type AcquireOperation, LAST } from '../../leases/index.ts';
+import { conflict, Problem } from '../../../platform/errors.ts';
+import { type AcquireOperation, LAST, TooBroad } from '../../leases/index.ts';
 import { actingRun, judge, leaseConflict, revokedConflict, settle, show } from './decide-lease.ts';
 import { enqueue } from './decide-wait.ts';
 import { haltsOf } from './halts.ts';
@@ -31,4 +31,19 @@ export function acquire(snapshot: Snapshot, plan: BatchPlan, op: AcquireOperatio
     ticketId: null,
   });
   return { status: 201, body: { lease: show(snapshot, lease) } };
+}
+
+/** What is in the way of a request by a snapshot that was read without locks; null when it may be nothing, or something else. */
+export function refusalOf(snapshot: Snapshot, op: AcquireOperation): Problem | null {
+  const { keyId } = op.principal;
+  if (keyId === null || !snapshot.keys.has(keyId)) return null;
+  try {
+    const run = actingRun(snapshot, op.principal, op.runId);
+    if (haltsOf(snapshot, run, op.repo.id).length > 0) return null;
+    const verdict = judge(snapshot, op.repo.id, { runId: run.id, place: LAST }, op.wanted, op.searched);
+    return verdict.kind === 'conflict' ? leaseConflict(verdict, snapshot) : null;
+  } catch (error) {
+    if (error instanceof Problem || error instanceof TooBroad) return null;
+    throw error;
+  }
 }

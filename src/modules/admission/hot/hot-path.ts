@@ -14,6 +14,7 @@ import { Problem, unavailable } from '../../../platform/errors.ts';
 import type { Logger } from '../../../platform/logger.ts';
 import type { DecisionOutcome, Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
 import {
+  type AcquireOperation,
   type HeldLease,
   type LeaseOperation,
   type LeaseQueue,
@@ -28,6 +29,7 @@ import { LostCommit, outcomeOf } from './lost-commit.ts';
 import { OneCall } from './one-call/one-call.ts';
 import type { Subject } from './one-call/subject.ts';
 import type { AskOperation, HotAnswer, HotOperation } from './operation.ts';
+import { Refusals } from './refusals.ts';
 
 export interface HotPathDeps {
   readonly pool: pg.Pool;
@@ -67,6 +69,7 @@ export class HotPath implements LeaseQueue {
   readonly #oneCall: OneCall;
   /** The short way's batches run beside the general ones, as another server's would. Null: not decided, ask there. */
   readonly #short: OrgBatcher<Subject, HotAnswer | null>;
+  readonly #refusals: Refusals;
   readonly #listeners: ((changes: LeaseChanges) => void)[] = [];
 
   constructor(deps: HotPathDeps) {
@@ -74,6 +77,7 @@ export class HotPath implements LeaseQueue {
     this.#batcher = new OrgBatcher((orgId, ops) => this.#settle(orgId, ops));
     this.#oneCall = new OneCall(deps);
     this.#short = new OrgBatcher((orgId, subjects) => this.#inOneCall(orgId, subjects));
+    this.#refusals = new Refusals({ ...deps, caches: this.#caches });
     this.onLeases((changes) => this.#oneCall.leases.apply(changes));
   }
 
@@ -82,12 +86,23 @@ export class HotPath implements LeaseQueue {
     const subject = this.#oneCall.subject(operation);
     const short = subject === null ? null : await this.#short.submit(orgId, subject);
     if (short !== null) return short;
+    const refusal = this.#mayBeRefused(operation) ? await this.#refusals.of(operation) : null;
+    if (refusal !== null) {
+      this.#deps.instruments.leaseConflicted('exclusive');
+      throw refusal;
+    }
     try {
       return await this.#batcher.submit(orgId, operation);
     } catch (error) {
       if (!(error instanceof TooBroad) || !('wanted' in operation)) throw error;
       return this.#submitBroad(orgId, operation);
     }
+  }
+
+  /** Who waits, or asks again under a key, may be given something though another holds it now. */
+  #mayBeRefused(operation: LeaseOperation | AskOperation): operation is AcquireOperation {
+    if (operation.kind !== 'acquire' || operation.waits || operation.idempotent !== null) return false;
+    return this.#oneCall.leases.holdsAnother(operation.repo.id, operation.wanted, operation.runId);
   }
 
   /** What overlaps it is looked up without the lock; under it, what was found and what came since are looked at again. */
@@ -166,12 +181,13 @@ export class HotPath implements LeaseQueue {
     const client = await this.#deps.pool.connect();
     let broken: Error | undefined;
     try {
-      const loaded = await loadSnapshot(client, orgId, ops, this.#caches);
+      const loaded = await loadSnapshot(client, orgId, ops, this.#caches, { lock: true });
       this.#oneCall.remember(loaded);
       const { snapshot, xid } = loaded;
       const decided = await decideBatch(client, snapshot, ops);
       const firstSeq = await this.#commit(client, decided, xid);
       finish(decided, firstSeq);
+      for (const lease of decided.plan.renewed) this.#oneCall.leases.see(orgId, lease);
       this.#told(orgId, decided, ops.length, (this.#deps.clock.monotonicMs() - startedMs) / 1000);
       return decided.results;
     } catch (error) {
@@ -204,7 +220,7 @@ export class HotPath implements LeaseQueue {
     } catch (error) {
       if (!isConnectionLoss(error)) throw error;
       // Whether it committed is looked up, not guessed: both guesses are wrong for somebody.
-      return outcomeOf(this.#deps, { orgId: snapshot.orgId, xid, granted: plan.granted });
+      return outcomeOf(this.#deps, { xid, snapshot, plan });
     }
   }
 

@@ -4,21 +4,28 @@ import type { Named } from './named.ts';
 
 /** In id order, so that two servers' batches cannot wait for each other. Those of named leases and tickets too. */
 export function lockRepos(orgId: string, named: Named): Statement {
+  const { text, values } = readRepos(orgId, named);
+  return { name: 'lock_repos', text: `${text} FOR NO KEY UPDATE`, values };
+}
+
+export function readRepos(orgId: string, named: Named): Required<Statement> {
   return {
-    name: 'lock_repos',
+    name: 'read_repos',
     text: `SELECT p.id, p.name, p.case_sensitive FROM repo p
       WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[] || ARRAY(SELECT l.repo_id FROM lease l WHERE l.org_id = $1 AND l.id = ANY ($3::uuid[]))
         || ARRAY(SELECT w.repo_id FROM lease_waiter w WHERE w.org_id = $1 AND w.id = ANY ($4::uuid[])))
-      ORDER BY p.id FOR NO KEY UPDATE`,
+      ORDER BY p.id`,
     values: [orgId, named.repoIds, named.leaseIds, named.ticketIds],
   };
 }
 
 /** Time is clock_timestamp(): now() is when the transaction began, before it waited for its locks. */
-export function readHead(orgId: string): Statement {
+export function readHead(orgId: string, locked: boolean): Statement {
+  // To ask for a transaction's id gives it one, which its commit then has to write down.
+  const xid = locked ? 'pg_current_xact_id()::text' : `''`;
   return {
-    name: 'read_head',
-    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.seq, h.policy_version, h.halt_epoch, h.facts_version, o.settings, pg_current_xact_id()::text AS xid,
+    name: locked ? 'read_head' : 'peek_head',
+    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.seq, h.policy_version, h.halt_epoch, h.facts_version, o.settings, ${xid} AS xid,
         EXISTS (SELECT FROM lease_waiter w WHERE w.org_id = $1 AND w.status = 'waiting') AS some_wait
       FROM org_head h JOIN org o ON o.org_id = h.org_id WHERE h.org_id = $1`,
     values: [orgId],

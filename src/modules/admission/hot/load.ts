@@ -26,6 +26,7 @@ import {
   readKeys,
   readLeases,
   readLeasesSince,
+  readRepos,
   readTickets,
   readWaitersSince,
 } from './load-statements.ts';
@@ -45,21 +46,23 @@ export function createVersionCaches(): VersionCaches {
 
 /**
  * Opens the batch's transaction and reads what its operations need, in one flush: the repos are locked first; all else
- * is read by statements of their own after that, so that each sees what was committed before the lock was had.
+ * is read by statements of their own after that, so that each sees what was committed before the lock was had. Without
+ * `lock` each sees what is committed then: nothing may be given by that.
  */
 export async function loadSnapshot(
   client: pg.PoolClient,
   orgId: string,
   ops: readonly HotOperation[],
   caches: VersionCaches,
+  { lock }: { readonly lock: boolean },
 ): Promise<Loaded> {
   const named = collect(ops);
   // What nobody in the batch needs is not asked.
   const statements = {
     begin: { text: 'BEGIN' },
     org: { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
-    repos: lockRepos(orgId, named),
-    head: readHead(orgId),
+    repos: lock ? lockRepos(orgId, named) : readRepos(orgId, named),
+    head: readHead(orgId, lock),
     keys: readKeys(orgId, named.keyIds),
     runs: named.runIds.length === 0 ? null : runFactsStatement(orgId, named.runIds),
     leases: named.leaseIds.length === 0 ? null : readLeases(orgId, named.leaseIds),

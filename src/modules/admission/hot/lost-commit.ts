@@ -1,7 +1,10 @@
 import type pg from 'pg';
 import type { Clock } from '../../../platform/clock.ts';
+import { isConnectionLoss, isTransient } from '../../../platform/database/sql-state.ts';
 import { unavailable } from '../../../platform/errors.ts';
-import type { HeldLease } from '../../leases/index.ts';
+import { findInLog } from './lost-batch.ts';
+import type { BatchPlan } from './plan.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** The connection broke around COMMIT and the transaction did not take effect: it is safe to decide again. */
 export class LostCommit extends Error {
@@ -12,22 +15,23 @@ const LOOK_EVERY_MS = 250;
 const GIVE_UP_MS = 10_000;
 
 interface Lost {
-  readonly orgId: string;
   readonly xid: string;
-  readonly granted: readonly { lease: HeldLease; event: number }[];
+  readonly snapshot: Snapshot;
+  readonly plan: BatchPlan;
 }
 
 /**
- * Asks the database, on another connection, what became of a transaction whose COMMIT was not answered.
- * Returns the seq of its first event, or null when it wrote no lease (then no answer needs it).
- * @throws LostCommit when it rolled back; Problem 503 when nobody could say: the caller's Idempotency-Key will.
+ * Asks the database, on another connection, what became of a transaction whose COMMIT was not answered. Returns the seq of
+ * its first event.
+ * @throws LostCommit when it did not take effect, or told the log nothing and may be done again; Problem 503 when nobody
+ *   could say: the caller's Idempotency-Key will.
  */
-export async function outcomeOf(deps: { pool: pg.Pool; clock: Clock }, lost: Lost): Promise<number | null> {
+export async function outcomeOf(deps: { pool: pg.Pool; clock: Clock }, lost: Lost): Promise<number> {
   const untilMs = deps.clock.monotonicMs() + GIVE_UP_MS;
   while (deps.clock.monotonicMs() < untilMs) {
-    const status = await statusOf(deps.pool, lost.xid);
-    if (status === 'aborted') throw new LostCommit('the batch was rolled back when its connection broke');
-    if (status === 'committed') return firstSeqOf(deps.pool, lost);
+    const seq = await look(deps.pool, lost).catch(() => undefined);
+    if (seq === null) throw new LostCommit('the batch was lost when its connection broke');
+    if (seq !== undefined) return seq;
     await deps.clock.sleep(LOOK_EVERY_MS);
   }
   throw unavailable(
@@ -35,30 +39,33 @@ export async function outcomeOf(deps: { pool: pg.Pool; clock: Clock }, lost: Los
   );
 }
 
-async function statusOf(pool: pg.Pool, xid: string): Promise<string | null> {
+/** Null when it did not take effect, undefined while it still may. */
+async function look(pool: pg.Pool, { xid, snapshot, plan }: Lost): Promise<number | null | undefined> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
   try {
-    const { rows } = await pool.query<{ status: string | null }>('SELECT pg_xact_status($1::xid8) AS status', [xid]);
-    return rows[0]?.status ?? null;
-  } catch {
-    return null;
+    if (await isUnderWay(client, xid)) return undefined;
+    await client.query('BEGIN');
+    await client.query(`SELECT set_config('signalbox.org_id', $1, true)`, [snapshot.orgId]);
+    const { orgId, seq, now } = snapshot;
+    const written = await findInLog(client, plan, { orgId, afterSeq: seq, earliest: now, latest: now });
+    await client.query('COMMIT');
+    return written?.firstSeq ?? null;
+  } catch (error) {
+    broken = error as Error;
+    throw error;
+  } finally {
+    client.release(broken);
   }
 }
 
-/** From the row of any lease it granted: its fence is the seq of its event. */
-async function firstSeqOf(pool: pg.Pool, { orgId, granted }: Lost): Promise<number | null> {
-  const [first] = granted;
-  if (first === undefined) return null;
-  const client = await pool.connect();
+/** An id that is unknown was lost in a crash: nothing of before that is under way. */
+async function isUnderWay(client: pg.PoolClient, xid: string): Promise<boolean> {
   try {
-    await client.query('BEGIN');
-    await client.query(`SELECT set_config('signalbox.org_id', $1, true)`, [orgId]);
-    const { rows } = await client.query<{ fence: string }>('SELECT fence FROM lease WHERE org_id = $1 AND id = $2', [
-      orgId,
-      first.lease.id,
-    ]);
-    await client.query('COMMIT');
-    return Number(rows[0]!.fence) - first.event;
-  } finally {
-    client.release();
+    const { rows } = await client.query<{ status: string | null }>('SELECT pg_xact_status($1::xid8) AS status', [xid]);
+    return rows[0]?.status === 'in progress';
+  } catch (error) {
+    if (isConnectionLoss(error) || isTransient(error)) throw error;
+    return false;
   }
 }

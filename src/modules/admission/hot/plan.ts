@@ -29,8 +29,6 @@ export class BatchPlan {
   readonly #decisions: Row[] = [];
   readonly #approvals: Row[] = [];
   readonly #approvalEnds: Row[] = [];
-  readonly #leases: Row[] = [];
-  readonly #leaseKeys: Row[] = [];
   readonly #renewals = new Map<string, Row>();
   readonly #ends = new Map<string, Row>();
   readonly #beats = new Set<string>();
@@ -64,10 +62,6 @@ export class BatchPlan {
   /** Runs whose beat it writes. */
   get beaten(): Iterable<string> {
     return this.#beats;
-  }
-
-  get firstDecisionId(): unknown {
-    return this.#decisions[0]?.['id'] ?? null;
   }
 
   /** Whether somebody begins to wait with this batch. */
@@ -117,25 +111,6 @@ export class BatchPlan {
     });
     this.granted.push({ lease, event });
     this.#liveRuns.add(lease.runId);
-    this.#leases.push({
-      id: lease.id,
-      repo_id: lease.repoId,
-      run_id: lease.runId,
-      loop_id: lease.loopId,
-      event,
-      mode: lease.mode,
-      paths,
-      patterns,
-      resources,
-      purpose: lease.purpose,
-      ttl_seconds: lease.ttlSeconds,
-      approval_id: lease.approval?.id ?? null,
-      granted_at: lease.grantedAt,
-      expires_at: lease.expiresAt,
-    });
-    lease.matchers.forEach((matcher, ordinal) => {
-      this.#leaseKeys.push({ repo_id: lease.repoId, lease_id: lease.id, ordinal, ...claimKey(matcher) });
-    });
   }
 
   /** Extends from now; never shortens. Returns false when there was nothing to extend. */
@@ -160,7 +135,7 @@ export class BatchPlan {
   end(principal: Principal, lease: HeldLease, reason: 'released' | 'expired' | 'run_ended' | 'upgraded'): void {
     if (this.#ends.has(lease.id)) return;
     this.#snapshot.tables.get(lease.repoId)?.remove(lease.id);
-    this.#end(lease, { reason });
+    this.#end(lease, { reason, fence: lease.fence, expires_at: lease.expiresAt });
     this.emit(principal, {
       kind: reason === 'released' ? 'lease.released' : 'lease.ended',
       subject: { id: lease.id, kind: 'lease' },
@@ -307,7 +282,7 @@ export class BatchPlan {
     return this.#events;
   }
 
-  /** The rows to write, by the names that hot_write knows; lists without any are left out. */
+  /** The rows to write besides those of what it granted, by the names that hot_write knows; lists without any are left out. */
   rows(): Record<string, readonly unknown[]> {
     const lists = {
       beats: [...this.#beats],
@@ -315,8 +290,6 @@ export class BatchPlan {
       decisions: this.#decisions,
       approvals: this.#approvals,
       approvalEnds: this.#approvalEnds,
-      leases: this.#leases,
-      leaseKeys: this.#leaseKeys,
       leaseRenewals: [...this.#renewals.values()],
       leaseEnds: [...this.#ends.values()],
       liveRuns: [...this.#liveRuns],
@@ -330,8 +303,38 @@ export class BatchPlan {
 
   toJson(): string {
     let text = `{"events":${eventsJson(this.#events)}`;
-    for (const [name, list] of Object.entries(this.rows())) text += `,"${name}":${JSON.stringify(list)}`;
+    const granted = this.granted.length === 0 ? {} : grantedRows(this.granted);
+    for (const [name, list] of Object.entries({ ...granted, ...this.rows() }))
+      text += `,"${name}":${JSON.stringify(list)}`;
     if (this.#waitsKnownTo !== null) text += `,"waitsKnownTo":${this.#waitsKnownTo}`;
     return `${text}}`;
   }
+}
+
+function grantedRows(granted: BatchPlan['granted']): { leases: Row[]; leaseKeys: Row[] } {
+  const leases = granted.map(({ lease, event }) => ({
+    id: lease.id,
+    repo_id: lease.repoId,
+    run_id: lease.runId,
+    loop_id: lease.loopId,
+    event,
+    mode: lease.mode,
+    paths: textsOf(lease.matchers, 'path'),
+    patterns: textsOf(lease.matchers, 'pattern'),
+    resources: textsOf(lease.matchers, 'resource'),
+    purpose: lease.purpose,
+    ttl_seconds: lease.ttlSeconds,
+    approval_id: lease.approval?.id ?? null,
+    granted_at: lease.grantedAt,
+    expires_at: lease.expiresAt,
+  }));
+  const leaseKeys = granted.flatMap(({ lease }) =>
+    lease.matchers.map((matcher, ordinal) => ({
+      repo_id: lease.repoId,
+      lease_id: lease.id,
+      ordinal,
+      ...claimKey(matcher),
+    })),
+  );
+  return { leases, leaseKeys };
 }

@@ -16,7 +16,7 @@ export function timeMark(seconds: number): string {
 }
 
 /** The rows that hot_once takes as rows; it makes the leases of their events. A plan with any other is not for it. */
-const ROWS = new Set(['beats', 'decisions', 'leaseRenewals']);
+const ROWS = new Set(['beats', 'decisions', 'leaseRenewals', 'leaseEnds']);
 
 const CALL = `SELECT hot_once($1::bigint[], $2::timestamptz, $3::uuid, $4::uuid[], $5::uuid[], $6::uuid[], $7::jsonb, $8, $9::int[], $10,
   $11::int[], $12::int[], $13::uuid[], $14::int[], $15::int[], $16, $17, $18::jsonb) AS answer`;
@@ -28,7 +28,7 @@ export function callStatement(
   subjects: readonly Subject[],
   plan: BatchPlan,
 ): Statement | null {
-  const { liveRuns: _compared, leases: _inEvents, leaseKeys: _inLines, ...rows } = plan.rows();
+  const { liveRuns: _compared, ...rows } = plan.rows();
   const isForIt =
     Object.keys(rows).every((name) => ROWS.has(name)) && plan.granted.every(({ lease }) => isPlain(lease));
   if (!isForIt || plan.events.length === 0) return null;

@@ -5,7 +5,7 @@ import type { Subject } from './subject.ts';
 
 const PER_ORG = 2000;
 
-type Shared = Pick<Snapshot, 'policyVersion' | 'haltEpoch' | 'settings' | 'policies' | 'halts'>;
+type Shared = Pick<Snapshot, 'policyVersion' | 'haltEpoch' | 'settings' | 'policies' | 'halts' | 'someWait'>;
 type Repo = Snapshot['repos'] extends ReadonlyMap<string, infer R> ? R : never;
 
 /**
@@ -46,6 +46,8 @@ export class OrgFacts {
     if (run?.status !== 'running' || this.keys.get(keyId) === undefined || this.repos.get(repoId) === undefined)
       return false;
     if (op.kind === 'renew') return true;
+    // Whoever waits for it has to hear of it.
+    if (op.kind === 'release') return !this.shared.someWait;
     if (this.shared.halts.length > 0 || wanted?.matchers.some(({ kind }) => kind !== 'path') === true) return false;
     // The time of the commit is not known before it.
     return op.kind === 'acquire' || !(this.shared.policies.readsClock || isTimed(run));

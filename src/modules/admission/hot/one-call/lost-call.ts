@@ -1,15 +1,12 @@
 import type pg from 'pg';
 import type { Clock } from '../../../../platform/clock.ts';
 import { unavailable } from '../../../../platform/errors.ts';
+import { findInLog, type Written } from '../lost-batch.ts';
 import type { BatchPlan } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
 
-/** What a call wrote: the seq of its first event, and the database's clock under its locks. */
-export interface Written {
-  readonly firstSeq: number;
-  readonly at: Date;
-}
-
+/** A call gives up when the database's clock is further than this from the time by which it was decided. */
+const LATE_MS = 1000;
 const LOOK_EVERY_MS = 250;
 const GIVE_UP_MS = 10_000;
 
@@ -35,7 +32,7 @@ export async function lostCallOutcome(
   );
 }
 
-/** Undefined while it may still come. Any row of the call tells of all of them. */
+/** Undefined while it may still come. */
 async function look(pool: pg.Pool, snapshot: Snapshot, plan: BatchPlan): Promise<Written | null | undefined> {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -46,18 +43,20 @@ async function look(pool: pg.Pool, snapshot: Snapshot, plan: BatchPlan): Promise
       snapshot.orgId,
       [...snapshot.repos.keys()],
     ]);
-    const { rows } = await client.query<{ fence: string | null; at: Date | null; late: boolean }>(
-      `SELECT l.fence, coalesce(l.granted_at, d.at) AS at, clock_timestamp() > $4::timestamptz + interval '2 seconds' AS late
-       FROM (SELECT) AS one
-       LEFT JOIN lease l ON l.org_id = $1 AND l.id = $2
-       LEFT JOIN decision d ON d.org_id = $1 AND d.id = $3`,
-      [snapshot.orgId, plan.granted[0]?.lease.id ?? null, plan.firstDecisionId, snapshot.now],
+    const { rows } = await client.query<{ late: boolean }>(
+      `SELECT clock_timestamp() > $1::timestamptz + interval '2 seconds' AS late`,
+      [snapshot.now],
     );
+    const decidedMs = snapshot.now.getTime();
+    const written = await findInLog(client, plan, {
+      orgId: snapshot.orgId,
+      afterSeq: null,
+      earliest: new Date(decidedMs - LATE_MS),
+      latest: new Date(decidedMs + LATE_MS),
+    });
     await client.query('COMMIT');
-    const { fence, at, late } = rows[0]!;
-    // Without a lease no answer needs the seq.
-    if (at !== null) return { at, firstSeq: fence === null ? 0 : Number(fence) - plan.granted[0]!.event };
-    return late ? null : undefined;
+    if (written !== null) return written;
+    return rows[0]!.late ? null : undefined;
   } catch (error) {
     broken = error as Error;
     throw error;

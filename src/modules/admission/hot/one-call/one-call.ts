@@ -9,15 +9,16 @@ import { ClaimTable, type HeldLease, type LeaseView, leaseTimes } from '../../..
 import { acquire } from '../decide-acquire.ts';
 import { answer, ask } from '../decide-ask.ts';
 import type { Decided } from '../decide-batch.ts';
-import { renew } from '../decide-lease.ts';
+import { release, renew } from '../decide-lease.ts';
 import type { Loaded } from '../load.ts';
+import type { Written } from '../lost-batch.ts';
 import type { HotAnswer, HotOperation } from '../operation.ts';
 import { BatchPlan } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { callStatement, timeMark } from './call.ts';
 import { OrgFacts } from './facts.ts';
 import { KnownLeases } from './known-leases.ts';
-import { lostCallOutcome, type Written } from './lost-call.ts';
+import { lostCallOutcome } from './lost-call.ts';
 import { type Subject, subjectOf } from './subject.ts';
 
 const ORGS = 1000;
@@ -52,7 +53,7 @@ export class OneCall {
     const subject = subjectOf(op, (id) => this.leases.get(orgId, id));
     if (subject === null || this.#orgs.get(orgId)?.suffice(subject) !== true) return null;
     const { repoId, wanted } = subject;
-    return wanted !== null && this.leases.holds(orgId, repoId, wanted) ? null : subject;
+    return wanted !== null && this.leases.holds(repoId, wanted) ? null : subject;
   }
 
   /** @returns null when nothing was written. @throws Problem 503 when nobody can say whether it was. */
@@ -180,6 +181,8 @@ function decide(snapshot: Snapshot, plan: BatchPlan, { op }: Subject): HotAnswer
         const given = renew(snapshot, plan, op);
         return plan.renewed.length > before ? given : null;
       }
+      case 'release':
+        return release(snapshot, plan, op);
     }
   } catch {
     // A refusal tells of times and holders: let it be decided by what is read.

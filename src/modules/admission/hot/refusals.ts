@@ -1,0 +1,52 @@
+import type pg from 'pg';
+import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher.ts';
+import { flush } from '../../../platform/database/pipeline.ts';
+import type { Problem } from '../../../platform/errors.ts';
+import type { Logger } from '../../../platform/logger.ts';
+import type { AcquireOperation } from '../../leases/index.ts';
+import { refusalOf } from './decide-acquire.ts';
+import { loadSnapshot, type VersionCaches } from './load.ts';
+
+interface Deps {
+  readonly pool: pg.Pool;
+  readonly logger: Logger;
+  readonly caches: VersionCaches;
+}
+
+/**
+ * Requests for what somebody else is known to hold. A refusal writes nothing, and what it says was so while it was asked: it
+ * needs no lock, and those who are granted something elsewhere in the repo do not wait for it. Only what is in the way is
+ * told here; whatever else comes of a request, it is decided under the locks.
+ */
+export class Refusals {
+  readonly #deps: Deps;
+  readonly #batcher: OrgBatcher<AcquireOperation, Problem | null>;
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+    this.#batcher = new OrgBatcher((orgId, ops) => this.#look(orgId, ops));
+  }
+
+  /** @returns 409 `lease_conflict`, or null for a request that has to be decided. */
+  async of(op: AcquireOperation): Promise<Problem | null> {
+    return this.#batcher.submit(op.principal.orgId, op);
+  }
+
+  async #look(orgId: string, ops: readonly AcquireOperation[]): Promise<Settled<Problem | null>[]> {
+    const client = await this.#deps.pool.connect();
+    let broken: Error | undefined;
+    try {
+      const { snapshot } = await loadSnapshot(client, orgId, ops, this.#deps.caches, { lock: false });
+      const answers = ops.map((op) => refusalOf(snapshot, op));
+      await flush(client, [{ text: 'COMMIT' }]);
+      return answers.map((answer) => ({ ok: true, answer }));
+    } catch (error) {
+      // Too much to look at, or a connection that broke: nothing has been said yet.
+      this.#deps.logger.debug({ err: error }, 'refusals not looked up');
+      broken = error as Error;
+      return ops.map(() => ({ ok: true, answer: null }));
+    } finally {
+      client.release(broken);
+    }
+  }
+}
