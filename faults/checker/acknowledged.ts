@@ -80,7 +80,8 @@ export function tablesAgree({ leases }: Pick<Evidence, 'leases'>, log: Log): Fin
   return { examined: leases.length, problems };
 }
 
-/** What a row may show: the last one while it is held. Of a lease that is renewed and ended in one batch, only the end is written. */
+/** What a row may show: the last one. Of a lease that is renewed and ended in one batch, only the end is written. */
 function expiriesOf({ terms, end }: LoggedLease): number[] {
-  return (end === null ? terms.slice(-1) : terms).map(({ expiresAtMs }) => expiresAtMs);
+  const written = terms.findLastIndex(({ atMs }) => atMs !== end?.atMs);
+  return terms.slice(Math.max(0, written)).map(({ expiresAtMs }) => expiresAtMs);
 }

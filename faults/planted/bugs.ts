@@ -27,7 +27,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'the row of the repo is not locked',
-    edits: [edit(HOT, 'ORDER BY p.id FOR NO KEY UPDATE', 'ORDER BY p.id')],
+    edits: [edit(HOT, 'text: `${text} FOR NO KEY UPDATE`', 'text')],
     breaks: EXCLUSIVE,
   },
   {
@@ -63,12 +63,18 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a lost call counts as done',
-    edits: [edit(HOT, 'return late ? null : undefined;', 'return { at: snapshot.now, firstSeq: 1 };')],
+    edits: [edit(HOT, 'return rows[0]!.late ? null : undefined;', 'return { at: snapshot.now, firstSeq: 1 };')],
     breaks: ['nothing acknowledged is missing'],
   },
   {
     name: 'of a lost call that was written, another time is told',
-    edits: [edit(HOT, 'if (at !== null) return { at,', 'if (at !== null) return { at: snapshot.now,')],
+    edits: [
+      edit(
+        HOT,
+        'if (written !== null) return written;',
+        'if (written !== null) return { ...written, at: snapshot.now };',
+      ),
+    ],
     breaks: ['nothing acknowledged is missing'],
   },
   {
@@ -95,7 +101,7 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'a renewal is not written',
     edits: [edit(HOT, 'this.#renewals.set(', 'new Map().set(')],
-    breaks: ['tables and log agree'],
+    breaks: ['tables and log agree', OVER],
   },
   {
     name: 'an old epoch may still speak',

@@ -191,7 +191,7 @@ export class Client {
   /** Asks for more while it ends. */
   async #lastWish(run: Run): Promise<void> {
     const finish = sleep(this.#random.between(0, 3)).then(() => this.#finish(run));
-    await Promise.all([this.#ask(this.#want(), run, 0), finish]);
+    await Promise.all([this.#ask(this.#want(), run, 0), this.#ask(this.#want(), run, 0), finish]);
   }
 
   async #send(call: Call, wish: Wanted): Promise<void> {

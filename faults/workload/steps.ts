@@ -27,7 +27,7 @@ type Weights = Partial<Readonly<Record<Step, number>>>;
 const ANYWAY: Weights = {
   heartbeat: 1,
   finish: 0.3,
-  'last-wish': 0.3,
+  'last-wish': 0.5,
   resume: 0.2,
   revoke: 0.3,
   duplicate: 0.6,

@@ -279,6 +279,11 @@ export const ANOMALIES: readonly [
         { keys: 0 },
       ),
   ],
+  [
+    'a renewal that the row of an ended lease does not show',
+    [TABLES],
+    ({ scene, first }) => change(scene.leases, 0, { expiresAtMs: Date.parse(first.expiresAt) }),
+  ],
   ['a row with another expiry', [TABLES], ({ scene }) => change(scene.leases, 0, { expiresAtMs: START_MS + 1 })],
   [
     'an answer out of place',
