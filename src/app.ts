@@ -38,6 +38,7 @@ import {
   LeaseTickets,
   leaseRoutes,
   sweepLeases,
+  TicketReader,
   WaitingLine,
 } from './modules/leases/index.ts';
 import { LoopService, loopsRoutes, RepoService, RunService, SessionRuns, sweepStalled } from './modules/loops/index.ts';
@@ -126,7 +127,7 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
   const line = new WaitingLine({ db, queue: hot, watch, clock, logger });
   hot.onLeases((changes) => line.changed(changes));
   const onFreed = line.freed.bind(line);
-  const tickets = new LeaseTickets({ db, queue: hot, watch, history });
+  const tickets = new LeaseTickets({ db, queue: hot, watch, history, reader: new TicketReader(pools.hot), clock });
   const changes = new ChangeService(db, readLeaseRecords);
   const context = new ContextService(db, new NearbyLeases(leases, clock), new NearbyChanges(changes, clock));
   return {

@@ -12,9 +12,12 @@ export interface Child {
   readonly process: ChildProcess;
 }
 
+/** As `npm start` has them, and the same for the baselines. */
+const NODE_FLAGS = ['--max-semi-space-size=64'];
+
 /** Starts a TypeScript file that prints `{"port":…}` when it listens. */
 export async function startChild(file: string, args: readonly string[]): Promise<Child> {
-  const child = spawn(process.execPath, ['--import', 'tsx', here(file), ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, '--import', 'tsx', here(file), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout });

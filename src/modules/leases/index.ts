@@ -40,6 +40,7 @@ export { conflictView, type LeaseView, leaseTimes, leaseView, viewLease } from '
 export { WaitingLine } from './waiting/line.ts';
 export { loadWaitGraph } from './waiting/load-waits.ts';
 export { HELD_WAITER, toWaiter, type WaiterRow } from './waiting/rows.ts';
+export { TicketReader } from './waiting/ticket-reader.ts';
 export { createTicketWatch } from './waiting/ticket-watch.ts';
 export { LeaseTickets } from './waiting/tickets.ts';
 export { type Wait, type WaitGraph, waitsFor } from './waiting/wait-graph.ts';

@@ -118,10 +118,14 @@ export async function sweepLeases(db: Database, orgId: string, onFreed: OnFreed)
     await forgetRevoked(tx);
     const lockDelay = await lockDelayOf(tx);
     const due = await tx.db.$queryRaw<{ id: string; repo_id: string }[]>`
+      WITH finished AS MATERIALIZED (
+        SELECT q.run_id FROM (SELECT DISTINCT x.run_id FROM lease x WHERE x.org_id = ${orgId}::uuid AND x.ended_at IS NULL) q
+        CROSS JOIN LATERAL (SELECT x.status FROM run x WHERE x.org_id = ${orgId}::uuid AND x.id = q.run_id OFFSET 0) r
+        WHERE r.status = 'finished')
       SELECT l.id, l.repo_id FROM lease l
-      CROSS JOIN LATERAL (SELECT x.status FROM run x WHERE x.org_id = ${orgId}::uuid AND x.id = l.run_id OFFSET 0) r
       WHERE l.org_id = ${orgId}::uuid AND l.ended_at IS NULL
-        AND (r.status = 'finished' OR l.expires_at < clock_timestamp() - make_interval(secs => ${lockDelay}::int))
+        AND (l.expires_at < clock_timestamp() - make_interval(secs => ${lockDelay}::int)
+          OR l.run_id = ANY (ARRAY(SELECT f.run_id FROM finished f)))
       ORDER BY l.expires_at LIMIT ${SWEEP_LIMIT}`;
     if (due.length === 0) return;
     const repoIds = [...new Set(due.map((row) => row.repo_id))];

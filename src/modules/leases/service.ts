@@ -185,7 +185,7 @@ async function covering(
 }
 
 /** @throws TooBroad when so many patterns are among them that others would wait until all are compiled */
-export async function leasesByIds(tx: ReadTx, ids: readonly string[]): Promise<(HeldLease & { ended: boolean })[]> {
+async function leasesByIds(tx: ReadTx, ids: readonly string[]): Promise<(HeldLease & { ended: boolean })[]> {
   const rows = await tx.db.$queryRaw<
     HeldLeaseRow[]
   >`${heldLease} WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${ids}::uuid[])`;

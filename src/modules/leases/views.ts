@@ -137,11 +137,11 @@ const MOST_WRITTEN = 64;
 const writtenTimes = new Map<number, string>();
 
 /** RFC 3339. The leases of a batch have the same few times, and to write one takes longer than to look it up. */
-function written(time: Date): string {
-  const ms = time.getTime();
+function written(at: Date): string {
+  const ms = at.getTime();
   let text = writtenTimes.get(ms);
   if (text === undefined) {
-    text = time.toISOString();
+    text = at.toISOString();
     if (writtenTimes.size >= MOST_WRITTEN) writtenTimes.clear();
     writtenTimes.set(ms, text);
   }

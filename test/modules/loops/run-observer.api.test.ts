@@ -42,10 +42,10 @@ const recording: RunObserver = {
     return [REPO];
   },
   onHeartbeat: async (_tx, { id, repoIds }) => {
-    await note(`onHeartbeat ${repoIds}`, id);
+    await note(`onHeartbeat ${repoIds.join()}`, id);
     return [];
   },
-  onFinish: async (_tx, { id, repoIds }) => note(`onFinish ${repoIds}`, id),
+  onFinish: async (_tx, { id, repoIds }) => note(`onFinish ${repoIds.join()}`, id),
 };
 
 describe('whoever observes runs', () => {

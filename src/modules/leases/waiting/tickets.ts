@@ -1,21 +1,19 @@
 import { Prisma } from '../../../generated/prisma/client.ts';
+import type { Clock } from '../../../platform/clock.ts';
 import type { Database } from '../../../platform/database/database.ts';
-import { conflict, notFound, Problem } from '../../../platform/errors.ts';
+import { conflict, Problem } from '../../../platform/errors.ts';
 import { CLIENT_GONE } from '../../../platform/http/held-open.ts';
 import { decodeCursor, type Page, pageFrom } from '../../../platform/http/page.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
+import { RecentMap } from '../../../platform/recent-map.ts';
 import type { SettledWatch } from '../../../platform/settled-watch.ts';
 import { beat, mayActFor } from '../../loops/index.ts';
-import { candidatesStatement, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
-import { textsOf } from '../claim.ts';
-import { ClaimTable } from '../claim-table.ts';
-import { type Conflict, decideLease } from '../decide.ts';
+import type { Conflict } from '../decide.ts';
 import type { HoldHistory } from '../hold-history.ts';
-import type { HeldLease } from '../lease.ts';
 import type { AcquireOperation, LeaseQueue } from '../operation.ts';
-import { leasesByIds, lockDelayOf, type ReadTx } from '../service.ts';
-import { type LeaseView, type TicketSummary, type TicketView, viewLease } from '../views.ts';
+import type { LeaseView, TicketSummary, TicketView } from '../views.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
+import { type TicketReader, wantedOf } from './ticket-reader.ts';
 import { placeOf, type Waiter } from './waiter.ts';
 
 const heldWaiter = Prisma.raw(HELD_WAITER);
@@ -25,7 +23,12 @@ interface Deps {
   readonly queue: LeaseQueue;
   readonly watch: SettledWatch;
   readonly history: HoldHistory;
+  readonly reader: TicketReader;
+  readonly clock: Clock;
 }
+
+/** A run that asks about its tickets all the time is not written down as alive each time. */
+const BEAT_EVERY_MS = 5000;
 
 /** What came of a request that may have waited: its lease, or the ticket under which it still waits. */
 export type Acquired = { readonly lease: LeaseView } | { readonly ticket: TicketView };
@@ -33,6 +36,8 @@ export type Acquired = { readonly lease: LeaseView } | { readonly ticket: Ticket
 /** Tickets: what stands behind a request that waits for its lease. Granting is the line's business. */
 export class LeaseTickets {
   readonly #deps: Deps;
+  /** By run: when this server last wrote its beat. */
+  readonly #beats = new RecentMap<number>(10_000);
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -122,82 +127,24 @@ export class LeaseTickets {
   }
 
   async #read(principal: Principal, id: string): Promise<TicketView> {
-    const { ticket, view } = await this.#deps.db.read(principal, async (tx) => {
-      const [row] = await tx.db.$queryRaw<
-        WaiterRow[]
-      >`${heldWaiter} WHERE w.org_id = ${tx.orgId}::uuid AND w.id = ${id}::uuid`;
-      if (row === undefined) throw notFound('ticket');
-      const found = toWaiter(tx.orgId, row);
-      return { ticket: found, view: await viewTicket(tx, found) };
-    });
+    const { ticket, view } = await this.#deps.reader.read(principal, id);
     if (view.status !== 'waiting') return view;
     await this.#deps.history.judge(principal.orgId, ticket.repoId, view.conflicts, new Date());
     const waits = view.conflicts.map(({ expectedWaitSeconds }) => expectedWaitSeconds ?? 0);
     view.expectedWaitSeconds = waits.length === 0 ? null : Math.max(...waits);
     if (mayActFor(principal, { loopId: ticket.loopId, ownerId: ticket.holder.owner.id }))
-      await this.#deps.db.write(principal, (tx) => beat(tx, ticket.runId));
+      await this.#beat(principal, ticket);
     return view;
   }
-}
 
-async function viewTicket(tx: ReadTx, ticket: Waiter): Promise<TicketView> {
-  const lockDelay = await lockDelayOf(tx);
-  const [lease] = ticket.leaseId === null ? [] : await leasesByIds(tx, [ticket.leaseId]);
-  const waiting = ticket.status === 'waiting';
-  const { conflicts, ahead } = waiting ? await inTheWay(tx, ticket, lockDelay) : { conflicts: [], ahead: 0 };
-  return {
-    ...wantedOf(ticket),
-    reason: ticket.reason,
-    position: waiting ? ahead + 1 : null,
-    ttlSeconds: ticket.ttlSeconds,
-    settledAt: ticket.settledAt?.toISOString() ?? null,
-    expectedWaitSeconds: null,
-    conflicts,
-    lease:
-      lease === undefined
-        ? null
-        : {
-            ...viewLease(lease, tx.now, lockDelay),
-            ...(lease.ended && lease.revoked === null ? { state: 'over' } : {}),
-          },
-  };
+  async #beat(principal: Principal, { runId, runStatus }: Waiter): Promise<void> {
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (runStatus === 'running' && nowMs - (this.#beats.get(runId) ?? -Infinity) < BEAT_EVERY_MS) return;
+    this.#beats.set(runId, nowMs);
+    await this.#deps.db.write(principal, (tx) => beat(tx, runId));
+  }
 }
 
 function summarise(waiter: Waiter): TicketSummary {
   return { ...wantedOf(waiter), holder: waiter.holder, behind: waiter.blockedBy };
-}
-
-function wantedOf(waiter: Waiter) {
-  return {
-    id: waiter.id,
-    status: waiter.status,
-    repo: waiter.repo,
-    runId: waiter.runId,
-    paths: textsOf(waiter.matchers, 'path'),
-    patterns: textsOf(waiter.matchers, 'pattern'),
-    resources: textsOf(waiter.matchers, 'resource'),
-    mode: waiter.mode,
-    purpose: waiter.purpose,
-    queuedAt: waiter.queuedAt.toISOString(),
-  };
-}
-
-async function inTheWay(
-  tx: ReadTx,
-  ticket: Waiter,
-  lockDelaySeconds: number,
-): Promise<{ conflicts: Conflict[]; ahead: number }> {
-  const repo = await tx.db.repo.findUniqueOrThrow({ where: { orgId_id: { orgId: tx.orgId, id: ticket.repoId } } });
-  const mode = { caseSensitive: repo.caseSensitive };
-  const tables = { leases: new ClaimTable<HeldLease>(mode), waiters: new ClaimTable<Waiter>(mode) };
-  const leases = candidatesStatement(tx.orgId, [ticket]);
-  const waiters = candidatesStatement(tx.orgId, [ticket], 'waiter');
-  for (const row of await tx.db.$queryRawUnsafe<HeldLeaseRow[]>(leases.text, ...(leases.values ?? [])))
-    tables.leases.add(toHeldLease(row));
-  for (const row of await tx.db.$queryRawUnsafe<WaiterRow[]>(waiters.text, ...(waiters.values ?? [])))
-    tables.waiters.add(toWaiter(tx.orgId, row));
-  const asker = { runId: ticket.runId, place: placeOf(ticket) };
-  const verdict = decideLease(tables, asker, ticket, { now: tx.now, lockDelaySeconds });
-  if (verdict.kind !== 'conflict') return { conflicts: [], ahead: 0 };
-  return { conflicts: [...verdict.conflicts], ahead: new Set(verdict.inTheWay.waiters.map(({ by }) => by.id)).size };
 }

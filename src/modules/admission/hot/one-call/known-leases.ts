@@ -57,7 +57,7 @@ export class KnownLeases {
 
   #add({ repoId, runId, matchers }: HeldLease): void {
     let keys = this.#keys.get(repoId);
-    if (keys === undefined) this.#keys.set(repoId, (keys = new Map()));
+    if (keys === undefined) this.#keys.set(repoId, (keys = new Map<string, string>()));
     for (const claim of matchers) {
       keys.set(claimKey(claim).key, runId);
       this.#count += 1;
