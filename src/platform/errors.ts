@@ -29,7 +29,11 @@ export class Problem extends Error {
     extras: ProblemExtras = {},
     headers: Record<string, string> = {},
   ) {
+    // Where in our code a request was refused tells nobody anything, and to find it out takes longer than most refusals.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(detail);
+    Error.stackTraceLimit = stackTraceLimit;
     this.status = status;
     this.code = code;
     this.extras = extras;

@@ -21,6 +21,7 @@ import {
   type Searched,
   searchBroadly,
   TooBroad,
+  type Wanted,
   type WantedIn,
 } from '../../leases/index.ts';
 import { type Decided, decideBatch } from './decide-batch.ts';
@@ -30,6 +31,7 @@ import { OneCall } from './one-call/one-call.ts';
 import type { Subject } from './one-call/subject.ts';
 import type { AskOperation, HotAnswer, HotOperation } from './operation.ts';
 import { Refusals } from './refusals.ts';
+import { UnderWay } from './under-way.ts';
 
 export interface HotPathDeps {
   readonly pool: pg.Pool;
@@ -55,6 +57,8 @@ export interface LeaseChanges {
 const ATTEMPTS = 12;
 /** Searches for one request: what each found may have gone before it was looked at again. */
 const SEARCHES = 3;
+/** How often a request is tried the short way while others come and go, before it goes the general way after all. */
+const LOOKS = 3;
 
 type Broad = Extract<HotOperation, { readonly wanted: unknown }>;
 
@@ -70,11 +74,14 @@ export class HotPath implements LeaseQueue {
   /** The short way's batches run beside the general ones, as another server's would. Null: not decided, ask there. */
   readonly #short: OrgBatcher<Subject, HotAnswer | null>;
   readonly #refusals: Refusals;
+  readonly #underWay = new UnderWay();
   readonly #listeners: ((changes: LeaseChanges) => void)[] = [];
 
   constructor(deps: HotPathDeps) {
     this.#deps = deps;
-    this.#batcher = new OrgBatcher((orgId, ops) => this.#settle(orgId, ops));
+    this.#batcher = new OrgBatcher((orgId, ops) =>
+      this.#underWay.while(ops.flatMap(wantedOf), () => this.#settle(orgId, ops)),
+    );
     this.#oneCall = new OneCall(deps);
     this.#short = new OrgBatcher((orgId, subjects) => this.#inOneCall(orgId, subjects));
     this.#refusals = new Refusals({ ...deps, caches: this.#caches });
@@ -83,14 +90,8 @@ export class HotPath implements LeaseQueue {
 
   async submit(operation: LeaseOperation | AskOperation): Promise<HotAnswer> {
     const { orgId } = operation.principal;
-    const subject = this.#oneCall.subject(operation);
-    const short = subject === null ? null : await this.#short.submit(orgId, subject);
+    const short = isPlain(operation) ? await this.#plainly(operation) : await this.#shortly(operation);
     if (short !== null) return short;
-    const refusal = this.#mayBeRefused(operation) ? await this.#refusals.of(operation) : null;
-    if (refusal !== null) {
-      this.#deps.instruments.leaseConflicted('exclusive');
-      throw refusal;
-    }
     try {
       return await this.#batcher.submit(orgId, operation);
     } catch (error) {
@@ -99,10 +100,33 @@ export class HotPath implements LeaseQueue {
     }
   }
 
-  /** Who waits, or asks again under a key, may be given something though another holds it now. */
-  #mayBeRefused(operation: LeaseOperation | AskOperation): operation is AcquireOperation {
-    if (operation.kind !== 'acquire' || operation.waits || operation.idempotent !== null) return false;
-    return this.#oneCall.leases.holdsAnother(operation.repo.id, operation.wanted, operation.runId);
+  /** Null for what has to be decided the general way. */
+  async #shortly(operation: LeaseOperation | AskOperation): Promise<HotAnswer | null> {
+    const subject = this.#oneCall.subject(operation);
+    return subject === null ? null : this.#short.submit(operation.principal.orgId, subject);
+  }
+
+  /**
+   * Stands back while others that want the same are decided, then is granted in one call, or refused by what another holds.
+   * @throws Problem 409 `lease_conflict`
+   */
+  async #plainly(operation: AcquireOperation): Promise<HotAnswer | null> {
+    const { repo, runId, wanted } = operation;
+    const { leases } = this.#oneCall;
+    for (let look = 1; look <= LOOKS; look += 1) {
+      await this.#underWay.of({ repoId: repo.id, wanted });
+      const short = await this.#shortly(operation);
+      if (short !== null) return short;
+      if (!leases.holdsAnother(repo.id, wanted, runId)) return null;
+      const refusal = await this.#refusals.of(operation);
+      if (refusal !== null) {
+        this.#deps.instruments.leaseConflicted('exclusive');
+        throw refusal;
+      }
+      // It has come free meanwhile, here or elsewhere.
+      leases.forget(repo.id, wanted);
+    }
+    return null;
   }
 
   /** What overlaps it is looked up without the lock; under it, what was found and what came since are looked at again. */
@@ -141,10 +165,12 @@ export class HotPath implements LeaseQueue {
   async #inOneCall(orgId: string, subjects: readonly Subject[]): Promise<Settled<HotAnswer | null>[]> {
     const startedMs = this.#deps.clock.monotonicMs();
     const settled: Settled<HotAnswer | null>[] = subjects.map(() => ({ ok: true, answer: null }));
-    const committed = await this.#oneCall.attempt(orgId, subjects);
+    // Since it was let in, the general way may have begun to decide about the same.
+    const free = subjects.filter((subject) => this.#underWay.of(subject) === null);
+    const committed = await this.#underWay.while(free, () => this.#oneCall.attempt(orgId, free));
     if (committed === null) return settled;
     committed.taken.forEach((index, at) => {
-      settled[index] = committed.results[at]!;
+      settled[subjects.indexOf(free[index]!)] = committed.results[at]!;
     });
     this.#told(orgId, committed, committed.taken.length, (this.#deps.clock.monotonicMs() - startedMs) / 1000);
     return settled;
@@ -246,6 +272,15 @@ export class HotPath implements LeaseQueue {
     const changes = { orgId, granted: granted.map(({ lease }) => lease), ended, someWait, settled, watched };
     for (const listener of this.#listeners) listener(changes);
   }
+}
+
+/** Who waits, or asks again under a key, may be given something though another holds it now. */
+function isPlain(operation: LeaseOperation | AskOperation): operation is AcquireOperation {
+  return operation.kind === 'acquire' && !operation.waits && operation.idempotent === null;
+}
+
+function wantedOf(op: HotOperation): { repoId: string; wanted: Wanted }[] {
+  return 'wanted' in op && op.repo !== null && op.wanted !== null ? [{ repoId: op.repo.id, wanted: op.wanted }] : [];
 }
 
 /** Each value with how often it is there: one record a batch instead of one a request. */

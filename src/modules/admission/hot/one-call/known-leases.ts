@@ -50,17 +50,20 @@ export class KnownLeases {
     }
     for (const lease of ended) {
       this.#leases.delete(`${orgId} ${lease.id}`);
-      const keys = this.#keys.get(lease.repoId);
-      for (const claim of lease.matchers) if (keys?.delete(claimKey(claim).key) === true) this.#count -= 1;
+      this.forget(lease.repoId, lease);
     }
+  }
+
+  /** Nobody seems to hold any of it any more. */
+  forget(repoId: string, { matchers }: Pick<Wanted, 'matchers'>): void {
+    const keys = this.#keys.get(repoId);
+    for (const claim of matchers) if (keys?.delete(claimKey(claim).key) === true) this.#count -= 1;
   }
 
   #add({ repoId, runId, matchers }: HeldLease): void {
     let keys = this.#keys.get(repoId);
     if (keys === undefined) this.#keys.set(repoId, (keys = new Map<string, string>()));
-    for (const claim of matchers) {
-      keys.set(claimKey(claim).key, runId);
-      this.#count += 1;
-    }
+    for (const claim of matchers) keys.set(claimKey(claim).key, runId);
+    this.#count += matchers.length;
   }
 }

@@ -52,8 +52,11 @@ export class OneCall {
     const { orgId } = op.principal;
     const subject = subjectOf(op, (id) => this.leases.get(orgId, id));
     if (subject === null || this.#orgs.get(orgId)?.suffice(subject) !== true) return null;
-    const { repoId, wanted } = subject;
-    return wanted !== null && this.leases.holds(repoId, wanted) ? null : subject;
+    return this.#isHeld(subject) ? null : subject;
+  }
+
+  #isHeld({ repoId, wanted }: Subject): boolean {
+    return wanted !== null && this.leases.holds(repoId, wanted);
   }
 
   /** @returns null when nothing was written. @throws Problem 503 when nobody can say whether it was. */
@@ -61,7 +64,7 @@ export class OneCall {
     const facts = this.#orgs.get(orgId);
     if (facts === undefined) return null;
     // Facts may have moved on since they were let in.
-    const current = subjects.filter((subject) => facts.suffice(subject));
+    const current = subjects.filter((subject) => facts.suffice(subject) && !this.#isHeld(subject));
     const snapshot = assume(orgId, facts, current, this.#deps.clock.monotonicMs());
     const plan = new BatchPlan(snapshot, timeMark);
     const taken: number[] = [];
