@@ -75,7 +75,16 @@ async function play(options: CampaignOptions, rig: Rig, stage: Stage): Promise<C
   const clock = () => performance.now() - startedMs;
   const history: Operation[] = [];
 
-  const clients = hire(options, prepared, { agent, ports, history, random, clock });
+  const deps = { agent, ports, history, random, clock };
+  const clients = hire(options, prepared, deps);
+  const { orgId } = prepared;
+  const { secret, keyId, loopId } = prepared.owners[0]!;
+  const leaver = {
+    orgId,
+    keyId,
+    loopId,
+    caller: new Caller(options.clients, secret, { ...deps, random: random.fork() }),
+  };
   const nemesis = new Nemesis({
     ...rig,
     random: random.fork(),
@@ -83,6 +92,7 @@ async function play(options: CampaignOptions, rig: Rig, stage: Stage): Promise<C
     pauseMs: PAUSE_MS,
     longPauses: options.longPauses ?? 0.5,
     repo: REPOS[0]!,
+    leaver,
     setBackAtMostMs: SET_BACK_AT_MOST_MS,
     rounds: options.rounds ?? Infinity,
     gapMs: options.gapMs ?? [1500, 5000],
@@ -94,7 +104,7 @@ async function play(options: CampaignOptions, rig: Rig, stage: Stage): Promise<C
   await nemesis.relent();
   const calmMs = clock();
   const forgotten = await settle(clients, (runId) => waitingOf(postgres.url, runId));
-  const evidence = await gather(postgres.url, prepared.orgId, {
+  const evidence = await gather(postgres.url, orgId, {
     history,
     setBacks: nemesis.setBacks,
     calmMs,

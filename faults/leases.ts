@@ -2,8 +2,9 @@
  * `npm run faults:leases [-- --seconds 60] [-- --clients 24] [-- --seed N] [-- --clock preload|shadow]`
  * Three servers on one PostgreSQL of its own, many clients over real HTTP, and a nemesis that kills servers (SIGKILL),
  * pauses them past the expiry of leases (SIGSTOP; also while one holds the repo's row), resets connections in the middle
- * of a request, before a reply and in it, loses COMMITs and calls of hot_once, or their answers, restarts PostgreSQL at once and sets its clock
- * back. A checker then reads what the clients saw and what the tables say: `faults/checker/check.ts` names the invariants.
+ * of a request, before a reply and in it, loses COMMITs and calls of hot_once, or their answers, restarts PostgreSQL at once,
+ * sets its clock back, and lets runs end between a batch's look at them and its write. A checker then reads what the clients
+ * saw and what the tables say: `faults/checker/check.ts` names the invariants.
  * Exit code 1 when one of them is broken; the evidence is then kept. The seed repeats what is chosen, not how processes
  * interleave: a broken invariant may take several runs to break again.
  *
@@ -11,7 +12,7 @@
  * that fails, and with it what only its disk would have kept; a network between machines. Where there is no C compiler,
  * PostgreSQL's own timeouts do not notice that the clock was set back.
  *
- * `npm run faults:leases -- --planted [-- --only text]`
+ * `npm run faults:leases -- --planted [-- --only text] [-- --only …] [-- --seconds 20]`
  * Proves the checker: copies the tree, makes one of the mistakes of `faults/planted/bugs.ts` in the copy, runs short
  * campaigns against that, and demands that the checker sees it. Exit code 1 when it does not see one of them.
  */
@@ -35,7 +36,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '24' },
     clock: { type: 'string' },
     planted: { type: 'boolean', default: false },
-    only: { type: 'string', default: '' },
+    only: { type: 'string', multiple: true, default: [] },
   },
 });
 const seed = Number(values.seed ?? randomInt(2 ** 31));
@@ -86,7 +87,14 @@ async function campaign(): Promise<number> {
 }
 
 try {
-  const proof = { seed, clients, only: values.only, stop: stopping.signal, clock };
+  const proof = {
+    seed,
+    clients,
+    only: values.only,
+    seconds: Number(values.seconds ?? Infinity),
+    stop: stopping.signal,
+    clock,
+  };
   process.exitCode = values.planted ? await provePlanted(proof) : await campaign();
 } catch (error) {
   console.error(stopping.signal.aborted ? (stopping.signal.reason as Error).message : error);

@@ -11,7 +11,7 @@ export interface Prepared {
   readonly orgId: string;
   readonly adminSecret: string;
   /** Members, each with a key and a loop. */
-  readonly owners: readonly { readonly secret: string; readonly loopId: string }[];
+  readonly owners: readonly { readonly secret: string; readonly keyId: string; readonly loopId: string }[];
 }
 
 /** An org with short delays, and those who will use it. Nothing breaks yet. */
@@ -31,13 +31,13 @@ export async function prepare(port: number, rootKey: string, agent: Agent): Prom
   const settings = { lockDelaySeconds: LOCK_DELAY_SECONDS, stallSeconds: STALL_SECONDS };
   const patched = await call(adminSecret, 'PATCH', '/org/settings', settings);
   if (patched.status !== 200) throw new Error(`/org/settings: ${patched.status}`);
-  const owners: { secret: string; loopId: string }[] = [];
+  const owners: { secret: string; keyId: string; loopId: string }[] = [];
   for (let n = 1; n <= OWNERS; n += 1) {
     const member = await made(adminSecret, '/members', { name: `Owner ${n}`, email: `owner${n}@example.com` });
     const key = await made(adminSecret, '/api-keys', { name: `key ${n}`, role: 'member', memberId: member['id'] });
     const secret = String(key['secret']);
     const loop = await made(secret, '/loops', { name: `loop-${n}`, repo: REPOS[n % REPOS.length] });
-    owners.push({ secret, loopId: String(loop['id']) });
+    owners.push({ secret, keyId: String(key['id']), loopId: String(loop['id']) });
   }
   return { orgId: String(org!['id']), adminSecret, owners };
 }

@@ -5,14 +5,25 @@ import { CALL_CUTS, COMMIT_CUTS, type CommitCut, type Cutter, REPLY_CUTS, type R
 import type { Postgres } from '../rig/postgres.ts';
 import type { ServerProcess } from '../rig/servers.ts';
 import { pauseWhileHolding } from './holding.ts';
+import { type Leaver, overtake } from './overtaking.ts';
 
-export type FaultName = 'kill' | 'pause' | 'hold' | 'cut' | 'cut-commit' | 'cut-call' | 'restart' | 'clock';
+export type FaultName =
+  | 'kill'
+  | 'pause'
+  | 'hold'
+  | 'cut'
+  | 'cut-commit'
+  | 'cut-call'
+  | 'restart'
+  | 'clock'
+  | 'overtake';
 
-/** What befalls at the same time: two servers, and everything around them. */
+/** What befalls at the same time: two servers, everything around them, and a run of the nemesis's own. */
 const LANES: readonly (readonly FaultName[])[] = [
   ['kill'],
   ['pause', 'hold'],
   ['cut', 'cut-commit', 'cut-call', 'restart', 'clock'],
+  ['overtake'],
 ];
 export const FAULTS: readonly FaultName[] = LANES.flat();
 
@@ -38,6 +49,7 @@ export interface NemesisOptions {
   /** Share of the pauses that are as long as that; the one that holds the repo's row always is. */
   readonly longPauses: number;
   readonly repo: string;
+  readonly leaver: Leaver;
   /** In all, so that leases still end within the campaign. */
   readonly setBackAtMostMs: number;
   /** How often each lane goes through its faults, at most. */
@@ -131,6 +143,10 @@ export class Nemesis {
         return '';
       case 'clock':
         return this.#setBack();
+      case 'overtake': {
+        const isOvertaken = await overtake(this.#options.leaver, { url: postgres.url, random, stop });
+        return isOvertaken ? 'a run ended before its grant was written' : 'missed';
+      }
     }
   }
 

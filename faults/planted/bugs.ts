@@ -114,6 +114,11 @@ export const PLANTED: readonly PlantedBug[] = [
     breaks: [OVER],
   },
   {
+    name: 'the short way gives to a run that has ended',
+    edits: [edit(HOT, 'runs.add(runId);', '')],
+    breaks: [OVER, STALE],
+  },
+  {
     name: 'the live feed skips an event',
     edits: [
       edit(

@@ -188,10 +188,13 @@ export class Client {
     await this.#send(ask(wanted, run.id, null, 0), wanted);
   }
 
-  /** Asks for more while it ends. */
+  /** Asks for more while it ends, and when it has: without a key, as a server that still remembers it as running may answer. */
   async #lastWish(run: Run): Promise<void> {
     const finish = sleep(this.#random.between(0, 3)).then(() => this.#finish(run));
     await Promise.all([this.#ask(this.#want(), run, 0), this.#ask(this.#want(), run, 0), finish]);
+    if (this.#finished?.id !== run.id) return;
+    const late = calls.acquire(this.#want(quietWish(this.#random)), run.id, null);
+    await this.#caller.once({ ...late, mustFail: 'ended run' });
   }
 
   async #send(call: Call, wish: Wanted): Promise<void> {

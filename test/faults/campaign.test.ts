@@ -33,6 +33,9 @@ it('three servers keep every promise about leases while they are killed, paused 
   expect(struck.filter(({ fault }) => fault === 'hold').map(({ detail }) => detail)).toContainEqual(
     expect.stringContaining('held the row'),
   );
+  expect(struck.filter(({ fault }) => fault === 'overtake').map(({ detail }) => detail)).toContainEqual(
+    expect.stringContaining('ended before'),
+  );
   expect(cutReplies).toBeGreaterThan(0);
   expect(cutCommits).toBeGreaterThan(0);
   expect(cutCalls['lose-call']).toBeGreaterThan(0);
