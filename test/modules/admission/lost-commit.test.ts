@@ -30,13 +30,15 @@ beforeEach(async () => {
 /** A batch of these events at that time, in a transaction of that id, decided when the log ended there. */
 function lost(
   events: readonly { kind: string; id: string }[],
-  { at = written[0]!.at, seq = written[0]!.seq - 1, xid = committed } = {},
+  { at = written[0]!.at, seq = written[0]!.seq - 1, xid = committed, seconds = 900 } = {},
 ) {
   const principal: Principal = { orgId: org.id, keyId: org.admin.keyId, role: 'admin', memberId: null, loopId: null };
   // All of a snapshot that the look-up goes by.
   const snapshot = { orgId: org.id, now: new Date(at), seq } as Snapshot;
   const plan = new BatchPlan(snapshot);
-  for (const { kind, id } of events) plan.emit(principal, { kind, subject: { kind: 'lease', id } });
+  const expiresAt = new Date(Date.parse(at) + seconds * 1000).toISOString();
+  for (const { kind, id } of events)
+    plan.emit(principal, { kind, subject: { kind: 'lease', id }, data: { expiresAt } });
   return outcomeOf({ pool: server.pools.hot, clock: systemClock }, { xid, snapshot, plan });
 }
 
@@ -52,6 +54,7 @@ it.each([
   ['the same and more', () => lost([...granted(), { kind: 'lease.granted', id: ANOTHER }])],
   ['the same at another time', () => lost(granted(), { at: new Date(Date.parse(written[0]!.at) + 1).toISOString() })],
   ['the same, before it was decided', () => lost(granted(), { seq: written[0]!.seq })],
+  ['the same for longer', () => lost(granted(), { seconds: 901 })],
   ['nothing for the log', () => lost([])],
 ])(
   'one that would have written %s has not, though its transaction id is that of one that has committed',

@@ -59,6 +59,17 @@ describe('in a database in which nothing has happened yet', () => {
   });
 });
 
+it('the planner takes no table’s org_id for selective', async () => {
+  await withClient(database.url, async (client) => {
+    const { rows } = await client.query(
+      `SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'org_id'
+       WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+         AND NOT coalesce(a.attoptions @> '{n_distinct=1}', false)`,
+    );
+    expect(rows.map(({ relname }: { relname: string }) => relname)).toEqual([]);
+  });
+});
+
 it('a plan is not kept for ever: it is made anew at the second, fourth, eighth … use of a hot connection', async () => {
   const single = createPools(database.url, () => {}, { ordinary: 1, hot: 1 });
   const shapes: string[] = [];

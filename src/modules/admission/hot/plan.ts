@@ -32,6 +32,8 @@ export class BatchPlan {
   readonly #renewals = new Map<string, Row>();
   readonly #ends = new Map<string, Row>();
   readonly #beats = new Set<string>();
+  readonly #revivals = new Set<string>();
+  readonly #aliveRuns = new Set<string>();
   readonly #liveRuns = new Set<string>();
   readonly #waiters: Row[] = [];
   readonly #waiterKeys: Row[] = [];
@@ -79,11 +81,12 @@ export class BatchPlan {
   }
 
   beat(run: { readonly id: string; readonly status: string; readonly lastBeatAt: Date }, principal: Principal): void {
-    if (this.#beats.has(run.id)) return;
+    if (this.#beats.has(run.id) || this.#revivals.has(run.id)) return;
     const silentMs = this.#snapshot.now.getTime() - run.lastBeatAt.getTime();
     if (run.status !== 'stalled' && silentMs < BEAT_EVERY_MS) return;
-    this.#beats.add(run.id);
-    if (run.status === 'stalled') this.emit(principal, { kind: 'run.revived', subject: { kind: 'run', id: run.id } });
+    if (run.status !== 'stalled') return void this.#beats.add(run.id);
+    this.#revivals.add(run.id);
+    this.emit(principal, { kind: 'run.revived', subject: { kind: 'run', id: run.id } });
   }
 
   /** `decisionId`: the decision that came with it, of an admission. `ticketId`: what it was waited for under. */
@@ -243,6 +246,7 @@ export class BatchPlan {
       at: this.#snapshot.now,
     });
     this.settled.push({ ticketId: waiter.id, granted });
+    if (granted) this.#aliveRuns.add(waiter.runId);
     this.#snapshot.waiters.get(waiter.repoId)?.remove(waiter.id);
     if (granted) return;
     this.emit(principal, {
@@ -286,6 +290,8 @@ export class BatchPlan {
   rows(): Record<string, readonly unknown[]> {
     const lists = {
       beats: [...this.#beats],
+      revivals: [...this.#revivals],
+      aliveRuns: [...this.#aliveRuns],
       idempotency: this.#idempotency,
       decisions: this.#decisions,
       approvals: this.#approvals,

@@ -15,6 +15,11 @@ export function timeMark(seconds: number): string {
   return `${MARK}${seconds}~`;
 }
 
+/** Of a mark, how many seconds after the commit it stands for; null for a time that is written out. */
+export function secondsMarked(time: string): number | null {
+  return time.startsWith(MARK) ? Number(time.slice(MARK.length, -1)) : null;
+}
+
 /** The rows that hot_once takes as rows; it makes the leases of their events. A plan with any other is not for it. */
 const ROWS = new Set(['beats', 'decisions', 'leaseRenewals', 'leaseEnds']);
 
@@ -58,7 +63,7 @@ export function callStatement(
       arrayText([...runs]),
       guarded.size === 0 ? null : JSON.stringify([...guarded.values()]),
       MARK,
-      arrayText(secondsMarked(plan)),
+      arrayText(secondsOf(plan)),
       plan.events.join('\n'),
       arrayText(grants.repos),
       arrayText(grants.seconds),
@@ -81,7 +86,7 @@ function isPlain({ approval, matchers }: HeldLease): boolean {
   return approval === null && matchers.every(({ kind }) => kind === 'path');
 }
 
-function secondsMarked({ granted, renewed }: BatchPlan): number[] {
+function secondsOf({ granted, renewed }: BatchPlan): number[] {
   return [
     ...new Set([0, ...granted.map(({ lease }) => lease.ttlSeconds), ...renewed.map((lease) => lease.ttlSeconds)]),
   ];

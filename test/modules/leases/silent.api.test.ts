@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { withClient } from '../../support/database.ts';
+import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
+import { newRunner, type Runner } from './support.ts';
+
+let server: TestServer;
+let org: TestOrg;
+let ann: Runner;
+beforeAll(async () => {
+  server = await startTestServer({ start: false });
+});
+afterAll(() => server?.close());
+beforeEach(async () => {
+  org = await server.newOrg();
+  ann = await newRunner(org);
+});
+
+/** Until some statement like this waits for a lock. */
+async function waiting(like: string): Promise<void> {
+  const text = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ $1`;
+  for (let look = 1; (await server.sql(text, [like])).length === 0; look += 1) {
+    if (look > 400) throw new Error(`nothing waits: ${like}`);
+    await sleep(5);
+  }
+}
+
+const kinds = async () => (await org.events()).map(({ kind }) => kind);
+const statusOf = async ({ runId }: Runner) =>
+  (await server.sql<{ status: string }>('SELECT status FROM run WHERE id = $1', [runId]))[0]!.status;
+
+describe('a run that is found silent while it is decided about', () => {
+  it('is heard of again in the log, when it was its own request', async () => {
+    // Long enough for its request to be written down as a beat.
+    await server.sql(`UPDATE run SET last_beat_at = last_beat_at - interval '9 seconds' WHERE id = $1`, [ann.runId]);
+    await withClient(server.database.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query(`UPDATE run SET status = 'stalled' WHERE id = $1`, [ann.runId]);
+      const asking = ann.acquire({ paths: ['a'] }, { 'idempotency-key': 'one' });
+      await waiting('hot_write');
+      await client.query('COMMIT');
+      expect((await asking).status).toBe(201);
+    });
+    expect(await statusOf(ann)).toBe('running');
+    expect((await kinds()).slice(-2)).toEqual(['run.revived', 'lease.granted']);
+  });
+
+  it('gets nothing from the line, and keeps its place', async () => {
+    const ben = await newRunner(org);
+    const { lease } = (await ben.acquire({ paths: ['a'] })).body;
+    const { ticket } = (await ann.acquire({ paths: ['a'], waitSeconds: 0.001 })).body;
+    // The way is free, and nobody has said so yet.
+    await server.sql(`UPDATE lease SET ended_at = clock_timestamp(), end_reason = 'released' WHERE id = $1`, [
+      lease.id,
+    ]);
+    await server.sql('DELETE FROM lease_key WHERE lease_id = $1', [lease.id]);
+    await withClient(server.database.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query('SELECT FROM org_head WHERE org_id = $1 FOR UPDATE', [org.id]);
+      const looking = server.signalbox.services.line.sweep(org.id);
+      await waiting('hot_write');
+      await client.query(`UPDATE run SET status = 'stalled' WHERE id = $1`, [ann.runId]);
+      await client.query('COMMIT');
+      await looking;
+    });
+    expect((await org.admin.get(`/lease-tickets/${ticket.id}`)).body).toMatchObject({ status: 'waiting', position: 1 });
+    expect((await kinds()).filter((kind) => kind === 'lease.granted')).toHaveLength(1);
+    // Until it is heard of again.
+    expect((await ann.caller.post(`/runs/${ann.runId}/heartbeat`, { epoch: 1 })).status).toBe(200);
+    await server.signalbox.services.line.sweep(org.id);
+    expect((await org.admin.get(`/lease-tickets/${ticket.id}`)).body).toMatchObject({ status: 'granted' });
+  });
+});
