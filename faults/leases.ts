@@ -3,8 +3,8 @@
  * Three servers on one PostgreSQL of its own, many clients over real HTTP, and a nemesis that kills servers (SIGKILL),
  * pauses them past the expiry of leases (SIGSTOP; also while one holds the repo's row), resets connections in the middle
  * of a request, before a reply and in it, loses COMMITs and calls of hot_once, or their answers, restarts PostgreSQL at once,
- * sets its clock back, and lets runs end between a batch's look at them and its write. A checker then reads what the clients
- * saw and what the tables say: `faults/checker/check.ts` names the invariants.
+ * sets its clock back, and lets runs end, and others ask for the same, between a batch's look and its write. A checker then
+ * reads what the clients saw and what the tables say: `faults/checker/check.ts` names the invariants.
  * Exit code 1 when one of them is broken; the evidence is then kept. The seed repeats what is chosen, not how processes
  * interleave: a broken invariant may take several runs to break again.
  *

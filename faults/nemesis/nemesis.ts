@@ -5,7 +5,7 @@ import { CALL_CUTS, COMMIT_CUTS, type CommitCut, type Cutter, REPLY_CUTS, type R
 import type { Postgres } from '../rig/postgres.ts';
 import type { ServerProcess } from '../rig/servers.ts';
 import { pauseWhileHolding } from './holding.ts';
-import { type Leaver, overtake } from './overtaking.ts';
+import { type Leaver, overtake, rival } from './overtaking.ts';
 
 export type FaultName =
   | 'kill'
@@ -16,14 +16,15 @@ export type FaultName =
   | 'cut-call'
   | 'restart'
   | 'clock'
-  | 'overtake';
+  | 'overtake'
+  | 'rival';
 
-/** What befalls at the same time: two servers, everything around them, and a run of the nemesis's own. */
+/** What befalls at the same time: two servers, everything around them, and runs of the nemesis's own. */
 const LANES: readonly (readonly FaultName[])[] = [
   ['kill'],
   ['pause', 'hold'],
   ['cut', 'cut-commit', 'cut-call', 'restart', 'clock'],
-  ['overtake'],
+  ['overtake', 'rival'],
 ];
 export const FAULTS: readonly FaultName[] = LANES.flat();
 
@@ -146,6 +147,10 @@ export class Nemesis {
       case 'overtake': {
         const isOvertaken = await overtake(this.#options.leaver, { url: postgres.url, random, stop });
         return isOvertaken ? 'a run ended before its grant was written' : 'missed';
+      }
+      case 'rival': {
+        const isAsked = await rival(this.#options.leaver, { url: postgres.url, random, stop });
+        return isAsked ? 'asked before the grant of the same was written' : 'missed';
       }
     }
   }

@@ -8,13 +8,14 @@ import { quietWish } from '../workload/ground.ts';
 
 const ATTEMPTS = 10;
 const TRIES = 4;
-/** Both together are below the server's own lock_timeout of a second. */
+/** The first and one of the others together are below the server's own lock_timeout of a second. */
 const QUEUE_MS = 400;
 const FINISH_MS = 500;
+const RIVAL_MS = 250;
 const LOOK_EVERY_MS = 5;
 const TTL_SECONDS = 5;
 
-/** Who starts runs only to end them. */
+/** Who starts runs only for this, and ends them. */
 export interface Leaver {
   readonly orgId: string;
   readonly keyId: string;
@@ -28,44 +29,89 @@ interface Where {
   readonly stop: AbortSignal;
 }
 
+let names = 0;
+const newName = () => `leaver-${(names += 1)}`;
+
 /**
- * Lets a run end after a batch has looked at it and before that batch writes the run's grant. Chance alone would hardly
- * ever hit those two milliseconds: an end has many more round trips to make, and is mostly too late. So the place of the
- * grant's Idempotency-Key is taken here, not for good: the batch waits for it, with the look behind it and the head row
- * before it, until the run has ended. The run holds nothing, so that its end needs no lock that the batch has; and it is new,
- * so that the batch has no beat of it to write, for which it would lock its row.
+ * Lets a run end after a batch has looked at it and before that batch writes the run's grant. Chance alone would hardly ever
+ * hit those few milliseconds: an end makes many more round trips, and is mostly too late.
  * @returns whether the run ended meanwhile
  */
-export async function overtake(leaver: Leaver, where: Where): Promise<boolean> {
-  for (let attempt = 1; attempt <= ATTEMPTS && !where.stop.aborted; attempt += 1)
-    if (await attemptBy(leaver, where)) return true;
+export function overtake(leaver: Leaver, where: Where): Promise<boolean> {
+  return insistently(where, () =>
+    heldUp(leaver, where, async (run) => {
+      const ended = await Promise.race([leaver.caller.once(calls.finish(run)), sleep(FINISH_MS, null)]);
+      return ended?.status === 200;
+    }),
+  );
+}
+
+/**
+ * Lets another run ask for the same after a batch has seen that it is free and before that batch writes its grant: in the
+ * general way or, without a key, the short one.
+ * @returns whether it was asked meanwhile
+ */
+export function rival(leaver: Leaver, where: Where): Promise<boolean> {
+  const { caller } = leaver;
+  return insistently(where, async () => {
+    const other = await start(leaver);
+    if (other === null) return false;
+    let asked: Promise<unknown> | undefined;
+    const isAsked = await heldUp(leaver, where, async (_run, wanted) => {
+      const purpose = newName();
+      asked = caller.once(calls.acquire({ ...wanted, purpose }, other.id, where.random.chance(0.5) ? purpose : null));
+      // Mostly it is answered only when the first has been: whoever waits for that would wait for himself.
+      await Promise.race([asked, sleep(RIVAL_MS)]);
+      return true;
+    });
+    await asked;
+    await caller.insist(calls.finish(other), TRIES);
+    return isAsked;
+  });
+}
+
+async function insistently({ stop }: Where, attempt: () => Promise<boolean>): Promise<boolean> {
+  for (let made = 0; made < ATTEMPTS && !stop.aborted; made += 1) if (await attempt()) return true;
   return false;
 }
 
-let names = 0;
+async function start({ caller, loopId }: Leaver): Promise<calls.Run | null> {
+  const reply = await caller.insist(calls.start(loopId, newName()), TRIES);
+  return reply?.status === 201 ? { id: String(reply.body['id']), epoch: 1 } : null;
+}
 
-async function attemptBy({ orgId, keyId, loopId, caller }: Leaver, { url, random }: Where): Promise<boolean> {
-  const name = `leaver-${(names += 1)}`;
-  const started = await caller.insist(calls.start(loopId, `${name}-start`), TRIES);
-  if (started?.status !== 201) return false;
-  const run = { id: String(started.body['id']), epoch: 1 };
-  const wanted = { ...quietWish(random), mode: 'exclusive', ttlSeconds: TTL_SECONDS, purpose: name } as const;
+/**
+ * Holds up a batch between its look at what there is and its write, and does something meanwhile: the place of its grant's
+ * Idempotency-Key is taken here, not for good, so that it waits with the look behind it and the head row before it. The run
+ * holds nothing, so that its end needs no lock that the batch has; and it is new, so that the batch has no beat of it to
+ * write, for which it would lock its row.
+ * @returns what that returned; false when no batch was held up
+ */
+async function heldUp(
+  leaver: Leaver,
+  { url, random }: Where,
+  meanwhile: (run: calls.Run, wanted: calls.Wanted) => Promise<boolean>,
+): Promise<boolean> {
+  const { orgId, keyId, caller } = leaver;
+  const run = await start(leaver);
+  if (run === null) return false;
+  const purpose = newName();
+  const wanted = { ...quietWish(random), mode: 'exclusive', ttlSeconds: TTL_SECONDS, purpose } as const;
   // PostgreSQL may be restarted under us.
-  const isOvertaken = await withClient(url, async (client) => {
+  const isDone = await withClient(url, async (client) => {
     await client.query('BEGIN');
     await client.query(
       `INSERT INTO idempotency (org_id, key_id, key, operation, fingerprint, status, created_at) VALUES ($1, $2, $3, '', '', 0, now())`,
-      [orgId, keyId, name],
+      [orgId, keyId, purpose],
     );
-    const asked = caller.once(calls.acquire(wanted, run.id, name));
-    const ended = (await somebodyWaits(client))
-      ? await Promise.race([caller.once(calls.finish(run)), sleep(FINISH_MS, null)])
-      : null;
+    const asked = caller.once(calls.acquire(wanted, run.id, purpose));
+    const done = (await somebodyWaits(client)) && (await meanwhile(run, wanted));
     await client.query('ROLLBACK').finally(() => asked);
-    return ended?.status === 200;
+    return done;
   }).catch(() => false);
-  if (!isOvertaken) await caller.insist(calls.finish(run), TRIES);
-  return isOvertaken;
+  // If it has ended already, it is answered the same once more.
+  await caller.insist(calls.finish(run), TRIES);
+  return isDone;
 }
 
 /** For our transaction. */

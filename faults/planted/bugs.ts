@@ -163,7 +163,11 @@ export const PLANTED: readonly PlantedBug[] = [
       edit(LEASES, ', ...(await leaveLine(tx, run))];', '];'),
       edit(HOT, "if (run === undefined || run.status === 'finished') return", 'if (run === undefined) return'),
       edit(HOT, "return run.status === 'running' && silentMs", 'return silentMs'),
-      edit(HOT, 'liveRuns: [...this.#liveRuns],', 'liveRuns: [],'),
+      edit(
+        HOT,
+        'filter(([, list]) => list.length > 0)',
+        'filter(([name, list]) => list.length > 0 && !/^(live|alive)Runs$/.test(name))',
+      ),
     ],
     breaks: [OVER],
   },

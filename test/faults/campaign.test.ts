@@ -36,6 +36,9 @@ it('three servers keep every promise about leases while they are killed, paused 
   expect(struck.filter(({ fault }) => fault === 'overtake').map(({ detail }) => detail)).toContainEqual(
     expect.stringContaining('ended before'),
   );
+  expect(struck.filter(({ fault }) => fault === 'rival').map(({ detail }) => detail)).toContainEqual(
+    expect.stringContaining('asked before'),
+  );
   expect(cutReplies).toBeGreaterThan(0);
   expect(cutCommits).toBeGreaterThan(0);
   expect(cutCalls['lose-call']).toBeGreaterThan(0);
