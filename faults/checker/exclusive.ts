@@ -119,6 +119,24 @@ function endBeliefs(history: readonly Operation[], held: ReadonlyMap<string, Bel
           : [];
     for (const belief of ended) belief.untilMs = Math.min(belief.untilMs, invokedMs);
   }
+  for (const operation of history)
+    for (const belief of byRun.get(operation.runId ?? '') ?? [])
+      if (mayReplace(operation, belief)) belief.untilMs = Math.min(belief.untilMs, operation.invokedMs);
+}
+
+/**
+ * Whether a request of the same run may end a shared lease with an exclusive one over all of it, which is then given back
+ * by itself: unless it was refused, or was over before.
+ */
+function mayReplace({ kind, mustFail, sent, reply, answeredMs }: Operation, { lease, fromMs }: Belief): boolean {
+  if ((kind !== 'acquire' && kind !== 'admit') || mustFail !== null) return false;
+  if (lease.mode !== 'shared' || sent.mode !== 'exclusive' || sent.repo !== lease.repo) return false;
+  if (reply !== null && reply.status >= 400 && reply.status < 500) return false;
+  // A ticket, or an admission that waits, is answered without a lease, and may get it later.
+  if (leaseIn(reply) !== null && answeredMs! < fromMs) return false;
+  const { repo, paths = [], patterns = [], resources = [] } = sent;
+  const asked = touched({ repo, paths, patterns, resources });
+  return touched(lease).every((place) => asked.includes(place));
 }
 
 /** No two clients were certain of the same place at once. */

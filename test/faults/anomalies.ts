@@ -78,6 +78,17 @@ export const ANOMALIES: readonly [
       scene.grant(11_300, { run: 'ben', paths: ['src/c.ts'] });
     },
   ],
+  [
+    'two believe in one path, of whom the first was refused more than it had',
+    [BELIEFS],
+    ({ scene }) => {
+      const shared = scene.grant(11_100, { run: 'ann', paths: ['src/c.ts'], mode: 'shared' });
+      const more = { repo: 'acme/shop', paths: ['src/c.ts'], mode: 'exclusive' } as const;
+      scene.told(11_150, 'acquire', 'ann', more, 409, { code: 'lease_conflict' });
+      scene.end(11_200, shared, 'upgraded');
+      scene.grant(11_300, { run: 'ben', paths: ['src/c.ts'] });
+    },
+  ],
   ['an acknowledged grant is missing', [ACKNOWLEDGED], ({ scene }) => forget(scene, 'ann', 4200)],
   [
     'an acknowledged grant has another fence',
@@ -295,6 +306,16 @@ export const ANOMALIES: readonly [
 
 /** What is out of the ordinary, and all right. */
 export const PASSABLE: readonly [string, (good: Good) => void][] = [
+  [
+    'somebody gives back what took the place of its shared lease, which it never gives back itself',
+    ({ scene }) => {
+      const shared = scene.grant(11_100, { run: 'ann', paths: ['src/c.ts'], mode: 'shared' });
+      const upgrade = scene.grant(11_200, { run: 'ann', paths: ['src/c.ts'] });
+      scene.end(11_200, shared, 'upgraded');
+      scene.release(11_300, upgrade);
+      scene.grant(11_400, { run: 'ben', paths: ['src/c.ts'] });
+    },
+  ],
   [
     'a run that takes its own expired lease again at once',
     ({ scene }) => {
