@@ -57,9 +57,13 @@ export function rival(leaver: Leaver, where: Where): Promise<boolean> {
     const other = await start(leaver);
     if (other === null) return false;
     let asked: Promise<unknown> | undefined;
-    const isAsked = await heldUp(leaver, where, async (_run, wanted) => {
+    const ask = (wanted: calls.Wanted) => {
       const purpose = newName();
-      asked = caller.once(calls.acquire({ ...wanted, purpose }, other.id, where.random.chance(0.5) ? purpose : null));
+      return caller.once(calls.acquire({ ...wanted, purpose }, other.id, where.random.chance(0.5) ? purpose : null));
+    };
+    const isAsked = await heldUp(leaver, where, async (_run, wanted) => {
+      // More than once: the server that is held up would not look at it.
+      asked = Promise.all([ask(wanted), ask(wanted), ask(wanted)]);
       // Mostly it is answered only when the first has been: whoever waits for that would wait for himself.
       await Promise.race([asked, sleep(RIVAL_MS)]);
       return true;
