@@ -69,7 +69,7 @@ export function createPools(url: string, onError: (error: Error) => void, size =
     const times = (uses.get(client) ?? 0) + 1;
     uses.set(client, times);
     // It goes ahead of whatever the client is taken for; one that is broken will say so then.
-    if (isPowerOfTwo(times)) client.query('DISCARD PLANS').catch(() => {});
+    if (isDueForPlans(times)) client.query('DISCARD PLANS').catch(() => {});
   });
   hot.on('connect', (client) => {
     client.query(BOUND_TRANSACTIONS).catch(() => {
@@ -87,12 +87,12 @@ export function createPools(url: string, onError: (error: Error) => void, size =
 }
 
 /**
- * After so many uses a hot connection plans its statements anew. A plan is kept, whatever the tables were when it was made:
- * one made for an empty table is bad for a full one, and in its first minute an org may give ten thousand leases. Later,
- * PostgreSQL throws plans away by itself whenever it has analysed a table.
+ * At its 4th, 16th, 64th … use a hot connection plans its statements anew. A plan is kept, whatever the tables were when it
+ * was made: one made for an empty table is bad for a full one, and in its first minute an org may give ten thousand leases.
+ * Later, PostgreSQL throws plans away by itself whenever it has analysed a table.
  */
-function isPowerOfTwo(times: number): boolean {
-  return (times & (times - 1)) === 0;
+function isDueForPlans(times: number): boolean {
+  return times > 1 && Number.isInteger(Math.log2(times) / 2);
 }
 
 function startupOptions(settings: Readonly<Record<string, string>>): string {

@@ -1,7 +1,9 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPools, type Pools } from '../../../src/platform/database/pools.ts';
+import { newRunner } from '../../modules/leases/support.ts';
 import { createTestDatabase, type TestDatabase, withClient } from '../../support/database.ts';
+import { startTestServer } from '../../support/server.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -13,6 +15,19 @@ afterAll(async () => {
   await pools?.end();
   await database?.drop();
 });
+
+/** One row or a few in every table that is looked into: of an empty file, as vacuum leaves it, the planner knows nothing. */
+async function beginWork(): Promise<void> {
+  const server = await startTestServer({ database, start: false });
+  try {
+    const org = await server.newOrg();
+    const [ann, ben] = [await newRunner(org), await newRunner(org)];
+    expect((await ann.acquire({ paths: ['a'] })).status).toBe(201);
+    expect((await ben.acquire({ paths: ['a'], waitSeconds: 0.001 })).status).toBe(202);
+  } finally {
+    await server.close();
+  }
+}
 
 /** Looked up by id while an org's request waits, and by what. */
 const LOOKUPS: readonly (readonly [table: string, columns: readonly string[]])[] = [
@@ -38,7 +53,18 @@ async function planOf(client: pg.PoolClient, table: string, columns: readonly st
   return rows.map((row: Record<string, string>) => row['QUERY PLAN']).join('\n');
 }
 
-describe('in a database in which nothing has happened yet', () => {
+it('nothing is left of what the planner was shown', async () => {
+  await withClient(database.url, async (client) => {
+    for (const [table] of LOOKUPS) {
+      const { rows } = await client.query(`SELECT count(*)::int AS count FROM ${table}`);
+      expect([table, rows[0].count]).toEqual([table, 0]);
+    }
+  });
+});
+
+describe('in a database in which little has happened yet', () => {
+  beforeAll(beginWork);
+
   it.each(LOOKUPS)('a %s is found by its whole key, not among all of its org', async (table, columns) => {
     const client = await pools.hot.connect();
     try {
@@ -47,15 +73,6 @@ describe('in a database in which nothing has happened yet', () => {
     } finally {
       client.release();
     }
-  });
-
-  it('nothing is left of what the planner was shown', async () => {
-    await withClient(database.url, async (client) => {
-      for (const [table] of LOOKUPS) {
-        const { rows } = await client.query(`SELECT count(*)::int AS count FROM ${table}`);
-        expect([table, rows[0].count]).toEqual([table, 0]);
-      }
-    });
   });
 });
 
@@ -70,11 +87,11 @@ it('the planner takes no table’s org_id for selective', async () => {
   });
 });
 
-it('a plan is not kept for ever: it is made anew at the second, fourth, eighth … use of a hot connection', async () => {
+it('a plan is not kept for ever: it is made anew at the fourth, sixteenth … use of a hot connection', async () => {
   const single = createPools(database.url, () => {}, { ordinary: 1, hot: 1 });
   const shapes: string[] = [];
   try {
-    for (let use = 1; use <= 8; use += 1) {
+    for (let use = 1; use <= 17; use += 1) {
       const client = await single.hot.connect();
       if (use === 1) await client.query('PREPARE kept (uuid) AS SELECT * FROM repo WHERE org_id = $1');
       const { rows } = await client.query(`EXPLAIN (COSTS OFF) EXECUTE kept ('01a20027-0000-7000-8000-000000000001')`);
@@ -89,5 +106,5 @@ it('a plan is not kept for ever: it is made anew at the second, fourth, eighth �
   } finally {
     await single.end();
   }
-  expect(shapes).toEqual(['index', 'scan', 'scan', 'index', 'index', 'index', 'index', 'scan']);
+  expect(shapes).toEqual([...Array(3).fill('index'), ...Array(12).fill('scan'), ...Array(2).fill('index')]);
 });
