@@ -110,7 +110,11 @@ async function heldUp(
     );
     const asked = caller.once(calls.acquire(wanted, run.id, purpose));
     const done = (await somebodyWaits(client)) && (await meanwhile(run, wanted));
-    await client.query('ROLLBACK').finally(() => asked);
+    try {
+      await client.query('ROLLBACK');
+    } finally {
+      await asked;
+    }
     return done;
   }).catch(() => false);
   // If it has ended already, it is answered the same once more.
