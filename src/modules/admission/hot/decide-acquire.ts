@@ -1,5 +1,6 @@
 import { conflict, Problem } from '../../../platform/errors.ts';
-import { type AcquireOperation, LAST, TooBroad } from '../../leases/index.ts';
+import { type AcquireOperation, LAST, TooBroad, type Verdict } from '../../leases/index.ts';
+import type { RunFacts } from '../../loops/index.ts';
 import { actingRun, judge, leaseConflict, revokedConflict, settle, show } from './decide-lease.ts';
 import { enqueue } from './decide-wait.ts';
 import { haltsOf } from './halts.ts';
@@ -9,10 +10,7 @@ import type { Snapshot } from './snapshot.ts';
 
 /** @throws Problem 409 `halted`, `lease_conflict`, `lease_revoked`, those of `enqueue` and of `actingRun` */
 export function acquire(snapshot: Snapshot, plan: BatchPlan, op: AcquireOperation): HotAnswer {
-  const run = actingRun(snapshot, op.principal, op.runId);
-  const [halt] = haltsOf(snapshot, run, op.repo.id);
-  if (halt !== undefined) throw conflict('halted', `Halted (${halt.scopeKind}): ${halt.reason}`, { haltId: halt.id });
-  const verdict = judge(snapshot, op.repo.id, { runId: run.id, place: LAST }, op.wanted, op.searched);
+  const { run, verdict } = consider(snapshot, op);
   if (verdict.kind === 'revoked') throw revokedConflict(verdict);
   if (verdict.kind === 'conflict') {
     if (!op.waits) throw leaseConflict(verdict, snapshot);
@@ -38,12 +36,18 @@ export function refusalOf(snapshot: Snapshot, op: AcquireOperation): Problem | n
   const { keyId } = op.principal;
   if (keyId === null || !snapshot.keys.has(keyId)) return null;
   try {
-    const run = actingRun(snapshot, op.principal, op.runId);
-    if (haltsOf(snapshot, run, op.repo.id).length > 0) return null;
-    const verdict = judge(snapshot, op.repo.id, { runId: run.id, place: LAST }, op.wanted, op.searched);
+    const { verdict } = consider(snapshot, op);
     return verdict.kind === 'conflict' ? leaseConflict(verdict, snapshot) : null;
   } catch (error) {
     if (error instanceof Problem || error instanceof TooBroad) return null;
     throw error;
   }
+}
+
+/** @throws Problem 409 `halted`, those of `actingRun` */
+function consider(snapshot: Snapshot, op: AcquireOperation): { run: RunFacts; verdict: Verdict } {
+  const run = actingRun(snapshot, op.principal, op.runId);
+  const [halt] = haltsOf(snapshot, run, op.repo.id);
+  if (halt !== undefined) throw conflict('halted', `Halted (${halt.scopeKind}): ${halt.reason}`, { haltId: halt.id });
+  return { run, verdict: judge(snapshot, op.repo.id, { runId: run.id, place: LAST }, op.wanted, op.searched) };
 }

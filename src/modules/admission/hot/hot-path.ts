@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Clock } from '../../../platform/clock.ts';
+import { borrowed } from '../../../platform/database/borrowed.ts';
 import type { CommitSignal } from '../../../platform/database/commit-signal.ts';
 import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher.ts';
 import { flush } from '../../../platform/database/pipeline.ts';
@@ -145,16 +146,7 @@ export class HotPath implements LeaseQueue {
   }
 
   async #search(orgId: string, runId: string, wanted: WantedIn): Promise<Searched> {
-    const client = await this.#deps.pool.connect();
-    let broken: Error | undefined;
-    try {
-      return await searchBroadly(client, orgId, runId, wanted);
-    } catch (error) {
-      broken = error as Error;
-      throw error;
-    } finally {
-      client.release(broken);
-    }
+    return borrowed(this.#deps.pool, (client) => searchBroadly(client, orgId, runId, wanted));
   }
 
   /** Called after each commit that changed leases or the line, on this server's batches only. */

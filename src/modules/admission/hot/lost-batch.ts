@@ -1,4 +1,7 @@
 import type pg from 'pg';
+import type { Clock } from '../../../platform/clock.ts';
+import { borrowed } from '../../../platform/database/borrowed.ts';
+import { unavailable } from '../../../platform/errors.ts';
 import { secondsMarked } from './one-call/call.ts';
 import type { BatchPlan } from './plan.ts';
 
@@ -17,7 +20,35 @@ export interface Whereabouts {
   readonly latest: Date;
 }
 
+const LOOK_EVERY_MS = 250;
+const GIVE_UP_MS = 10_000;
 const NEWEST = 20_000;
+
+/**
+ * Looks again and again, on connections other than the one that was lost, until it is known what became of a batch. `look`
+ * returns undefined while it may still take effect; one that fails is made again.
+ * @throws Problem 503 when nobody could say: the caller's Idempotency-Key will.
+ */
+export async function untilKnown<T>(
+  { pool, clock }: { readonly pool: pg.Pool; readonly clock: Clock },
+  look: (client: pg.PoolClient) => Promise<T | undefined>,
+): Promise<T> {
+  const untilMs = clock.monotonicMs() + GIVE_UP_MS;
+  while (clock.monotonicMs() < untilMs) {
+    const found = await borrowed(pool, look).catch(() => undefined);
+    if (found !== undefined) return found;
+    await clock.sleep(LOOK_EVERY_MS);
+  }
+  throw unavailable(
+    'The database was lost while this was committed; whether it took effect is not known. Retry with the same Idempotency-Key.',
+  );
+}
+
+/** Begins a transaction in which rows of the org are seen. */
+export async function enterOrg(client: pg.PoolClient, orgId: string): Promise<void> {
+  await client.query('BEGIN');
+  await client.query(`SELECT set_config('signalbox.org_id', $1, true)`, [orgId]);
+}
 
 /**
  * Looks in the log for what a batch would have written, whose answer was lost: all its events, one behind the other. By what

@@ -1,8 +1,7 @@
 import type pg from 'pg';
 import type { Clock } from '../../../platform/clock.ts';
 import { isConnectionLoss, isTransient } from '../../../platform/database/sql-state.ts';
-import { unavailable } from '../../../platform/errors.ts';
-import { findInLog } from './lost-batch.ts';
+import { enterOrg, findInLog, untilKnown } from './lost-batch.ts';
 import type { BatchPlan } from './plan.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -10,9 +9,6 @@ import type { Snapshot } from './snapshot.ts';
 export class LostCommit extends Error {
   override readonly name = 'LostCommit';
 }
-
-const LOOK_EVERY_MS = 250;
-const GIVE_UP_MS = 10_000;
 
 interface Lost {
   readonly xid: string;
@@ -27,36 +23,19 @@ interface Lost {
  *   could say: the caller's Idempotency-Key will.
  */
 export async function outcomeOf(deps: { pool: pg.Pool; clock: Clock }, lost: Lost): Promise<number> {
-  const untilMs = deps.clock.monotonicMs() + GIVE_UP_MS;
-  while (deps.clock.monotonicMs() < untilMs) {
-    const seq = await look(deps.pool, lost).catch(() => undefined);
-    if (seq === null) throw new LostCommit('the batch was lost when its connection broke');
-    if (seq !== undefined) return seq;
-    await deps.clock.sleep(LOOK_EVERY_MS);
-  }
-  throw unavailable(
-    'The database was lost while this was committed; whether it took effect is not known. Retry with the same Idempotency-Key.',
-  );
+  const seq = await untilKnown(deps, (client) => look(client, lost));
+  if (seq === null) throw new LostCommit('the batch was lost when its connection broke');
+  return seq;
 }
 
 /** Null when it did not take effect, undefined while it still may. */
-async function look(pool: pg.Pool, { xid, snapshot, plan }: Lost): Promise<number | null | undefined> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  try {
-    if (await isUnderWay(client, xid)) return undefined;
-    await client.query('BEGIN');
-    await client.query(`SELECT set_config('signalbox.org_id', $1, true)`, [snapshot.orgId]);
-    const { orgId, seq, now } = snapshot;
-    const written = await findInLog(client, plan, { orgId, afterSeq: seq, earliest: now, latest: now });
-    await client.query('COMMIT');
-    return written?.firstSeq ?? null;
-  } catch (error) {
-    broken = error as Error;
-    throw error;
-  } finally {
-    client.release(broken);
-  }
+async function look(client: pg.PoolClient, { xid, snapshot, plan }: Lost): Promise<number | null | undefined> {
+  if (await isUnderWay(client, xid)) return undefined;
+  const { orgId, seq, now } = snapshot;
+  await enterOrg(client, orgId);
+  const written = await findInLog(client, plan, { orgId, afterSeq: seq, earliest: now, latest: now });
+  await client.query('COMMIT');
+  return written?.firstSeq ?? null;
 }
 
 /** An id that is unknown was lost in a crash: nothing of before that is under way. */

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { borrowed } from '../../../platform/database/borrowed.ts';
 import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher.ts';
 import { flush } from '../../../platform/database/pipeline.ts';
 import type { Problem } from '../../../platform/errors.ts';
@@ -33,20 +34,18 @@ export class Refusals {
   }
 
   async #look(orgId: string, ops: readonly AcquireOperation[]): Promise<Settled<Problem | null>[]> {
-    const client = await this.#deps.pool.connect();
-    let broken: Error | undefined;
+    const { pool, caches, logger } = this.#deps;
     try {
-      const { snapshot } = await loadSnapshot(client, orgId, ops, this.#deps.caches, { lock: false });
-      const answers = ops.map((op) => refusalOf(snapshot, op));
-      await flush(client, [{ text: 'COMMIT' }]);
-      return answers.map((answer) => ({ ok: true, answer }));
+      return await borrowed(pool, async (client) => {
+        const { snapshot } = await loadSnapshot(client, orgId, ops, caches, { lock: false });
+        const answers = ops.map((op) => refusalOf(snapshot, op));
+        await flush(client, [{ text: 'COMMIT' }]);
+        return answers.map((answer) => ({ ok: true, answer }));
+      });
     } catch (error) {
       // Too much to look at, or a connection that broke: nothing has been said yet.
-      this.#deps.logger.debug({ err: error }, 'refusals not looked up');
-      broken = error as Error;
+      logger.debug({ err: error }, 'refusals not looked up');
       return ops.map(() => ({ ok: true, answer: null }));
-    } finally {
-      client.release(broken);
     }
   }
 }

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { borrowed } from '../../../platform/database/borrowed.ts';
 import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher.ts';
 import { flush } from '../../../platform/database/pipeline.ts';
 import { notFound, unauthenticated } from '../../../platform/errors.ts';
@@ -45,20 +46,13 @@ export class TicketReader {
   }
 
   async #read(orgId: string, asks: readonly Ask[]): Promise<Settled<SeenTicket>[]> {
-    const client = await this.#pool.connect();
-    let broken: Error | undefined;
-    try {
+    return borrowed(this.#pool, async (client) => {
       const seen = await look(client, orgId, asks);
       if (seen !== null) return seen;
       const alone: Settled<SeenTicket>[] = [];
       for (const ask of asks) alone.push(...(await look(client, orgId, [ask]))!);
       return alone;
-    } catch (error) {
-      broken = error as Error;
-      throw error;
-    } finally {
-      client.release(broken);
-    }
+    });
   }
 }
 

@@ -1,14 +1,11 @@
 import type pg from 'pg';
 import type { Clock } from '../../../../platform/clock.ts';
-import { unavailable } from '../../../../platform/errors.ts';
-import { findInLog, type Written } from '../lost-batch.ts';
+import { enterOrg, findInLog, untilKnown, type Written } from '../lost-batch.ts';
 import type { BatchPlan } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** A call gives up when the database's clock is further than this from the time by which it was decided. */
 const LATE_MS = 1000;
-const LOOK_EVERY_MS = 250;
-const GIVE_UP_MS = 10_000;
 
 /**
  * What became of a call whose answer was lost with its connection. It has no transaction id that we would know; but it
@@ -21,46 +18,28 @@ export async function lostCallOutcome(
   snapshot: Snapshot,
   plan: BatchPlan,
 ): Promise<Written | null> {
-  const untilMs = deps.clock.monotonicMs() + GIVE_UP_MS;
-  while (deps.clock.monotonicMs() < untilMs) {
-    const found = await look(deps.pool, snapshot, plan).catch(() => undefined);
-    if (found !== undefined) return found;
-    await deps.clock.sleep(LOOK_EVERY_MS);
-  }
-  throw unavailable(
-    'The database was lost while this was committed; whether it took effect is not known. Retry with the same Idempotency-Key.',
-  );
+  return untilKnown(deps, (client) => look(client, snapshot, plan));
 }
 
 /** Undefined while it may still come. */
-async function look(pool: pg.Pool, snapshot: Snapshot, plan: BatchPlan): Promise<Written | null | undefined> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  try {
-    await client.query('BEGIN');
-    await client.query(`SELECT set_config('signalbox.org_id', $1, true)`, [snapshot.orgId]);
-    await client.query(`SELECT FROM repo WHERE org_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id FOR NO KEY UPDATE`, [
-      snapshot.orgId,
-      [...snapshot.repos.keys()],
-    ]);
-    const { rows } = await client.query<{ late: boolean }>(
-      `SELECT clock_timestamp() > $1::timestamptz + interval '2 seconds' AS late`,
-      [snapshot.now],
-    );
-    const decidedMs = snapshot.now.getTime();
-    const written = await findInLog(client, plan, {
-      orgId: snapshot.orgId,
-      afterSeq: null,
-      earliest: new Date(decidedMs - LATE_MS),
-      latest: new Date(decidedMs + LATE_MS),
-    });
-    await client.query('COMMIT');
-    if (written !== null) return written;
-    return rows[0]!.late ? null : undefined;
-  } catch (error) {
-    broken = error as Error;
-    throw error;
-  } finally {
-    client.release(broken);
-  }
+async function look(client: pg.PoolClient, snapshot: Snapshot, plan: BatchPlan): Promise<Written | null | undefined> {
+  await enterOrg(client, snapshot.orgId);
+  await client.query(`SELECT FROM repo WHERE org_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id FOR NO KEY UPDATE`, [
+    snapshot.orgId,
+    [...snapshot.repos.keys()],
+  ]);
+  const { rows } = await client.query<{ late: boolean }>(
+    `SELECT clock_timestamp() > $1::timestamptz + interval '2 seconds' AS late`,
+    [snapshot.now],
+  );
+  const decidedMs = snapshot.now.getTime();
+  const written = await findInLog(client, plan, {
+    orgId: snapshot.orgId,
+    afterSeq: null,
+    earliest: new Date(decidedMs - LATE_MS),
+    latest: new Date(decidedMs + LATE_MS),
+  });
+  await client.query('COMMIT');
+  if (written !== null) return written;
+  return rows[0]!.late ? null : undefined;
 }
