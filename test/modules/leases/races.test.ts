@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { withClient } from '../../support/database.ts';
+import { untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { type LeaseRow, violations } from './ledger.ts';
 import { newRunner, type Runner, runnerOf } from './support.ts';
@@ -209,14 +210,7 @@ describe('a run that finishes while its grant is being written', () => {
       await client.query('BEGIN');
       await client.query('SELECT 1 FROM org_head WHERE org_id = $1 FOR UPDATE', [org.id]);
       const asked = runner.acquire({ paths: ['a'] });
-      await waitUntil(
-        async () =>
-          (
-            await servers[0]!.sql(
-              `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%hot_write%'`,
-            )
-          ).length > 0,
-      );
+      await untilBlocked(servers[0]!, 'hot_write');
       await client.query(`UPDATE run SET status = 'finished', ended_at = clock_timestamp() WHERE id = $1`, [
         runner.runId,
       ]);
@@ -226,14 +220,6 @@ describe('a run that finishes while its grant is being written', () => {
     expect(await servers[0]!.sql('SELECT 1 FROM lease WHERE org_id = $1', [org.id])).toEqual([]);
   });
 });
-
-async function waitUntil(condition: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error('it did not come to that');
-}
 
 describe('strict order', () => {
   it('no decision commits under an old policy after publish has, nor past a halt, on any server', async () => {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { withClient } from '../../support/database.ts';
+import { holding, untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { newRunner, type Runner } from './support.ts';
 
@@ -26,22 +27,6 @@ beforeEach(async () => {
   expect((await ann.acquire({ paths: ['src/a.ts'] })).status).toBe(201);
 });
 
-/** Until some statement like this waits for a lock. */
-async function waiting(like: string): Promise<void> {
-  const text = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ $1`;
-  for (let look = 1; (await server.sql(text, [like])).length === 0; look += 1) {
-    if (look > 400) throw new Error(`nothing waits: ${like}`);
-    await sleep(5);
-  }
-}
-
-/** A lock that the test holds, until `free`. */
-async function holding(client: pg.Client, text: string, values: unknown[] = []): Promise<{ free(): Promise<unknown> }> {
-  await client.query('BEGIN');
-  await client.query(text, values);
-  return { free: () => client.query('ROLLBACK') };
-}
-
 const holdShop = (client: pg.Client) =>
   holding(client, `SELECT FROM repo WHERE name = 'acme/shop' AND org_id = $1 FOR NO KEY UPDATE`, [org.id]);
 const finish = () =>
@@ -60,7 +45,7 @@ describe('a run that is given something in a repo while its call waits for the l
       withClient(server.database.url, async (second) => {
         const shop = await holdShop(first);
         const ending = finish();
-        await waiting('ORDER BY p.id FOR NO KEY UPDATE');
+        await untilBlocked(server, 'ORDER BY p.id FOR NO KEY UPDATE');
         const given = await ann.acquire({ repo: SITE, paths: ['lib/one.go'] });
         expect(given.status).toBe(201);
         // Whatever the end does to her leases, it does later than the clock that it has read.
@@ -69,7 +54,7 @@ describe('a run that is given something in a repo while its call waits for the l
           ann.runId,
         ]);
         await shop.free();
-        await waiting('UPDATE lease ');
+        await untilBlocked(server, 'UPDATE lease ');
         await sleep(MOMENT_MS);
         expect((await ben.acquire({ repo: SITE, paths: ['docs/b.md'] })).status).toBe(201);
         await leases.free();
@@ -87,7 +72,7 @@ describe('a run that is given something in a repo while its call waits for the l
       withClient(server.database.url, async (second) => {
         const shop = await holdShop(first);
         const beating = ann.caller.post(`/runs/${ann.runId}/heartbeat`, { epoch: 1 });
-        await waiting('ORDER BY p.id FOR NO KEY UPDATE');
+        await untilBlocked(server, 'ORDER BY p.id FOR NO KEY UPDATE');
         const leaseId = (await ann.acquire(site)).body.lease.id;
         // Stands for four and a half seconds that pass here, which the timeouts of the heartbeat's connection allow.
         await server.sql(`UPDATE lease SET expires_at = clock_timestamp() + interval '200 ms' WHERE id = $1`, [
@@ -95,11 +80,11 @@ describe('a run that is given something in a repo while its call waits for the l
         ]);
         const head = await holding(second, 'SELECT FROM org_head WHERE org_id = $1 FOR UPDATE', [org.id]);
         await shop.free();
-        await waiting('append_events');
+        await untilBlocked(server, 'append_events');
         // Past its expiry and the lock delay, as far as anybody sees who reads the row now.
         await sleep(1300);
         const taking = ben.acquire(site, { 'idempotency-key': 'one' });
-        await waiting('hot_write');
+        await untilBlocked(server, 'hot_write');
         await head.free();
         expect((await beating).status).toBe(200);
         const taken = await taking;
@@ -116,7 +101,7 @@ describe('a run that is given something in a repo while its call waits for the l
     await withClient(server.database.url, async (first) => {
       const shop = await holdShop(first);
       const ending = finish();
-      await waiting('ORDER BY p.id FOR NO KEY UPDATE');
+      await untilBlocked(server, 'ORDER BY p.id FOR NO KEY UPDATE');
       const queued = await ann.acquire({ repo: SITE, paths: ['lib/one.go'], waitSeconds: 0.001 });
       expect(queued.status).toBe(202);
       ticketId = queued.body.ticket.id;

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { withClient } from '../../support/database.ts';
+import { untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { newRunner, type Runner } from './support.ts';
 
@@ -16,15 +16,6 @@ beforeEach(async () => {
   ann = await newRunner(org);
 });
 
-/** Until some statement like this waits for a lock. */
-async function waiting(like: string): Promise<void> {
-  const text = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ $1`;
-  for (let look = 1; (await server.sql(text, [like])).length === 0; look += 1) {
-    if (look > 400) throw new Error(`nothing waits: ${like}`);
-    await sleep(5);
-  }
-}
-
 const kinds = async () => (await org.events()).map(({ kind }) => kind);
 const statusOf = async ({ runId }: Runner) =>
   (await server.sql<{ status: string }>('SELECT status FROM run WHERE id = $1', [runId]))[0]!.status;
@@ -37,7 +28,7 @@ describe('a run that is found silent while it is decided about', () => {
       await client.query('BEGIN');
       await client.query(`UPDATE run SET status = 'stalled' WHERE id = $1`, [ann.runId]);
       const asking = ann.acquire({ paths: ['a'] }, { 'idempotency-key': 'one' });
-      await waiting('hot_write');
+      await untilBlocked(server, 'hot_write');
       await client.query('COMMIT');
       expect((await asking).status).toBe(201);
     });
@@ -58,7 +49,7 @@ describe('a run that is found silent while it is decided about', () => {
       await client.query('BEGIN');
       await client.query('SELECT FROM org_head WHERE org_id = $1 FOR UPDATE', [org.id]);
       const looking = server.signalbox.services.line.sweep(org.id);
-      await waiting('hot_write');
+      await untilBlocked(server, 'hot_write');
       await client.query(`UPDATE run SET status = 'stalled' WHERE id = $1`, [ann.runId]);
       await client.query('COMMIT');
       await looking;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sweepStalled } from '../../../src/modules/loops/index.ts';
 import { withClient } from '../../support/database.ts';
+import { untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { newRunner, type Runner, runnerOf } from './support.ts';
 
@@ -435,8 +436,7 @@ describe('deadlocks', () => {
         ann!.acquire({ repo: 'acme/two', paths: ['b'], waitSeconds: 0.1 }),
         via(bob!, other).acquire({ repo: 'acme/one', paths: ['a'], waitSeconds: 0.1 }),
       ]);
-      const blocked = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%hot_write%'`;
-      await until(async () => (await server.sql(blocked)).length === 2);
+      await untilBlocked(server, 'hot_write', 2);
       await client.query('COMMIT');
       return asked;
     });

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SessionRun } from '../../../src/modules/loops/index.ts';
 import type { Principal } from '../../../src/platform/principal.ts';
+import { untilBlocked } from '../../support/locks.ts';
 import { type Caller, startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { silence, stored, untilBlocked } from './support.ts';
+import { silence, stored } from './support.ts';
 
 let server: TestServer;
 let second: TestServer;

@@ -30,14 +30,3 @@ export async function silence(server: TestServer, runId: string, seconds: number
     seconds,
   ]);
 }
-
-/** Until some backend of this database waits for a lock. */
-export async function untilBlocked(server: TestServer): Promise<void> {
-  for (let attempt = 0; attempt < 400; attempt += 1) {
-    const rows = await server.sql(
-      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-    );
-    if (rows.length > 0) return;
-  }
-  throw new Error('nobody waits for a lock');
-}

@@ -1,0 +1,81 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, type MockInstance, vi } from 'vitest';
+import { type Committed, OneCall } from '../../../src/modules/admission/hot/one-call/one-call.ts';
+import { type BreakingProxy, startBreakingProxy } from '../../support/breaking-proxy.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
+import { newRunner, type Runner, runnerOf } from '../leases/support.ts';
+
+export interface Known {
+  readonly org: TestOrg;
+  readonly ann: Runner;
+}
+
+/** A lease as an answer names it. */
+export interface Told {
+  readonly id: string;
+  readonly fence: number;
+}
+
+/** Two servers on one database: `server`, whose calls of `hot_once` are counted and can be cut off, and `other`. */
+export interface ShortWay {
+  readonly database: TestDatabase;
+  readonly proxy: BreakingProxy;
+  readonly server: TestServer;
+  readonly other: TestServer;
+}
+
+/** Sets them up for the tests of a file. */
+export function shortWay() {
+  const way = {} as { -readonly [part in keyof ShortWay]: ShortWay[part] };
+  let attempts: MockInstance<OneCall['attempt']>;
+
+  beforeAll(async () => {
+    way.database = await createTestDatabase();
+    const url = new URL(way.database.url);
+    way.proxy = await startBreakingProxy({ host: url.hostname, port: Number(url.port) });
+    way.proxy.at = 'hot_once\0';
+    url.host = `127.0.0.1:${way.proxy.port}`;
+    way.server = await startTestServer({ database: way.database, hotUrl: url.href, start: false });
+    way.other = await startTestServer({ database: way.database, start: false });
+  });
+  afterAll(async () => {
+    await way.other?.close();
+    await way.server?.close();
+    await way.proxy?.close();
+    await way.database?.drop();
+  });
+  beforeEach(() => {
+    attempts = vi.spyOn(OneCall.prototype, 'attempt');
+  });
+  afterEach(() => attempts.mockRestore());
+
+  /** What became of the calls since: how many requests each one took, null where it wrote nothing. */
+  async function calls(): Promise<(number | null)[]> {
+    const made = await Promise.all(attempts.mock.results.map(({ value }) => value as Promise<Committed | null>));
+    attempts.mockClear();
+    return made.map((committed) => committed?.taken.length ?? null);
+  }
+
+  /** An org and a run that the server knows already, from a request decided the general way. */
+  async function known(options: Parameters<typeof newRunner>[1] = {}): Promise<Known> {
+    const org = await way.server.newOrg();
+    const ann = await newRunner(org, options);
+    expect(await ann.admit({ paths: ['first'] })).toMatchObject({ status: 200 });
+    expect(await calls()).toEqual([]);
+    return { org, ann };
+  }
+
+  return { way: way as ShortWay, calls, known };
+}
+
+export const give = ({ caller }: Runner, { id, fence }: Told) => caller.post(`/leases/${id}/release`, { fence });
+
+export const through = (elsewhere: TestServer, { caller, loopId, runId }: Runner): Runner =>
+  runnerOf({ ...caller, ...elsewhere.caller(caller.secret), memberId: caller.memberId }, loopId, runId);
+
+export async function publish(elsewhere: TestServer, org: TestOrg, rule: Record<string, unknown>): Promise<void> {
+  const admin = elsewhere.caller(org.admin.secret);
+  const document = { name: 'house', defaults: { 'path.edit': 'allow' }, rules: [{ reason: 'because', ...rule }] };
+  expect(await admin.put('/policies/house/draft', document)).toMatchObject({ status: 200 });
+  expect((await admin.post('/policies/house/publish', {})).status).toBeLessThan(300);
+}
