@@ -3,17 +3,9 @@ import type { Clock } from '../../../platform/clock.ts';
 import { borrowed } from '../../../platform/database/borrowed.ts';
 import type { CommitSignal } from '../../../platform/database/commit-signal.ts';
 import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher.ts';
-import { flush } from '../../../platform/database/pipeline.ts';
-import {
-  DECIDED_UNDER_STALE_HEAD,
-  isConnectionLoss,
-  isTransient,
-  sqlState,
-  UNIQUE_VIOLATION,
-} from '../../../platform/database/sql-state.ts';
 import { Problem, unavailable } from '../../../platform/errors.ts';
 import type { Logger } from '../../../platform/logger.ts';
-import type { DecisionOutcome, Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
+import type { DecisionOutcome, Instruments } from '../../../platform/telemetry/index.ts';
 import {
   type AcquireOperation,
   type HeldLease,
@@ -25,9 +17,9 @@ import {
   type Wanted,
   type WantedIn,
 } from '../../leases/index.ts';
-import { type Decided, decideBatch } from './decide-batch.ts';
-import { createVersionCaches, loadSnapshot } from './load.ts';
-import { LostCommit, outcomeOf } from './lost-commit.ts';
+import type { Decided } from './decide-batch.ts';
+import { GeneralWay } from './general-way.ts';
+import { createVersionCaches } from './load.ts';
 import { OneCall } from './one-call/one-call.ts';
 import type { Subject } from './one-call/subject.ts';
 import type { AskOperation, HotAnswer, HotOperation } from './operation.ts';
@@ -55,7 +47,6 @@ export interface LeaseChanges {
   readonly watched: readonly { readonly leaseId: string; readonly freeInMs: number }[];
 }
 
-const ATTEMPTS = 12;
 /** Searches for one request: what each found may have gone before it was looked at again. */
 const SEARCHES = 3;
 /** How often a request is tried the short way while others come and go, before it goes the general way after all. */
@@ -64,8 +55,8 @@ const LOOKS = 3;
 type Broad = Extract<HotOperation, { readonly wanted: unknown }>;
 
 /**
- * Leases, decisions and admissions of an org, one batch in flight on this server: lock, read, decide in memory in order
- * of arrival, write and commit; nobody is answered before the commit. See DESIGN.md, "The hot path".
+ * Leases, decisions and admissions: sends each the shortest way that can decide it, and tells of what was decided. Each way
+ * has one batch in flight per org on this server; nobody is answered before the commit. See DESIGN.md, "The hot path".
  */
 export class HotPath implements LeaseQueue {
   readonly #deps: HotPathDeps;
@@ -80,10 +71,19 @@ export class HotPath implements LeaseQueue {
 
   constructor(deps: HotPathDeps) {
     this.#deps = deps;
-    this.#batcher = new OrgBatcher((orgId, ops) =>
-      this.#underWay.while(ops.flatMap(wantedOf), () => this.#settle(orgId, ops)),
-    );
     this.#oneCall = new OneCall(deps);
+    const general = new GeneralWay({
+      ...deps,
+      caches: this.#caches,
+      onLoaded: (loaded) => this.#oneCall.remember(loaded),
+      onDecided: (orgId, decided, size, seconds) => {
+        for (const lease of decided.plan.renewed) this.#oneCall.leases.see(orgId, lease);
+        this.#told(orgId, decided, size, seconds);
+      },
+    });
+    this.#batcher = new OrgBatcher((orgId, ops) =>
+      this.#underWay.while(ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
+    );
     this.#short = new OrgBatcher((orgId, subjects) => this.#inOneCall(orgId, subjects));
     this.#refusals = new Refusals({ ...deps, caches: this.#caches });
     this.onLeases((changes) => this.#oneCall.leases.apply(changes));
@@ -168,80 +168,6 @@ export class HotPath implements LeaseQueue {
     return settled;
   }
 
-  /** Tries a batch until it commits or cannot; one that fails whole is split, so that a poison request fails alone. */
-  async #settle(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.#attempt(orgId, ops);
-      } catch (error) {
-        const reason = retryReason(error);
-        this.#deps.logger.debug({ err: error, attempt, size: ops.length }, 'hot batch rolled back');
-        if (reason !== null && attempt < ATTEMPTS) {
-          this.#deps.instruments.transactionRetried(reason);
-          continue;
-        }
-        if (ops.length === 1)
-          return [{ ok: false, error: reason === null ? error : unavailable('This org is busy; try again.') }];
-        this.#deps.instruments.transactionRetried('split_batch');
-        return this.#oneByOne(orgId, ops);
-      }
-    }
-  }
-
-  async #oneByOne(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
-    const results: Settled<HotAnswer>[] = [];
-    for (const op of ops) results.push(...(await this.#settle(orgId, [op])));
-    return results;
-  }
-
-  async #attempt(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
-    const startedMs = this.#deps.clock.monotonicMs();
-    const client = await this.#deps.pool.connect();
-    let broken: Error | undefined;
-    try {
-      const loaded = await loadSnapshot(client, orgId, ops, this.#caches, { lock: true });
-      this.#oneCall.remember(loaded);
-      const { snapshot, xid } = loaded;
-      const decided = await decideBatch(client, snapshot, ops);
-      const firstSeq = await this.#commit(client, decided, xid);
-      finish(decided, firstSeq);
-      for (const lease of decided.plan.renewed) this.#oneCall.leases.see(orgId, lease);
-      this.#told(orgId, decided, ops.length, (this.#deps.clock.monotonicMs() - startedMs) / 1000);
-      return decided.results;
-    } catch (error) {
-      broken = await rollBack(client, error);
-      throw error;
-    } finally {
-      client.release(broken);
-    }
-  }
-
-  /** Returns the seq of the batch's first event; null when nothing was written. */
-  async #commit(client: pg.PoolClient, { plan, snapshot }: Decided, xid: string): Promise<number | null> {
-    if (plan.isEmpty) {
-      await flush(client, [{ text: 'COMMIT' }]);
-      return null;
-    }
-    try {
-      const [wrote, committed] = await flush(client, [
-        {
-          name: 'hot_write',
-          text: 'SELECT hot_write($1, $2, $3, $4::jsonb) AS first_seq',
-          values: [snapshot.orgId, snapshot.policyVersion, snapshot.haltEpoch, plan.toJson()],
-        },
-        { text: 'COMMIT' },
-      ]);
-      // In a pipeline a COMMIT after an error reports no error: only its tag says that it rolled back.
-      if (committed!.command !== 'COMMIT') throw new Error(`COMMIT answered ${committed!.command}`);
-      const [row] = wrote!.rows as { first_seq: string }[];
-      return Number(row!.first_seq);
-    } catch (error) {
-      if (!isConnectionLoss(error)) throw error;
-      // Whether it committed is looked up, not guessed: both guesses are wrong for somebody.
-      return outcomeOf(this.#deps, { xid, snapshot, plan });
-    }
-  }
-
   #told(orgId: string, decided: Decided, size: number, seconds: number): void {
     const { plan, results } = decided;
     const { instruments, signal } = this.#deps;
@@ -280,44 +206,4 @@ function counted<T>(values: readonly T[]): Map<T, number> {
   const counts = new Map<T, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return counts;
-}
-
-/** Puts the fences, known only now, into the leases and the answers that show them. */
-function finish({ plan, results }: Decided, firstSeq: number | null): void {
-  if (firstSeq === null) return;
-  const fences = new Map<string, number>();
-  for (const { lease, event } of plan.granted) {
-    lease.fence = firstSeq + event;
-    fences.set(lease.id, lease.fence);
-  }
-  for (const result of results) {
-    if (!result.ok) continue;
-    const lease = result.answer.body['lease'] as { id: string; fence: number } | undefined;
-    const fence = lease === undefined ? undefined : fences.get(lease.id);
-    if (lease !== undefined && fence !== undefined) lease.fence = fence;
-  }
-}
-
-/** Returns the error with which the connection must be thrown away, or undefined when it is fit for the next batch. */
-async function rollBack(client: pg.PoolClient, error: unknown): Promise<Error | undefined> {
-  if (isConnectionLoss(error) || error instanceof LostCommit) return error as Error;
-  try {
-    await client.query('ROLLBACK');
-    return undefined;
-  } catch (failure) {
-    return failure as Error;
-  }
-}
-
-/** Why a batch may succeed if it is tried again; null when it will not. */
-function retryReason(error: unknown): RetryReason | null {
-  if (error instanceof Problem || error instanceof TooBroad) return null;
-  const state = sqlState(error);
-  if (state === DECIDED_UNDER_STALE_HEAD) return 'head_moved';
-  // Somebody else's row under the same idempotency key or approval digest: the next look finds it.
-  if (state === UNIQUE_VIOLATION) return 'serialization';
-  if (state === '55P03') return 'lock_timeout';
-  if (state === '40P01') return 'deadlock';
-  if (isTransient(error)) return 'serialization';
-  return error instanceof LostCommit || isConnectionLoss(error) ? 'connection' : null;
 }

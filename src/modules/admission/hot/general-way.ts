@@ -1,0 +1,155 @@
+import type pg from 'pg';
+import type { Clock } from '../../../platform/clock.ts';
+import type { Settled } from '../../../platform/database/org-batcher.ts';
+import { flush } from '../../../platform/database/pipeline.ts';
+import {
+  DECIDED_UNDER_STALE_HEAD,
+  isConnectionLoss,
+  isTransient,
+  sqlState,
+  UNIQUE_VIOLATION,
+} from '../../../platform/database/sql-state.ts';
+import { Problem, unavailable } from '../../../platform/errors.ts';
+import type { Logger } from '../../../platform/logger.ts';
+import type { Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
+import { TooBroad } from '../../leases/index.ts';
+import { type Decided, decideBatch } from './decide-batch.ts';
+import { type Loaded, loadSnapshot, type VersionCaches } from './load.ts';
+import { LostCommit, outcomeOf } from './lost-commit.ts';
+import type { HotAnswer, HotOperation } from './operation.ts';
+
+interface Deps {
+  readonly pool: pg.Pool;
+  readonly clock: Clock;
+  readonly instruments: Instruments;
+  readonly logger: Logger;
+  readonly caches: VersionCaches;
+  /** Hears of what each batch read, whatever becomes of it. */
+  readonly onLoaded: (loaded: Loaded) => void;
+  /** Hears of each batch that has committed. */
+  readonly onDecided: (orgId: string, decided: Decided, size: number, seconds: number) => void;
+}
+
+const ATTEMPTS = 12;
+
+/** A batch of an org, whatever is in it: lock, read, decide in memory in order of arrival, write and commit. */
+export class GeneralWay {
+  readonly #deps: Deps;
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+  }
+
+  /** Tries a batch until it commits or cannot; one that fails whole is split, so that a poison request fails alone. */
+  async settle(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#attempt(orgId, ops);
+      } catch (error) {
+        const reason = retryReason(error);
+        this.#deps.logger.debug({ err: error, attempt, size: ops.length }, 'hot batch rolled back');
+        if (reason !== null && attempt < ATTEMPTS) {
+          this.#deps.instruments.transactionRetried(reason);
+          continue;
+        }
+        if (ops.length === 1)
+          return [{ ok: false, error: reason === null ? error : unavailable('This org is busy; try again.') }];
+        this.#deps.instruments.transactionRetried('split_batch');
+        return this.#oneByOne(orgId, ops);
+      }
+    }
+  }
+
+  async #oneByOne(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
+    const results: Settled<HotAnswer>[] = [];
+    for (const op of ops) results.push(...(await this.settle(orgId, [op])));
+    return results;
+  }
+
+  async #attempt(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
+    const startedMs = this.#deps.clock.monotonicMs();
+    const client = await this.#deps.pool.connect();
+    let broken: Error | undefined;
+    try {
+      const loaded = await loadSnapshot(client, orgId, ops, this.#deps.caches, { lock: true });
+      this.#deps.onLoaded(loaded);
+      const { snapshot, xid } = loaded;
+      const decided = await decideBatch(client, snapshot, ops);
+      const firstSeq = await this.#commit(client, decided, xid);
+      finish(decided, firstSeq);
+      this.#deps.onDecided(orgId, decided, ops.length, (this.#deps.clock.monotonicMs() - startedMs) / 1000);
+      return decided.results;
+    } catch (error) {
+      broken = await rollBack(client, error);
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  /** Returns the seq of the batch's first event; null when nothing was written. */
+  async #commit(client: pg.PoolClient, { plan, snapshot }: Decided, xid: string): Promise<number | null> {
+    if (plan.isEmpty) {
+      await flush(client, [{ text: 'COMMIT' }]);
+      return null;
+    }
+    try {
+      const [wrote, committed] = await flush(client, [
+        {
+          name: 'hot_write',
+          text: 'SELECT hot_write($1, $2, $3, $4::jsonb) AS first_seq',
+          values: [snapshot.orgId, snapshot.policyVersion, snapshot.haltEpoch, plan.toJson()],
+        },
+        { text: 'COMMIT' },
+      ]);
+      // In a pipeline a COMMIT after an error reports no error: only its tag says that it rolled back.
+      if (committed!.command !== 'COMMIT') throw new Error(`COMMIT answered ${committed!.command}`);
+      const [row] = wrote!.rows as { first_seq: string }[];
+      return Number(row!.first_seq);
+    } catch (error) {
+      if (!isConnectionLoss(error)) throw error;
+      // Whether it committed is looked up, not guessed: both guesses are wrong for somebody.
+      return outcomeOf(this.#deps, { xid, snapshot, plan });
+    }
+  }
+}
+
+/** Puts the fences, known only now, into the leases and the answers that show them. */
+function finish({ plan, results }: Decided, firstSeq: number | null): void {
+  if (firstSeq === null) return;
+  const fences = new Map<string, number>();
+  for (const { lease, event } of plan.granted) {
+    lease.fence = firstSeq + event;
+    fences.set(lease.id, lease.fence);
+  }
+  for (const result of results) {
+    if (!result.ok) continue;
+    const lease = result.answer.body['lease'] as { id: string; fence: number } | undefined;
+    const fence = lease === undefined ? undefined : fences.get(lease.id);
+    if (lease !== undefined && fence !== undefined) lease.fence = fence;
+  }
+}
+
+/** Returns the error with which the connection must be thrown away, or undefined when it is fit for the next batch. */
+async function rollBack(client: pg.PoolClient, error: unknown): Promise<Error | undefined> {
+  if (isConnectionLoss(error) || error instanceof LostCommit) return error as Error;
+  try {
+    await client.query('ROLLBACK');
+    return undefined;
+  } catch (failure) {
+    return failure as Error;
+  }
+}
+
+/** Why a batch may succeed if it is tried again; null when it will not. */
+function retryReason(error: unknown): RetryReason | null {
+  if (error instanceof Problem || error instanceof TooBroad) return null;
+  const state = sqlState(error);
+  if (state === DECIDED_UNDER_STALE_HEAD) return 'head_moved';
+  // Somebody else's row under the same idempotency key or approval digest: the next look finds it.
+  if (state === UNIQUE_VIOLATION) return 'serialization';
+  if (state === '55P03') return 'lock_timeout';
+  if (state === '40P01') return 'deadlock';
+  if (isTransient(error)) return 'serialization';
+  return error instanceof LostCommit || isConnectionLoss(error) ? 'connection' : null;
+}
