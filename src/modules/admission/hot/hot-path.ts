@@ -82,7 +82,7 @@ export class HotPath implements LeaseQueue {
       },
     });
     this.#batcher = new OrgBatcher((orgId, ops) =>
-      this.#underWay.while(ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
+      this.#underWay.while(orgId, ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
     );
     this.#short = new OrgBatcher((orgId, subjects) => this.#inOneCall(orgId, subjects));
     this.#refusals = new Refusals({ ...deps, caches: this.#caches });
@@ -115,7 +115,7 @@ export class HotPath implements LeaseQueue {
     const { repo, runId, wanted } = operation;
     const { leases } = this.#oneCall;
     for (let look = 1; look <= LOOKS; look += 1) {
-      await this.#underWay.of({ repoId: repo.id, wanted });
+      await this.#underWay.of(operation.principal.orgId, { repoId: repo.id, wanted });
       const short = await this.#shortly(operation);
       if (short !== null) return short;
       if (!leases.holdsAnother(repo.id, wanted, runId)) return null;
@@ -158,8 +158,8 @@ export class HotPath implements LeaseQueue {
     const startedMs = this.#deps.clock.monotonicMs();
     const settled: Settled<HotAnswer | null>[] = subjects.map(() => ({ ok: true, answer: null }));
     // Since it was let in, the general way may have begun to decide about the same.
-    const free = subjects.filter((subject) => this.#underWay.of(subject) === null);
-    const committed = await this.#underWay.while(free, () => this.#oneCall.attempt(orgId, free));
+    const free = subjects.filter((subject) => this.#underWay.of(orgId, subject) === null);
+    const committed = await this.#underWay.while(orgId, free, () => this.#oneCall.attempt(orgId, free));
     if (committed === null) return settled;
     committed.taken.forEach((index, at) => {
       settled[subjects.indexOf(free[index]!)] = committed.results[at]!;

@@ -1,3 +1,4 @@
+import { RecentMap } from '../../../platform/recent-map.ts';
 import { claimKey, type Wanted } from '../../leases/index.ts';
 
 interface Request {
@@ -5,33 +6,42 @@ interface Request {
   readonly wanted: Wanted | null;
 }
 
+/** Some requests that are decided together: by what they are about, and until when. */
+interface Work {
+  readonly keys: ReadonlySet<string>;
+  readonly over: Promise<unknown>;
+}
+
+const ORGS = 10_000;
+
 /**
  * What is being decided on this server now, by what it is about. Whoever wants the same waits until it is known what came of
- * it: asked before, one such request would make a whole batch of others fail.
+ * it: asked before, one such request would make a whole batch of others fail. An org that is forgotten only fails that often.
+ *
+ * Each work has a set of its own. In one Map of all keys, which come and go by the thousand, every table that was outgrown
+ * and not yet collected holds on to the next one (V8), and so to all requests since: they grow old, and each small collection
+ * copies them.
  */
 export class UnderWay {
-  readonly #work = new Map<string, Promise<unknown>>();
+  readonly #orgs = new RecentMap<Work[]>(ORGS);
 
   /** Null when none of it is under way. Never rejects. */
-  of(request: Request): Promise<unknown> | null {
-    if (this.#work.size === 0) return null;
-    for (const key of keysOf(request)) {
-      const work = this.#work.get(key);
-      if (work !== undefined) return work;
-    }
-    return null;
+  of(orgId: string, request: Request): Promise<unknown> | null {
+    const works = this.#orgs.get(orgId);
+    if (works === undefined || works.length === 0) return null;
+    const keys = keysOf(request);
+    return works.find((work) => keys.some((key) => work.keys.has(key)))?.over ?? null;
   }
 
-  async while<T>(requests: readonly Request[], decide: () => Promise<T>): Promise<T> {
-    const keys = requests.flatMap(keysOf);
+  async while<T>(orgId: string, requests: readonly Request[], decide: () => Promise<T>): Promise<T> {
     const deciding = decide();
-    const over = deciding.catch(() => undefined);
-    for (const key of keys) this.#work.set(key, over);
+    const work = { keys: new Set(requests.flatMap(keysOf)), over: deciding.catch(() => undefined) };
+    const works = this.#orgs.get(orgId) ?? [];
+    if (works.push(work) === 1) this.#orgs.set(orgId, works);
     try {
       return await deciding;
     } finally {
-      // Somebody else may be at the same by now, on the other way.
-      for (const key of keys) if (this.#work.get(key) === over) this.#work.delete(key);
+      works.splice(works.indexOf(work), 1);
     }
   }
 }
