@@ -35,9 +35,9 @@ import {
   HoldHistory,
   hasOpenLeases,
   LeaseService,
+  LeaseSweep,
   LeaseTickets,
   leaseRoutes,
-  sweepLeases,
   TicketReader,
   WaitingLine,
 } from './modules/leases/index.ts';
@@ -174,9 +174,10 @@ interface HousekeepingDeps {
 function createHousekeeping({ line, tickets, ...deps }: HousekeepingDeps): Housekeeping {
   const housekeeping = new Housekeeping(deps);
   const { db } = deps;
+  const sweep = new LeaseSweep(db, line.freed.bind(line));
   housekeeping.register('stalled runs', (orgId) => sweepStalled(db, orgId));
   housekeeping.register('old idempotency keys', (orgId) => purgeIdempotency(db, orgId));
-  housekeeping.register('leases that are over', (orgId) => sweepLeases(db, orgId, line.freed.bind(line)));
+  housekeeping.register('leases that are over', (orgId) => sweep.pass(orgId));
   housekeeping.register('requests that are held open', (orgId) => tickets.keepHeld(orgId));
   housekeeping.register('waiters whose way is free', (orgId) => line.sweep(orgId));
   housekeeping.register('approvals that ran out', (orgId) => sweepApprovals(db, orgId));

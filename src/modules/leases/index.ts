@@ -13,6 +13,7 @@ export { ClaimTable } from './claim-table.ts';
 export { type Asker, type Conflict, decideLease, type Tables, toWatch, type Verdict } from './decide.ts';
 export { HoldHistory } from './hold-history.ts';
 export { closedUntil, type HeldLease, type SpentApproval, standing } from './lease.ts';
+export { LeaseSweep } from './lease-sweep.ts';
 export type {
   AcquireOperation,
   CancelOperation,
@@ -34,7 +35,7 @@ export {
   waitSeconds,
 } from './request.ts';
 export { leaseRoutes } from './routes.ts';
-export { createLeaseObserver, sweepLeases } from './run-life.ts';
+export { createLeaseObserver } from './run-life.ts';
 export { hasOpenLeases, LeaseService } from './service.ts';
 export { conflictView, type LeaseView, leaseTimes, leaseView, viewLease } from './views.ts';
 export { WaitingLine } from './waiting/line.ts';

@@ -1,10 +1,6 @@
-import type { Database, OrgTx } from '../../platform/database/database.ts';
-import { systemPrincipal } from '../../platform/principal.ts';
+import type { OrgTx } from '../../platform/database/database.ts';
 import type { ObservedRun, RunNotice, RunObserver } from '../loops/index.ts';
-import { lockDelayOf } from './service.ts';
-
-/** Leases one pass of housekeeping ends at most; the next pass takes the rest. */
-const SWEEP_LIMIT = 500;
+import { endLeases } from './end-leases.ts';
 
 /** Told, after the commit, which leases and tickets are in nobody's way any more. */
 export type OnFreed = (orgId: string, ids: readonly string[]) => void;
@@ -91,68 +87,4 @@ async function endOfRun(tx: OrgTx, { id: runId, repoIds, now }: ObservedRun): Pr
   const ids = rows.map(({ id }) => id);
   await endLeases(tx, ids, 'run_ended', now);
   return ids;
-}
-
-/** The caller has locked their repos. */
-async function endLeases(tx: OrgTx, ids: readonly string[], reason: 'run_ended' | 'expired', now: Date): Promise<void> {
-  if (ids.length === 0) return;
-  const ended = await tx.db.$queryRaw<{ id: string; fence: bigint; run_id: string; repo: string }[]>`
-    UPDATE lease l SET ended_at = ${now}, end_reason = ${reason} FROM repo p
-    WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${ids}::uuid[]) AND l.ended_at IS NULL AND p.org_id = l.org_id AND p.id = l.repo_id
-    RETURNING l.id, l.fence, l.run_id, p.name AS repo`;
-  await tx.db.leaseKey.deleteMany({ where: { orgId: tx.orgId, leaseId: { in: [...ids] } } });
-  for (const { id, fence, run_id: runId, repo } of ended) {
-    tx.emit(
-      { kind: 'lease.ended', subject: { kind: 'lease', id }, data: { fence: Number(fence), reason, repo, runId } },
-      now,
-    );
-  }
-}
-
-/**
- * Ends the rows of leases that are over: expired with their lock delay past, or granted at the very moment in which their
- * run finished. Nothing depends on it but the size of the index; a grant that comes first ends them itself.
- */
-export async function sweepLeases(db: Database, orgId: string, onFreed: OnFreed): Promise<void> {
-  await db.write(systemPrincipal(orgId), async (tx) => {
-    await forgetRevoked(tx);
-    const lockDelay = await lockDelayOf(tx);
-    const due = await tx.db.$queryRaw<{ id: string; repo_id: string }[]>`
-      WITH finished AS MATERIALIZED (
-        SELECT q.run_id FROM (SELECT DISTINCT x.run_id FROM lease x WHERE x.org_id = ${orgId}::uuid AND x.ended_at IS NULL) q
-        CROSS JOIN LATERAL (SELECT x.status FROM run x WHERE x.org_id = ${orgId}::uuid AND x.id = q.run_id OFFSET 0) r
-        WHERE r.status = 'finished')
-      SELECT l.id, l.repo_id FROM lease l
-      WHERE l.org_id = ${orgId}::uuid AND l.ended_at IS NULL
-        AND (l.expires_at < clock_timestamp() - make_interval(secs => ${lockDelay}::int)
-          OR l.run_id = ANY (ARRAY(SELECT f.run_id FROM finished f)))
-      ORDER BY l.expires_at LIMIT ${SWEEP_LIMIT}`;
-    if (due.length === 0) return;
-    const repoIds = [...new Set(due.map((row) => row.repo_id))];
-    await tx.db
-      .$queryRaw`SELECT id FROM repo WHERE org_id = ${orgId}::uuid AND id = ANY (${repoIds}::uuid[]) ORDER BY id FOR NO KEY UPDATE`;
-    // Looked at again under the lock: a renewal may have come first.
-    const now = await tx.clock();
-    const over = await tx.db.$queryRaw<{ id: string; finished: boolean }[]>`
-      SELECT l.id, r.status = 'finished' AS finished FROM lease l JOIN run r ON r.org_id = l.org_id AND r.id = l.run_id
-      WHERE l.org_id = ${orgId}::uuid AND l.id = ANY (${due.map(({ id }) => id)}::uuid[]) AND l.ended_at IS NULL
-        AND (r.status = 'finished' OR l.expires_at < ${now}::timestamptz - make_interval(secs => ${lockDelay}::int))`;
-    const idsWhere = (finished: boolean) => over.filter((row) => row.finished === finished).map(({ id }) => id);
-    await endLeases(tx, idsWhere(true), 'run_ended', now);
-    await endLeases(tx, idsWhere(false), 'expired', now);
-    tx.afterCommit(() =>
-      onFreed(
-        orgId,
-        over.map(({ id }) => id),
-      ),
-    );
-  });
-}
-
-/** Revoked leases are found until they would have expired, so that their runs do not take them back; then no more. */
-async function forgetRevoked(tx: OrgTx): Promise<void> {
-  await tx.db.$executeRaw`
-    DELETE FROM lease_key k WHERE k.org_id = ${tx.orgId}::uuid AND k.lease_id IN (
-      SELECT l.id FROM lease l WHERE l.org_id = ${tx.orgId}::uuid AND l.end_reason = 'revoked'
-        AND l.expires_at BETWEEN clock_timestamp() - interval '7 days' AND clock_timestamp() LIMIT ${SWEEP_LIMIT})`;
 }
