@@ -29,7 +29,10 @@ async function granted(path: string): Promise<{ id: string; fence: number }> {
 
 /** As if so much time had passed since. */
 const expiredFor = (id: string, seconds: number) =>
-  server.sql('UPDATE lease SET expires_at = clock_timestamp() - make_interval(secs => $2) WHERE id = $1', [id, seconds]);
+  server.sql('UPDATE lease SET expires_at = clock_timestamp() - make_interval(secs => $2) WHERE id = $1', [
+    id,
+    seconds,
+  ]);
 
 async function rowOf(id: string): Promise<{ end_reason: string | null; keys: number }> {
   const [row] = await server.sql<{ end_reason: string | null; keys: number }>(
