@@ -85,7 +85,7 @@ export class HotPath implements LeaseQueue {
       this.#underWay.while(orgId, ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
     );
     this.#short = new OrgBatcher((orgId, subjects) => this.#inOneCall(orgId, subjects));
-    this.#refusals = new Refusals({ ...deps, caches: this.#caches });
+    this.#refusals = new Refusals({ ...deps, caches: this.#caches, known: this.#oneCall });
     this.onLeases((changes) => this.#oneCall.leases.apply(changes));
   }
 
@@ -118,14 +118,15 @@ export class HotPath implements LeaseQueue {
       await this.#underWay.of(operation.principal.orgId, { repoId: repo.id, wanted });
       const short = await this.#shortly(operation);
       if (short !== null) return short;
-      if (!leases.holdsAnother(repo.id, wanted, runId)) return null;
+      const held = leases.heldByOthers(repo.id, wanted, runId);
+      if (held.size === 0) return null;
       const refusal = await this.#refusals.of(operation);
       if (refusal !== null) {
         this.#deps.instruments.leaseConflicted('exclusive');
         throw refusal;
       }
       // It has come free meanwhile, here or elsewhere.
-      leases.forget(repo.id, wanted);
+      leases.forget(repo.id, held);
     }
     return null;
   }

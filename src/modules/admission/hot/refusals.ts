@@ -7,11 +7,14 @@ import type { Logger } from '../../../platform/logger.ts';
 import type { AcquireOperation } from '../../leases/index.ts';
 import { refusalOf } from './decide-acquire.ts';
 import { loadSnapshot, type VersionCaches } from './load.ts';
+import type { OneCall } from './one-call/one-call.ts';
+import { refuseStillHeld } from './still-held.ts';
 
 interface Deps {
   readonly pool: pg.Pool;
   readonly logger: Logger;
   readonly caches: VersionCaches;
+  readonly known: OneCall;
 }
 
 /**
@@ -34,13 +37,17 @@ export class Refusals {
   }
 
   async #look(orgId: string, ops: readonly AcquireOperation[]): Promise<Settled<Problem | null>[]> {
-    const { pool, caches, logger } = this.#deps;
+    const { pool, caches, logger, known } = this.#deps;
     try {
       return await borrowed(pool, async (client) => {
-        const { snapshot } = await loadSnapshot(client, orgId, ops, caches, { lock: false });
-        const answers = ops.map((op) => refusalOf(snapshot, op));
-        await flush(client, [{ text: 'COMMIT' }]);
-        return answers.map((answer) => ({ ok: true, answer }));
+        const refused = await refuseStillHeld(client, known, orgId, ops);
+        const rest = ops.filter((op) => !refused.has(op));
+        if (rest.length > 0) {
+          const { snapshot } = await loadSnapshot(client, orgId, rest, caches, { lock: false });
+          for (const op of rest) refused.set(op, refusalOf(snapshot, op));
+          await flush(client, [{ text: 'COMMIT' }]);
+        }
+        return ops.map((op) => ({ ok: true, answer: refused.get(op) ?? null }));
       });
     } catch (error) {
       // Too much to look at, or a connection that broke: nothing has been said yet.

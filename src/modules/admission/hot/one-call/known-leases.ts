@@ -11,17 +11,18 @@ const MOST_KEYS = 200_000;
  * wants those is not tried in one call. Only a guess: `hot_once` compares, and whatever stands here, the answer is the same.
  */
 export class KnownLeases {
-  readonly #leases = new RecentMap<HeldLease>(MOST_LEASES);
-  /** By repo: the run that was given the key last. */
+  readonly #leases = new RecentMap<{ readonly orgId: string; readonly lease: HeldLease }>(MOST_LEASES);
+  /** By repo: the lease that was given the key last. */
   readonly #keys = new Map<string, Map<string, string>>();
   #count = 0;
 
   get(orgId: string, id: string): HeldLease | undefined {
-    return this.#leases.get(`${orgId} ${id}`);
+    const known = this.#leases.get(id);
+    return known?.orgId === orgId ? known.lease : undefined;
   }
 
   see(orgId: string, lease: HeldLease): void {
-    this.#leases.set(`${orgId} ${lease.id}`, lease);
+    this.#leases.set(lease.id, { orgId, lease });
   }
 
   /** Whether anybody holds something of it. */
@@ -30,11 +31,31 @@ export class KnownLeases {
     return keys !== undefined && wanted.matchers.some((claim) => keys.has(claimKey(claim).key));
   }
 
-  /** Whether a run other than this holds something of it. */
-  holdsAnother(repoId: string, wanted: Wanted, runId: string): boolean {
+  /** Leases of other runs that hold something of it, by their keys. */
+  heldByOthers(repoId: string, wanted: Wanted, runId: string): Map<string, string> {
+    const held = new Map<string, string>();
     const keys = this.#keys.get(repoId);
-    if (keys === undefined) return false;
-    return wanted.matchers.some((claim) => (keys.get(claimKey(claim).key) ?? runId) !== runId);
+    if (keys === undefined) return held;
+    for (const claim of wanted.matchers) {
+      const { key } = claimKey(claim);
+      const id = keys.get(key);
+      // What is not remembered whole any more may be anybody's.
+      if (id !== undefined && this.#leases.get(id)?.lease.runId !== runId) held.set(key, id);
+    }
+    return held;
+  }
+
+  /** Exclusive leases of other runs that hold all of what is wanted, by its paths; null where it is not known that they do. */
+  holders(repoId: string, wanted: Wanted, runId: string): HeldLease[] | null {
+    const keys = this.#keys.get(repoId);
+    const holders = new Set<HeldLease>();
+    for (const claim of wanted.matchers) {
+      const lease = claim.kind === 'path' ? this.#leases.get(keys?.get(claimKey(claim).key) ?? '')?.lease : undefined;
+      if (lease === undefined || lease.mode !== 'exclusive' || lease.runId === runId || lease.fence === null)
+        return null;
+      holders.add(lease);
+    }
+    return [...holders];
   }
 
   apply(changes: { orgId: string; granted: readonly HeldLease[]; ended: readonly HeldLease[] }): void {
@@ -49,21 +70,21 @@ export class KnownLeases {
       this.#add(lease);
     }
     for (const lease of ended) {
-      this.#leases.delete(`${orgId} ${lease.id}`);
-      this.forget(lease.repoId, lease);
+      this.#leases.delete(lease.id);
+      this.forget(lease.repoId, new Map(lease.matchers.map((claim) => [claimKey(claim).key, lease.id])));
     }
   }
 
-  /** Nobody seems to hold any of it any more. */
-  forget(repoId: string, { matchers }: Pick<Wanted, 'matchers'>): void {
+  /** These seem to be held no more; what was given to others meanwhile is. */
+  forget(repoId: string, held: ReadonlyMap<string, string>): void {
     const keys = this.#keys.get(repoId);
-    for (const claim of matchers) if (keys?.delete(claimKey(claim).key) === true) this.#count -= 1;
+    for (const [key, id] of held) if (keys?.get(key) === id && keys.delete(key)) this.#count -= 1;
   }
 
-  #add({ repoId, runId, matchers }: HeldLease): void {
+  #add({ id, repoId, matchers }: HeldLease): void {
     let keys = this.#keys.get(repoId);
     if (keys === undefined) this.#keys.set(repoId, (keys = new Map<string, string>()));
-    for (const claim of matchers) keys.set(claimKey(claim).key, runId);
+    for (const claim of matchers) keys.set(claimKey(claim).key, id);
     this.#count += matchers.length;
   }
 }

@@ -5,7 +5,7 @@ import { flush } from '../../../../platform/database/pipeline.ts';
 import { isConnectionLoss } from '../../../../platform/database/sql-state.ts';
 import type { Logger } from '../../../../platform/logger.ts';
 import { RecentMap } from '../../../../platform/recent-map.ts';
-import { ClaimTable, type HeldLease, type LeaseView, leaseTimes } from '../../../leases/index.ts';
+import { type HeldLease, type LeaseView, leaseTimes } from '../../../leases/index.ts';
 import { acquire } from '../decide-acquire.ts';
 import { answer, ask } from '../decide-ask.ts';
 import type { Decided } from '../decide-batch.ts';
@@ -15,6 +15,7 @@ import type { Written } from '../lost-batch.ts';
 import type { HotAnswer, HotOperation } from '../operation.ts';
 import { BatchPlan } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { assume } from './assume.ts';
 import { callStatement, timeMark } from './call.ts';
 import { OrgFacts } from './facts.ts';
 import { KnownLeases } from './known-leases.ts';
@@ -47,6 +48,11 @@ export class OneCall {
     this.#orgs.set(orgId, new OrgFacts(snapshot, factsVersion, this.#deps.clock.monotonicMs(), this.#orgs.get(orgId)));
   }
 
+  /** What is remembered of the org; to be compared with what is so now. */
+  factsOf(orgId: string): OrgFacts | undefined {
+    return this.#orgs.get(orgId);
+  }
+
   /** What to attempt; null for an operation that only the general way can decide, or that is known to overlap. */
   subject(op: HotOperation): Subject | null {
     const { orgId } = op.principal;
@@ -65,7 +71,7 @@ export class OneCall {
     if (facts === undefined) return null;
     // Facts may have moved on since they were let in.
     const current = subjects.filter((subject) => facts.suffice(subject) && !this.#isHeld(subject));
-    const snapshot = assume(orgId, facts, current, this.#deps.clock.monotonicMs());
+    const snapshot = assume(orgId, facts, current, facts.now(this.#deps.clock.monotonicMs()));
     const plan = new BatchPlan(snapshot, timeMark);
     const taken: number[] = [];
     const results: Settled<HotAnswer>[] = [];
@@ -119,51 +125,6 @@ export class OneCall {
     const [firstSeq, ms] = answered.split(' ').map(Number);
     return { firstSeq: firstSeq!, at: new Date(ms!) };
   }
-}
-
-/** As a batch would find it, were nothing in its way. */
-function assume(orgId: string, facts: OrgFacts, subjects: readonly Subject[], monotonicMs: number): Snapshot {
-  const { policyVersion, haltEpoch, settings, policies, halts } = facts.shared;
-  const keys = new Map<string, NonNullable<ReturnType<OrgFacts['keys']['get']>>>();
-  const runs = new Map<string, NonNullable<ReturnType<OrgFacts['runs']['get']>>>();
-  const repos = new Map<string, NonNullable<ReturnType<OrgFacts['repos']['get']>>>();
-  for (const { keyId, runId, repoId } of subjects) {
-    keys.set(keyId, facts.keys.get(keyId)!);
-    runs.set(runId, facts.runs.get(runId)!);
-    repos.set(repoId, facts.repos.get(repoId)!);
-  }
-  const tables = new Map([...repos].map(([id, repo]) => [id, new ClaimTable<HeldLease>(repo)]));
-  const leases = new Map<string, HeldLease>();
-  for (const { lease } of subjects) {
-    if (lease === null) continue;
-    // A copy: what is decided here may come to nothing.
-    const copy = leases.get(lease.id) ?? { ...lease };
-    leases.set(lease.id, copy);
-    tables.get(lease.repoId)?.add(copy);
-  }
-  return {
-    orgId,
-    now: facts.now(monotonicMs),
-    policyVersion,
-    haltEpoch,
-    settings,
-    policies,
-    halts,
-    keys,
-    runs,
-    repos,
-    // Nobody may be seen to wait for what is wanted, so what else the log says does not matter.
-    seq: 0,
-    someWait: false,
-    waits: null,
-    tickets: new Map(),
-    tables,
-    waiters: new Map([...repos].map(([id, repo]) => [id, new ClaimTable(repo)])),
-    leases,
-    endedLeases: new Map(),
-    kept: new Map(),
-    approvals: new Map(),
-  };
 }
 
 /** Null for whatever is not simply granted, allowed, denied or extended: that is decided the general way. */

@@ -1,0 +1,151 @@
+import type pg from 'pg';
+import { flush, type Statement } from '../../../platform/database/pipeline.ts';
+import type { Problem } from '../../../platform/errors.ts';
+import type { AcquireOperation, HeldLease } from '../../leases/index.ts';
+import { refusalOf } from './decide-acquire.ts';
+import { holderOf } from './decide-lease.ts';
+import { assume } from './one-call/assume.ts';
+import type { OrgFacts } from './one-call/facts.ts';
+import type { OneCall } from './one-call/one-call.ts';
+import { type Subject, subjectOf } from './one-call/subject.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** A request with the leases that are believed to hold all that it wants, each alone. */
+interface Guess {
+  readonly op: AcquireOperation;
+  readonly subject: Subject;
+  readonly holders: readonly HeldLease[];
+}
+
+/**
+ * Refuses requests by what this server remembers of who holds what they want, once the database has said that all of that
+ * is still so: it is asked for times and versions alone, and not who stands behind each lease. Only where exclusive leases
+ * hold all that is wanted: beside those there can be no other holder to tell of. Null for what is not held by them any more;
+ * of what is left out nothing is known.
+ */
+export async function refuseStillHeld(
+  client: pg.PoolClient,
+  known: OneCall,
+  orgId: string,
+  ops: readonly AcquireOperation[],
+): Promise<Map<AcquireOperation, Problem | null>> {
+  const refused = new Map<AcquireOperation, Problem | null>();
+  const facts = known.factsOf(orgId);
+  // Where anybody waits, a refusal has to tell how many.
+  const guesses = facts === undefined || facts.shared.someWait ? [] : guessesOf(known, facts, ops);
+  if (facts === undefined || guesses.length === 0) return refused;
+  const holders = [...new Set(guesses.flatMap((guess) => guess.holders))];
+  const [, , result] = await flush(client, [
+    { text: 'BEGIN' },
+    { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
+    stillHeldStatement(orgId, guesses, holders),
+    { text: 'COMMIT' },
+  ]);
+  const [row] = result!.rows as StillHeldRow[];
+  if (row === undefined || !isAsKnown(row, facts)) return refused;
+  const snapshot = snapshotOf(orgId, facts, guesses, holders, row);
+  for (const { op, holders: believed } of guesses) {
+    const table = snapshot.tables.get(op.repo.id);
+    if (believed.some(({ id }) => table?.get(id) === undefined)) {
+      // Something has come free: there is more to it than a refusal.
+      refused.set(op, null);
+      continue;
+    }
+    const problem = refusalOf(snapshot, op);
+    // Part of it may be somebody else's, if it is not all held by those who were thought to.
+    const isWhole = problem !== null && (problem.extras['free'] as readonly string[]).length === 0;
+    if (isWhole) refused.set(op, problem);
+  }
+  return refused;
+}
+
+function guessesOf(known: OneCall, facts: OrgFacts, ops: readonly AcquireOperation[]): Guess[] {
+  const guesses: Guess[] = [];
+  for (const op of ops) {
+    const subject = subjectOf(op, () => undefined);
+    if (subject === null || !facts.suffice(subject)) continue;
+    const holders = known.leases.holders(op.repo.id, op.wanted, op.runId);
+    if (holders?.every(({ runId }) => facts.runs.get(runId) !== undefined) === true)
+      guesses.push({ op, subject, holders });
+  }
+  return guesses;
+}
+
+interface StillHeldRow {
+  readonly now: Date;
+  readonly policy_version: string;
+  readonly halt_epoch: string;
+  readonly facts_version: string;
+  readonly asking: boolean;
+  readonly more: boolean;
+  /** In milliseconds, separated by commas, in the order of the leases; empty for one that is not held any more. */
+  readonly expiries: string;
+}
+
+/** One statement sees one moment. `more`: something that would have to be told besides, or first. */
+function stillHeldStatement(orgId: string, guesses: readonly Guess[], holders: readonly HeldLease[]): Statement {
+  const keys = [...new Set(guesses.map(({ subject }) => subject.keyId))];
+  const runs = [...new Set(guesses.map(({ subject }) => subject.runId))];
+  return {
+    name: 'still_held',
+    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.policy_version, h.halt_epoch, h.facts_version,
+        (SELECT count(*) FROM unnest($2::uuid[]) AS q (id)
+          CROSS JOIN LATERAL (SELECT k.revoked_at, k.expires_at FROM api_key k WHERE k.org_id = $1 AND k.id = q.id OFFSET 0) k
+          WHERE k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())) = cardinality($2::uuid[])
+        AND (SELECT count(*) FROM unnest($3::uuid[]) AS q (id)
+          CROSS JOIN LATERAL (SELECT r.status FROM run r WHERE r.org_id = $1 AND r.id = q.id OFFSET 0) r
+          WHERE r.status = 'running') = cardinality($3::uuid[]) AS asking,
+        EXISTS (SELECT FROM lease_waiter w WHERE w.org_id = $1 AND w.status = 'waiting')
+        OR EXISTS (SELECT FROM lease l WHERE l.org_id = $1 AND l.end_reason = 'revoked'
+          AND l.ended_at > clock_timestamp() - interval '25 hours' AND l.expires_at > clock_timestamp()) AS more,
+        array_to_string(ARRAY(
+          SELECT CASE WHEN l.ended_at IS NULL AND l.fence = q.fence AND r.status <> 'finished'
+            THEN (extract(epoch FROM l.expires_at) * 1000)::bigint END
+          FROM unnest($4::uuid[], $5::bigint[]) WITH ORDINALITY AS q (id, fence, n)
+          LEFT JOIN LATERAL (SELECT * FROM lease x WHERE x.org_id = $1 AND x.id = q.id OFFSET 0) l ON true
+          LEFT JOIN LATERAL (SELECT x.status FROM run x WHERE x.org_id = $1 AND x.id = l.run_id OFFSET 0) r ON true
+          ORDER BY q.n), ',', '') AS expiries
+      FROM org_head h WHERE h.org_id = $1`,
+    values: [
+      orgId,
+      list(keys),
+      list(runs),
+      list(holders.map(({ id }) => id)),
+      list(holders.map(({ fence }) => fence!)),
+    ],
+  };
+}
+
+/** Of ids and numbers: see `callStatement`. */
+function list(values: readonly (string | number)[]): string {
+  return `{${values.join(',')}}`;
+}
+
+function isAsKnown(row: StillHeldRow, { shared, factsVersion }: OrgFacts): boolean {
+  return (
+    row.asking &&
+    !row.more &&
+    Number(row.policy_version) === shared.policyVersion &&
+    Number(row.halt_epoch) === shared.haltEpoch &&
+    Number(row.facts_version) === factsVersion
+  );
+}
+
+function snapshotOf(
+  orgId: string,
+  facts: OrgFacts,
+  guesses: readonly Guess[],
+  holders: readonly HeldLease[],
+  { now, expiries }: StillHeldRow,
+): Snapshot {
+  const subjects = guesses.map(({ subject }) => subject);
+  const snapshot = assume(orgId, facts, subjects, now);
+  const times = expiries.split(',');
+  holders.forEach((lease, at) => {
+    if (times[at] === '') return;
+    // Whose it is, by names as they are now; when it was granted, people and loops may have been called something else.
+    const holder = holderOf(facts.runs.get(lease.runId)!);
+    snapshot.tables.get(lease.repoId)?.add({ ...lease, holder, expiresAt: new Date(Number(times[at])) });
+  });
+  return snapshot;
+}
