@@ -12,7 +12,7 @@ export { claimKey, holds, pathsAndPatterns, textsOf } from './claim.ts';
 export { ClaimTable } from './claim-table.ts';
 export { type Asker, type Conflict, decideLease, type Tables, toWatch, type Verdict } from './decide.ts';
 export { HoldHistory } from './hold-history.ts';
-export { closedUntil, type HeldLease, type SpentApproval, standing } from './lease.ts';
+export { closedUntil, type HeldLease, type Holder, type SpentApproval, standing } from './lease.ts';
 export { LeaseSweep } from './lease-sweep.ts';
 export type {
   AcquireOperation,

@@ -47,7 +47,7 @@ export class OrgBatcher<O, A> {
       const batch = lane.waiting.splice(0, MAX_BATCH);
       const running = this.#settled(orgId, batch);
       // The previous batch is answered after this one is under way: the database works while we write answers.
-      settle?.();
+      if (settle !== null) setImmediate(settle);
       settle = await running;
       await nextTurn();
     }

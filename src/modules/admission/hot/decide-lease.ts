@@ -5,6 +5,7 @@ import {
   type Asker,
   decideLease,
   type HeldLease,
+  type Holder,
   type LeaseView,
   type ReleaseOperation,
   type RenewOperation,
@@ -117,8 +118,16 @@ function isReplaceable(old: HeldLease, by: HeldLease): boolean {
   return old.fence !== null && (old.approval === null || old.approval.id === by.approval?.id);
 }
 
-export function holderOf(run: RunFacts): HeldLease['holder'] {
-  return { loop: { id: run.loop.id, name: run.loop.name }, run: { id: run.id }, owner: run.owner };
+const holders = new WeakMap<RunFacts, Holder>();
+
+/** One for all leases of a run: they are remembered by the thousand. */
+export function holderOf(run: RunFacts): Holder {
+  let holder = holders.get(run);
+  if (holder === undefined) {
+    holder = { loop: { id: run.loop.id, name: run.loop.name }, run: { id: run.id }, owner: run.owner };
+    holders.set(run, holder);
+  }
+  return holder;
 }
 
 export function leaseConflict(verdict: Extract<Verdict, { kind: 'conflict' }>, snapshot: Snapshot): Problem {

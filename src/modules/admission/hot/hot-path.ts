@@ -115,7 +115,8 @@ export class HotPath implements LeaseQueue {
     const { repo, runId, wanted } = operation;
     const { leases } = this.#oneCall;
     for (let look = 1; look <= LOOKS; look += 1) {
-      await this.#underWay.of(operation.principal.orgId, { repoId: repo.id, wanted });
+      const underWay = this.#underWay.of(operation.principal.orgId, { repoId: repo.id, wanted });
+      if (underWay !== null) await underWay;
       const short = await this.#shortly(operation);
       if (short !== null) return short;
       const held = leases.heldByOthers(repo.id, wanted, runId);

@@ -6,9 +6,9 @@ interface Request {
   readonly wanted: Wanted | null;
 }
 
-/** Some requests that are decided together: by what they are about, and until when. */
+/** Some requests that are decided together: by the keys of what they are about in each repo, and until when. */
 interface Work {
-  readonly keys: ReadonlySet<string>;
+  readonly keys: ReadonlyMap<string, ReadonlySet<string>>;
   readonly over: Promise<unknown>;
 }
 
@@ -29,13 +29,12 @@ export class UnderWay {
   of(orgId: string, request: Request): Promise<unknown> | null {
     const works = this.#orgs.get(orgId);
     if (works === undefined || works.length === 0) return null;
-    const keys = keysOf(request);
-    return works.find((work) => keys.some((key) => work.keys.has(key)))?.over ?? null;
+    return works.find((work) => isAbout(work, request))?.over ?? null;
   }
 
   async while<T>(orgId: string, requests: readonly Request[], decide: () => Promise<T>): Promise<T> {
     const deciding = decide();
-    const work = { keys: new Set(requests.flatMap(keysOf)), over: deciding.catch(() => undefined) };
+    const work = { keys: keysOf(requests), over: deciding.catch(() => undefined) };
     const works = this.#orgs.get(orgId) ?? [];
     if (works.push(work) === 1) this.#orgs.set(orgId, works);
     try {
@@ -46,6 +45,18 @@ export class UnderWay {
   }
 }
 
-function keysOf({ repoId, wanted }: Request): string[] {
-  return wanted === null ? [] : wanted.matchers.map((claim) => `${repoId} ${claimKey(claim).key}`);
+function isAbout({ keys }: Work, { repoId, wanted }: Request): boolean {
+  const inRepo = keys.get(repoId);
+  return inRepo !== undefined && wanted !== null && wanted.matchers.some((claim) => inRepo.has(claimKey(claim).key));
+}
+
+function keysOf(requests: readonly Request[]): Map<string, Set<string>> {
+  const keys = new Map<string, Set<string>>();
+  for (const { repoId, wanted } of requests) {
+    if (wanted === null) continue;
+    let inRepo = keys.get(repoId);
+    if (inRepo === undefined) keys.set(repoId, (inRepo = new Set<string>()));
+    for (const claim of wanted.matchers) inRepo.add(claimKey(claim).key);
+  }
+  return keys;
 }

@@ -156,18 +156,37 @@ function decide(snapshot: Snapshot, plan: BatchPlan, { op }: Subject): HotAnswer
 
 /** Puts in what only the database knew: the fences, and the times as they came out. */
 function finish(snapshot: Snapshot, plan: BatchPlan, results: readonly Settled<HotAnswer>[], written: Written): void {
-  const views = new Map<string, Partial<LeaseView>>();
-  const ends = (lease: HeldLease) => new Date(written.at.getTime() + lease.ttlSeconds * 1000);
+  const { lockDelaySeconds } = snapshot.settings;
+  const ends = endsAfter(written.at);
+  const changed = new Map<string, HeldLease>();
   for (const { lease, event } of plan.granted) {
-    Object.assign(lease, { fence: written.firstSeq + event, grantedAt: written.at, expiresAt: ends(lease) });
-    views.set(lease.id, { fence: lease.fence!, ...leaseTimes(lease, snapshot.settings.lockDelaySeconds) });
+    lease.fence = written.firstSeq + event;
+    lease.grantedAt = written.at;
+    lease.expiresAt = ends(lease.ttlSeconds);
+    changed.set(lease.id, lease);
   }
   for (const lease of plan.renewed) {
-    lease.expiresAt = ends(lease);
-    views.set(lease.id, leaseTimes(lease, snapshot.settings.lockDelaySeconds));
+    lease.expiresAt = ends(lease.ttlSeconds);
+    changed.set(lease.id, lease);
   }
   for (const result of results) {
     const shown = result.ok ? (result.answer.body['lease'] as LeaseView | undefined) : undefined;
-    if (shown !== undefined) Object.assign(shown, views.get(shown.id));
+    const lease = shown === undefined ? undefined : changed.get(shown.id);
+    if (shown === undefined || lease === undefined) continue;
+    const { grantedAt, expiresAt, closedUntil } = leaseTimes(lease, lockDelaySeconds);
+    shown.fence = lease.fence!;
+    shown.grantedAt = grantedAt;
+    shown.expiresAt = expiresAt;
+    shown.closedUntil = closedUntil;
   }
+}
+
+/** One Date for all leases that end together: they are remembered by the thousand. */
+function endsAfter(at: Date): (seconds: number) => Date {
+  const ends = new Map<number, Date>();
+  return (seconds) => {
+    let end = ends.get(seconds);
+    if (end === undefined) ends.set(seconds, (end = new Date(at.getTime() + seconds * 1000)));
+    return end;
+  };
 }
