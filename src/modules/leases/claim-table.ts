@@ -78,20 +78,29 @@ export class ClaimTable<T extends Claimant> {
   }
 
   /** Everybody who shares something with `requested`, one overlap each. @throws TooBroad */
-  *overlaps(requested: Claim): Generator<Overlap<T>> {
-    if (this.#claimants.size === 0) return;
-    const seen = new Set<string>();
-    const wanted = claimLookup(requested);
-    for (const { by, claim, tail } of this.#candidates(wanted)) {
-      if (tail !== null && wanted.tail !== null && tail !== wanted.tail) continue;
-      if (seen.has(by.id) || this.#claimants.get(by.id) !== by) continue;
+  overlaps(requested: Claim): readonly Overlap<T>[] {
+    const overlaps: Overlap<T>[] = [];
+    if (this.#claimants.size === 0) return overlaps;
+    const { tail: wantedTail } = claimKey(requested);
+    let seen = null as Set<T> | null;
+    for (const { by, claim, tail } of this.#near(requested)) {
+      if (tail !== null && wantedTail !== null && tail !== wantedTail) continue;
+      if (seen?.has(by) === true || this.#claimants.get(by.id) !== by) continue;
       const witness = meet(requested, claim, this.#mode);
       this.#work += costOf(requested, claim);
       if (this.#work > WORK_MAX) throw new TooBroad('the patterns are too intricate to be compared under a lock');
       if (witness === null) continue;
-      seen.add(by.id);
-      yield { by, held: claim, requested, witness };
+      (seen ??= new Set()).add(by);
+      overlaps.push({ by, held: claim, requested, witness });
     }
+    return overlaps;
+  }
+
+  /** Most ask for a path where nobody has patterns: then there is one place to look. */
+  #near(requested: Claim): Iterable<Entry<T>> {
+    if (requested.kind === 'path' && this.#byKey.pattern.size === 0)
+      return this.#byKey.literal.get(claimKey(requested).key) ?? [];
+    return this.#candidates(claimLookup(requested));
   }
 
   *#candidates(wanted: ClaimLookup): Generator<Entry<T>> {
