@@ -13,7 +13,7 @@ export interface Child {
 }
 
 /** As `npm start` has them, and the same for the baselines. */
-const NODE_FLAGS = ['--max-semi-space-size=64', '--initial-old-space-size=256'];
+const NODE_FLAGS = ['--max-semi-space-size=64', '--initial-old-space-size=384'];
 
 /** Starts a TypeScript file that prints `{"port":…}` when it listens. */
 export async function startChild(file: string, args: readonly string[]): Promise<Child> {
