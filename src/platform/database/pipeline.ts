@@ -30,23 +30,14 @@ export async function flush(client: pg.PoolClient, statements: readonly Statemen
   return answers.map((answer) => (answer as PromiseFulfilledResult<pg.QueryResult>).value);
 }
 
-/**
- * The driver writes every message of every statement to its socket by itself. System calls are what a small batch costs
- * most: gathered, a flush is one, of one buffer.
- */
+/** The driver writes every message of every statement by itself; system calls are what a small batch costs most. */
 function inOneWrite<T>(client: pg.PoolClient, send: () => T): T {
   const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection;
-  const gathered: Buffer[] = [];
-  stream.write = (chunk: Buffer) => {
-    gathered.push(chunk);
-    return true;
-  };
+  stream.cork();
   try {
     return send();
   } finally {
-    // The socket's own method, from its prototype, is back before anything is sent.
-    delete (stream as { write?: unknown }).write;
-    if (gathered.length > 0) stream.write(Buffer.concat(gathered));
+    stream.uncork();
   }
 }
 
