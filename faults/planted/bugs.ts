@@ -21,7 +21,11 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'now() instead of a clock read after the lock',
     edits: [
-      edit(HOT, `date_trunc('milliseconds', clock_timestamp()) AS now`, `date_trunc('milliseconds', now()) AS now`),
+      edit(
+        HOT,
+        `date_trunc('milliseconds', clock_timestamp()) AS now, h.seq`,
+        `date_trunc('milliseconds', now()) AS now, h.seq`,
+      ),
     ],
     breaks: ['no decision by an old clock'],
   },
