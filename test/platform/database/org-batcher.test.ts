@@ -113,6 +113,22 @@ describe('batches of an org', () => {
     );
   });
 
+  it('are answered once the next one is under way, though that takes some ticks to begin', async () => {
+    const order: string[] = [];
+    const batcher = new OrgBatcher<number, string>(async (_orgId, ops) => {
+      // As a connection is taken from its pool.
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      order.push(`begun ${ops.join()}`);
+      await turn();
+      return ops.map(answered);
+    });
+    const submit = (op: number) => batcher.submit('a', op).then(() => order.push(`answered ${op}`));
+    const first = submit(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    await Promise.all([first, submit(1), submit(2)]);
+    expect(order).toEqual(['begun 0', 'begun 1,2', 'answered 0', 'answered 1', 'answered 2']);
+  });
+
   it('settle every op once, in order per org, one batch at a time, whatever arrives when and fails', async () => {
     const arrivals = fc.array(
       fc.record({ org: fc.constantFrom('a', 'b', 'c'), pause: fc.boolean(), fails: fc.boolean() }),
