@@ -121,11 +121,14 @@ export class HotPath implements LeaseQueue {
       if (short !== null) return short;
       const held = leases.heldByOthers(repo.id, wanted, runId);
       if (held.size === 0) return null;
+      const isKnown = leases.remembers(held);
       const refusal = await this.#refusals.of(operation);
       if (refusal !== null) {
         this.#deps.instruments.leaseConflicted('exclusive');
         throw refusal;
       }
+      // Perhaps it is the run's own, given so long ago that only its key is left: one call would find it in its way.
+      if (!isKnown) return null;
       // It has come free meanwhile, here or elsewhere.
       leases.forget(repo.id, held);
     }

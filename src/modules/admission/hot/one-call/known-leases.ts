@@ -31,7 +31,7 @@ export class KnownLeases {
     return keys !== undefined && wanted.matchers.some((claim) => keys.has(claimKey(claim).key));
   }
 
-  /** Leases of other runs that hold something of it, by their keys. */
+  /** Leases of other runs, or of which that is not known any more, that hold something of it, by their keys. */
   heldByOthers(repoId: string, wanted: Wanted, runId: string): Map<string, string> {
     const held = new Map<string, string>();
     const keys = this.#keys.get(repoId);
@@ -39,10 +39,14 @@ export class KnownLeases {
     for (const claim of wanted.matchers) {
       const { key } = claimKey(claim);
       const id = keys.get(key);
-      // What is not remembered whole any more may be anybody's.
       if (id !== undefined && this.#leases.get(id)?.lease.runId !== runId) held.set(key, id);
     }
     return held;
+  }
+
+  /** Whether all of these leases are known whole: those of which only the keys are left may be anybody's. */
+  remembers(held: ReadonlyMap<string, string>): boolean {
+    return [...held.values()].every((id) => this.#leases.get(id) !== undefined);
   }
 
   /** Exclusive leases of other runs that hold all of what is wanted, by its paths; null where it is not known that they do. */
