@@ -79,6 +79,15 @@ export class ClaimTable<T extends Claimant> {
 
   /** Everybody who shares something with `requested`, one overlap each. @throws TooBroad */
   overlaps(requested: Claim): readonly Overlap<T>[] {
+    return this.#look(requested, Number.POSITIVE_INFINITY);
+  }
+
+  /** Whether anybody does: the first is enough. @throws TooBroad */
+  overlapsAny(requested: Claim): boolean {
+    return this.#look(requested, 1).length > 0;
+  }
+
+  #look(requested: Claim, most: number): Overlap<T>[] {
     const overlaps: Overlap<T>[] = [];
     if (this.#claimants.size === 0) return overlaps;
     const { tail: wantedTail } = claimKey(requested);
@@ -91,7 +100,7 @@ export class ClaimTable<T extends Claimant> {
       if (this.#work > WORK_MAX) throw new TooBroad('the patterns are too intricate to be compared under a lock');
       if (witness === null) continue;
       (seen ??= new Set()).add(by);
-      overlaps.push({ by, held: claim, requested, witness });
+      if (overlaps.push({ by, held: claim, requested, witness }) === most) break;
     }
     return overlaps;
   }

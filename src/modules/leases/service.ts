@@ -113,7 +113,7 @@ export class LeaseService {
         if (reason === null && lease !== undefined) live.add(lease);
         else stale.push({ ...claimed, reason: reason ?? 'unknown', message });
       }
-      const uncovered = paths.filter((path) => live.overlaps(path).length === 0).map(({ text }) => text);
+      const uncovered = paths.filter((path) => !live.overlapsAny(path)).map(({ text }) => text);
       return { ok: uncovered.length === 0 && stale.length === 0, uncovered, stale };
     });
     return verified.catch(unlessTooBroad);

@@ -255,6 +255,16 @@ describe('listing and verifying', () => {
     expect(rest.items[0].id).toBe(one.id);
   });
 
+  it('looks no further for a path than to the first lease that covers it', async () => {
+    const ann = await newRunner(await server.newOrg());
+    const leases = [(await ann.acquire({ patterns: ['src/**'] })).body.lease];
+    const others = Array.from({ length: 450 }, (_, n) => `src/*x${n}*/**`);
+    leases.push((await ann.acquire({ patterns: others })).body.lease);
+    const paths = Array.from({ length: 400 }, (_, n) => `src/${n}/index.ts`);
+    const body = { repo: REPO, paths, leases: leases.map(({ id, fence }) => ({ id, fence })) };
+    expect(await ann.caller.post('/leases/verify', body)).toMatchObject({ status: 200, body: { ok: true } });
+  });
+
   it('refuses to compare more at once than others should wait for', async () => {
     const ann = await newRunner(await server.newOrg());
     const patterns = Array.from({ length: 400 }, (_, n) => `**/*${n}*.ts`);
