@@ -1,5 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { flush, type Statement } from '../../platform/database/pipeline.ts';
+import type pg from 'pg';
+import { readInOrg } from '../../platform/database/in-org.ts';
+import type { Statement } from '../../platform/database/pipeline.ts';
 import { settingsOf } from '../identity/index.ts';
 import { candidateIdsStatement, type WantedIn } from './candidates.ts';
 import { type Claim, type ClaimTexts, meet, readClaims } from './claim.ts';
@@ -30,11 +32,15 @@ const CHUNK = 1000;
 const PAIRS_A_TURN = 1000;
 
 /** A connection of the hot path, in no transaction. */
-type Client = Parameters<typeof flush>[0];
 type Claimants = 'lease' | 'waiter';
 
 /** Finds what shares anything with what a run wants, page by page, in short transactions that lock nothing. */
-export async function searchBroadly(client: Client, orgId: string, runId: string, wanted: WantedIn): Promise<Searched> {
+export async function searchBroadly(
+  client: pg.PoolClient,
+  orgId: string,
+  runId: string,
+  wanted: WantedIn,
+): Promise<Searched> {
   const [head, repos, leases, waiters] = await readInOrg(client, orgId, [
     {
       text: 'SELECT h.seq, o.settings FROM org_head h JOIN org o ON o.org_id = h.org_id WHERE h.org_id = $1',
@@ -100,7 +106,7 @@ interface Candidate extends ClaimTexts {
 }
 
 async function overlapping(
-  client: Client,
+  client: pg.PoolClient,
   orgId: string,
   { ids, page, runId, wanted, caseSensitive }: Among,
 ): Promise<{ ids: string[]; isWhole: boolean }> {
@@ -152,14 +158,4 @@ async function anyMeet(held: readonly Claim[], wanted: readonly Claim[], caseSen
     }
   }
   return false;
-}
-
-async function readInOrg(client: Client, orgId: string, statements: readonly Statement[]): Promise<unknown[][]> {
-  const answers = await flush(client, [
-    { text: 'BEGIN' },
-    { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
-    ...statements,
-    { text: 'COMMIT' },
-  ]);
-  return answers.slice(2, -1).map(({ rows }) => rows as unknown[]);
 }

@@ -46,7 +46,8 @@ export class OrgBatcher<O, A> {
     while (lane.waiting.length > 0) {
       const batch = lane.waiting.splice(0, MAX_BATCH);
       const running = this.#settled(orgId, batch);
-      // The previous batch is answered after this one is under way: the database works while we write answers.
+      // The previous batch is answered after this one is under way: the database works while we write answers. A turn later,
+      // as this one first takes a connection, for which it waits some ticks.
       if (settle !== null) setImmediate(settle);
       settle = await running;
       await nextTurn();

@@ -10,6 +10,11 @@ export interface Statement {
   readonly values?: readonly unknown[];
 }
 
+/** An array parameter of numbers or ids. The driver's own way, which minds every character, costs more than a statement. */
+export function arrayText(values: readonly (number | string)[]): string {
+  return `{${values.join(',')}}`;
+}
+
 /**
  * Sends all statements in one flush and waits for all answers. Each runs as a statement of its own, in order, with its
  * own snapshot.

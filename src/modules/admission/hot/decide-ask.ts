@@ -55,6 +55,7 @@ function riddenApproval(
   const table = op.repo === null ? undefined : snapshot.tables.get(op.repo.id);
   const paths = op.wanted?.matchers ?? [];
   if (table === undefined || paths.length === 0 || op.parts.some(({ action }) => action !== op.action)) return null;
+  table.begin();
   const found = paths.map((path) => {
     for (const { by: lease } of table.overlaps(path)) {
       if (lease.runId === run.id && lease.expiresAt > snapshot.now && carries(lease, op, judgement)) {

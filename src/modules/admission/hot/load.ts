@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { enterOrg } from '../../../platform/database/in-org.ts';
 import { flushNamed } from '../../../platform/database/pipeline.ts';
 import { RecentMap } from '../../../platform/recent-map.ts';
 import { type ActiveHalt } from '../../budgets/index.ts';
@@ -60,7 +61,7 @@ export async function loadSnapshot(
   // What nobody in the batch needs is not asked.
   const statements = {
     begin: { text: 'BEGIN' },
-    org: { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
+    org: enterOrg(orgId),
     repos: lock ? lockRepos(orgId, named) : readRepos(orgId, named),
     head: readHead(orgId, lock),
     keys: readKeys(orgId, named.keyIds),

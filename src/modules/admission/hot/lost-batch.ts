@@ -44,12 +44,6 @@ export async function untilKnown<T>(
   );
 }
 
-/** Begins a transaction in which rows of the org are seen. */
-export async function enterOrg(client: pg.PoolClient, orgId: string): Promise<void> {
-  await client.query('BEGIN');
-  await client.query(`SELECT set_config('signalbox.org_id', $1, true)`, [orgId]);
-}
-
 /**
  * Looks in the log for what a batch would have written, whose answer was lost: all its events, one behind the other. By what
  * they say, never by the id of a transaction: after a crash PostgreSQL gives ids again that were not on disk yet, so that

@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import type { Clock } from '../../../platform/clock.ts';
+import { beginInOrg } from '../../../platform/database/in-org.ts';
 import { isConnectionLoss, isTransient } from '../../../platform/database/sql-state.ts';
-import { enterOrg, findInLog, untilKnown } from './lost-batch.ts';
+import { findInLog, untilKnown } from './lost-batch.ts';
 import type { BatchPlan } from './plan.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -32,7 +33,7 @@ export async function outcomeOf(deps: { pool: pg.Pool; clock: Clock }, lost: Los
 async function look(client: pg.PoolClient, { xid, snapshot, plan }: Lost): Promise<number | null | undefined> {
   if (await isUnderWay(client, xid)) return undefined;
   const { orgId, seq, now } = snapshot;
-  await enterOrg(client, orgId);
+  await beginInOrg(client, orgId);
   const written = await findInLog(client, plan, { orgId, afterSeq: seq, earliest: now, latest: now });
   await client.query('COMMIT');
   return written?.firstSeq ?? null;

@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { flush, type Statement } from '../../../platform/database/pipeline.ts';
+import { readInOrg } from '../../../platform/database/in-org.ts';
+import { arrayText, type Statement } from '../../../platform/database/pipeline.ts';
 import type { Problem } from '../../../platform/errors.ts';
 import type { AcquireOperation, HeldLease } from '../../leases/index.ts';
 import { refusalOf } from './decide-acquire.ts';
@@ -32,16 +33,12 @@ export async function refuseStillHeld(
   const refused = new Map<AcquireOperation, Problem | null>();
   const facts = known.factsOf(orgId);
   // Where anybody waits, a refusal has to tell how many.
-  const guesses = facts === undefined || facts.shared.someWait ? [] : guessesOf(known, facts, ops);
-  if (facts === undefined || guesses.length === 0) return refused;
+  if (facts === undefined || facts.shared.someWait) return refused;
+  const guesses = guessesOf(known, facts, ops);
+  if (guesses.length === 0) return refused;
   const holders = [...new Set(guesses.flatMap((guess) => guess.holders))];
-  const [, , result] = await flush(client, [
-    { text: 'BEGIN' },
-    { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
-    stillHeldStatement(orgId, guesses, holders),
-    { text: 'COMMIT' },
-  ]);
-  const [row] = result!.rows as StillHeldRow[];
+  const [rows] = await readInOrg(client, orgId, [stillHeldStatement(orgId, guesses, holders)]);
+  const [row] = rows as StillHeldRow[];
   if (row === undefined || !isAsKnown(row, facts)) return refused;
   const snapshot = snapshotOf(orgId, facts, guesses, holders, row);
   for (const { op, holders: believed } of guesses) {
@@ -108,17 +105,12 @@ function stillHeldStatement(orgId: string, guesses: readonly Guess[], holders: r
       FROM org_head h WHERE h.org_id = $1`,
     values: [
       orgId,
-      list(keys),
-      list(runs),
-      list(holders.map(({ id }) => id)),
-      list(holders.map(({ fence }) => fence!)),
+      arrayText(keys),
+      arrayText(runs),
+      arrayText(holders.map(({ id }) => id)),
+      arrayText(holders.map(({ fence }) => fence!)),
     ],
   };
-}
-
-/** Of ids and numbers: see `callStatement`. */
-function list(values: readonly (string | number)[]): string {
-  return `{${values.join(',')}}`;
 }
 
 function isAsKnown(row: StillHeldRow, { shared, factsVersion }: OrgFacts): boolean {

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { borrowed } from '../../../platform/database/borrowed.ts';
+import { enterOrg } from '../../../platform/database/in-org.ts';
 import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher.ts';
 import { flush } from '../../../platform/database/pipeline.ts';
 import { notFound, unauthenticated } from '../../../platform/errors.ts';
@@ -61,7 +62,7 @@ async function look(client: pg.PoolClient, orgId: string, asks: readonly Ask[]):
   const keyIds = asks.flatMap(({ principal }) => (principal.keyId === null ? [] : [principal.keyId]));
   const [, , head, keys, found] = await flush(client, [
     { text: 'BEGIN' },
-    { name: 'set_org', text: `SELECT set_config('signalbox.org_id', $1, true)`, values: [orgId] },
+    enterOrg(orgId),
     {
       name: 'org_now',
       text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, o.settings FROM org o WHERE o.org_id = $1`,

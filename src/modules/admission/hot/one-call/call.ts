@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Statement } from '../../../../platform/database/pipeline.ts';
+import { arrayText, type Statement } from '../../../../platform/database/pipeline.ts';
 import { claimKey, type HeldLease } from '../../../leases/index.ts';
 import type { BatchPlan } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -75,11 +75,6 @@ export function callStatement(
       Object.keys(rows).length === 0 ? null : JSON.stringify(rows),
     ],
   };
-}
-
-/** Of numbers and ids. The driver's own way of writing arrays, which minds every character, costs more than the statement. */
-function arrayText(values: readonly (number | string)[]): string {
-  return `{${values.join(',')}}`;
 }
 
 function isPlain({ approval, matchers }: HeldLease): boolean {

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Clock } from '../../../../platform/clock.ts';
-import { enterOrg, findInLog, untilKnown, type Written } from '../lost-batch.ts';
+import { beginInOrg } from '../../../../platform/database/in-org.ts';
+import { findInLog, untilKnown, type Written } from '../lost-batch.ts';
 import type { BatchPlan } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
 
@@ -23,7 +24,7 @@ export async function lostCallOutcome(
 
 /** Undefined while it may still come. */
 async function look(client: pg.PoolClient, snapshot: Snapshot, plan: BatchPlan): Promise<Written | null | undefined> {
-  await enterOrg(client, snapshot.orgId);
+  await beginInOrg(client, snapshot.orgId);
   await client.query(`SELECT FROM repo WHERE org_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id FOR NO KEY UPDATE`, [
     snapshot.orgId,
     [...snapshot.repos.keys()],
