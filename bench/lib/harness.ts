@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import manifest from '../../package.json' with { type: 'json' };
 import type { Job, Measured } from './job.ts';
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -12,8 +13,8 @@ export interface Child {
   readonly process: ChildProcess;
 }
 
-/** As `npm start` has them, and the same for the baselines. */
-const NODE_FLAGS = ['--max-semi-space-size=64', '--initial-old-space-size=384'];
+/** The spaces of memory that `npm start` gives the server, and the same for the baselines. */
+const NODE_FLAGS = manifest.scripts.start.match(/--[a-z-]+-space-size=\d+/g) ?? [];
 
 /** Starts a TypeScript file that prints `{"port":…}` when it listens. */
 export async function startChild(file: string, args: readonly string[]): Promise<Child> {
