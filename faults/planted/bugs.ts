@@ -36,7 +36,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'the short way does not look for leases',
-    edits: [edit('prisma/migrations', ") THEN 'a lease'", ") AND false THEN 'a lease'")],
+    edits: [edit('prisma/migrations/0010_leases_by_place', ") THEN 'a lease'", ") AND false THEN 'a lease'")],
     breaks: EXCLUSIVE,
   },
   {

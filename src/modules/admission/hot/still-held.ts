@@ -1,6 +1,5 @@
 import type pg from 'pg';
-import { readInOrg } from '../../../platform/database/in-org.ts';
-import { arrayText, type Statement } from '../../../platform/database/pipeline.ts';
+import { arrayText, flush, type Statement } from '../../../platform/database/pipeline.ts';
 import type { Problem } from '../../../platform/errors.ts';
 import type { AcquireOperation, HeldLease } from '../../leases/index.ts';
 import { refusalOf } from './decide-acquire.ts';
@@ -37,8 +36,8 @@ export async function refuseStillHeld(
   const guesses = guessesOf(known, facts, ops);
   if (guesses.length === 0) return refused;
   const holders = [...new Set(guesses.flatMap((guess) => guess.holders))];
-  const [rows] = await readInOrg(client, orgId, [stillHeldStatement(orgId, guesses, holders)]);
-  const [row] = rows as StillHeldRow[];
+  const [answer] = await flush(client, [stillHeldStatement(orgId, guesses, holders)]);
+  const [row] = answer!.rows as StillHeld[];
   if (row === undefined || !isAsKnown(row, facts)) return refused;
   const snapshot = snapshotOf(orgId, facts, guesses, holders, row);
   for (const { op, holders: believed } of guesses) {
@@ -68,52 +67,34 @@ function guessesOf(known: OneCall, facts: OrgFacts, ops: readonly AcquireOperati
   return guesses;
 }
 
-interface StillHeldRow {
-  readonly now: Date;
+/** What the database's function of that name answers; see there. */
+interface StillHeld {
+  readonly now_: string;
   readonly policy_version: string;
   readonly halt_epoch: string;
   readonly facts_version: string;
   readonly asking: boolean;
   readonly more: boolean;
-  /** In milliseconds, separated by commas, in the order of the leases; empty for one that is not held any more. */
   readonly expiries: string;
 }
 
-/** One statement sees one moment. `more`: something that would have to be told besides, or first. */
 function stillHeldStatement(orgId: string, guesses: readonly Guess[], holders: readonly HeldLease[]): Statement {
-  const keys = [...new Set(guesses.map(({ subject }) => subject.keyId))];
-  const runs = [...new Set(guesses.map(({ subject }) => subject.runId))];
+  const keys = new Set(guesses.map(({ subject }) => subject.keyId));
+  const runs = new Set(guesses.map(({ subject }) => subject.runId));
   return {
     name: 'still_held',
-    text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, h.policy_version, h.halt_epoch, h.facts_version,
-        (SELECT count(*) FROM unnest($2::uuid[]) AS q (id)
-          CROSS JOIN LATERAL (SELECT k.revoked_at, k.expires_at FROM api_key k WHERE k.org_id = $1 AND k.id = q.id OFFSET 0) k
-          WHERE k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())) = cardinality($2::uuid[])
-        AND (SELECT count(*) FROM unnest($3::uuid[]) AS q (id)
-          CROSS JOIN LATERAL (SELECT r.status FROM run r WHERE r.org_id = $1 AND r.id = q.id OFFSET 0) r
-          WHERE r.status = 'running') = cardinality($3::uuid[]) AS asking,
-        EXISTS (SELECT FROM lease_waiter w WHERE w.org_id = $1 AND w.status = 'waiting')
-        OR EXISTS (SELECT FROM lease l WHERE l.org_id = $1 AND l.end_reason = 'revoked'
-          AND l.ended_at > clock_timestamp() - interval '25 hours' AND l.expires_at > clock_timestamp()) AS more,
-        array_to_string(ARRAY(
-          SELECT CASE WHEN l.ended_at IS NULL AND l.fence = q.fence AND r.status <> 'finished'
-            THEN (extract(epoch FROM l.expires_at) * 1000)::bigint END
-          FROM unnest($4::uuid[], $5::bigint[]) WITH ORDINALITY AS q (id, fence, n)
-          LEFT JOIN LATERAL (SELECT * FROM lease x WHERE x.org_id = $1 AND x.id = q.id OFFSET 0) l ON true
-          LEFT JOIN LATERAL (SELECT x.status FROM run x WHERE x.org_id = $1 AND x.id = l.run_id OFFSET 0) r ON true
-          ORDER BY q.n), ',', '') AS expiries
-      FROM org_head h WHERE h.org_id = $1`,
+    text: 'SELECT * FROM still_held($1::uuid, $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[])',
     values: [
       orgId,
-      arrayText(keys),
-      arrayText(runs),
+      arrayText([...keys]),
+      arrayText([...runs]),
       arrayText(holders.map(({ id }) => id)),
       arrayText(holders.map(({ fence }) => fence!)),
     ],
   };
 }
 
-function isAsKnown(row: StillHeldRow, { shared, factsVersion }: OrgFacts): boolean {
+function isAsKnown(row: StillHeld, { shared, factsVersion }: OrgFacts): boolean {
   return (
     row.asking &&
     !row.more &&
@@ -128,10 +109,10 @@ function snapshotOf(
   facts: OrgFacts,
   guesses: readonly Guess[],
   holders: readonly HeldLease[],
-  { now, expiries }: StillHeldRow,
+  { now_, expiries }: StillHeld,
 ): Snapshot {
   const subjects = guesses.map(({ subject }) => subject);
-  const snapshot = assume(orgId, facts, subjects, now);
+  const snapshot = assume(orgId, facts, subjects, new Date(Number(now_)));
   const times = expiries.split(',');
   holders.forEach((lease, at) => {
     if (times[at] === '') return;
