@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { newRunner, type Runner, runnerOf } from '../leases/support.ts';
+import { newRunner, type Runner, through } from '../leases/support.ts';
 import { openFeed, upgrade } from './support.ts';
 
 // A machine that does much else is slow, not wrong.
@@ -28,8 +28,7 @@ const lastSeq = async (org: TestOrg) => {
 /** A runner, here and through the second server. */
 async function twoWriters(org: TestOrg): Promise<[Runner, Runner]> {
   const here = await newRunner(org);
-  const { keyId, memberId, secret } = here.caller;
-  return [here, runnerOf({ ...second.caller(secret), keyId, memberId }, here.loopId, here.runId)];
+  return [here, through(second, here)];
 }
 
 describe('a live feed', () => {

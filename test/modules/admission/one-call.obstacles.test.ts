@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TestOrg } from '../../support/server.ts';
-import { newRunner, REPO, type Runner } from '../leases/support.ts';
-import { type Known, publish, shortWay, through } from './short-way.ts';
+import { finish, newRunner, REPO, type Runner, through } from '../leases/support.ts';
+import { type Known, publish, shortWay } from './short-way.ts';
 
 const { way, calls, known } = shortWay();
 
@@ -115,10 +115,7 @@ describe('what a call finds in the way is decided by what is read', () => {
 
   it('a run that has finished', async () => {
     const { ann } = await known();
-    await through(way.other, ann).caller.post(`/runs/${ann.runId}/finish`, {
-      epoch: 1,
-      outcome: { status: 'succeeded' },
-    });
+    await finish(through(way.other, ann));
     expect(await ann.acquire({ paths: ['a'] })).toMatchObject({ status: 409, body: { code: 'run_finished' } });
     expect(await calls()).toEqual([null]);
   });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Fate } from '../../support/breaking-proxy.ts';
 import { firstBroken } from '../activity/chain.ts';
-import { newRunner, REPO, type Runner } from '../leases/support.ts';
-import { give, shortWay, type Told, through } from './short-way.ts';
+import { give, newRunner, REPO, type Runner, type Told, through } from '../leases/support.ts';
+import { shortWay } from './short-way.ts';
 
 const { way, calls, known } = shortWay();
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import { Refusals } from '../../../src/modules/admission/hot/refusals.ts';
 import { withClient } from '../../support/database.ts';
-import { newRunner, runnerOf } from '../leases/support.ts';
-import { give, shortWay, through } from './short-way.ts';
+import { give, newRunner, through } from '../leases/support.ts';
+import { shortWay } from './short-way.ts';
 
 const { way, known } = shortWay();
 
@@ -54,7 +54,7 @@ describe('what another run is known to hold', () => {
     const repeated = await Promise.all([1, 2].map(() => ben.acquire({ paths: ['a'] }, { 'idempotency-key': 'k' })));
     expect(repeated).toMatchObject([{ status: 409 }, { status: 409 }]);
     expect(await looked()).toEqual([]);
-    const stranger = runnerOf(ann.caller, ben.loopId, ben.runId);
+    const stranger = through(way.server, { ...ben, caller: ann.caller });
     expect(await stranger.acquire({ paths: ['a'] })).toMatchObject({ status: 403, body: { code: 'not_your_run' } });
     expect(await looked()).toEqual([null]);
   });

@@ -3,17 +3,11 @@ import { type Committed, OneCall } from '../../../src/modules/admission/hot/one-
 import { type BreakingProxy, startBreakingProxy } from '../../support/breaking-proxy.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { newRunner, type Runner, runnerOf } from '../leases/support.ts';
+import { newRunner, type Runner } from '../leases/support.ts';
 
 export interface Known {
   readonly org: TestOrg;
   readonly ann: Runner;
-}
-
-/** A lease as an answer names it. */
-export interface Told {
-  readonly id: string;
-  readonly fence: number;
 }
 
 /** Two servers on one database: `server`, whose calls of `hot_once` are counted and can be cut off, and `other`. */
@@ -67,11 +61,6 @@ export function shortWay() {
 
   return { way: way as ShortWay, calls, known };
 }
-
-export const give = ({ caller }: Runner, { id, fence }: Told) => caller.post(`/leases/${id}/release`, { fence });
-
-export const through = (elsewhere: TestServer, { caller, loopId, runId }: Runner): Runner =>
-  runnerOf({ ...caller, ...elsewhere.caller(caller.secret), memberId: caller.memberId }, loopId, runId);
 
 export async function publish(elsewhere: TestServer, org: TestOrg, rule: Record<string, unknown>): Promise<void> {
   const admin = elsewhere.caller(org.admin.secret);

@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import type { Reply } from '../../support/server.ts';
-import { newRunner, type Runner } from '../leases/support.ts';
-import { type Known, shortWay, type Told, through } from './short-way.ts';
+import { finish, newRunner, type Runner, type Told, through } from '../leases/support.ts';
+import { type Known, shortWay } from './short-way.ts';
 
 const { way, known } = shortWay();
 
@@ -59,10 +59,7 @@ describe('a refusal by what the server remembers', () => {
 
   it.each([
     ['was released', () => elsewhere(ann).caller.post(`/leases/${lease.id}/release`, { fence: lease.fence })],
-    [
-      'ended with its run',
-      () => elsewhere(ann).caller.post(`/runs/${ann.runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } }),
-    ],
+    ['ended with its run', () => finish(elsewhere(ann))],
     [
       'expired, with its lock delay',
       async () => {
@@ -125,11 +122,7 @@ describe('a refusal by what the server remembers', () => {
 
   it.each([
     [401, 'unauthenticated', () => way.other.caller(org.admin.secret).delete(`/api-keys/${ben.caller.keyId}`)],
-    [
-      409,
-      'run_finished',
-      () => elsewhere(ben).caller.post(`/runs/${ben.runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } }),
-    ],
+    [409, 'run_finished', () => finish(elsewhere(ben))],
     [
       409,
       'halted',

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ClaimTable, TooBroad } from '../../../src/modules/leases/index.ts';
 import { compilePattern } from '../../../src/patterns/index.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { newRunner, REPO, type Runner } from './support.ts';
+import { finish, newRunner, REPO, type Runner } from './support.ts';
 
 /** Requests that overlap, or may overlap, more than can be looked at under the repo's lock. */
 let server: TestServer;
@@ -58,7 +58,7 @@ describe('a pattern over more leases than a batch looks at', () => {
     await hold(ann!, 6000, (n) => `docs/${n}.md`);
     const { ticket } = (await bob!.acquire({ patterns: ['docs/**'], waitSeconds: 0.01 })).body;
     expect(ticket.status).toBe('waiting');
-    await ann!.caller.post(`/runs/${ann!.runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } });
+    await finish(ann!);
     expect((await bob!.caller.get(`/lease-tickets/${ticket.id}?waitSeconds=10`)).body).toMatchObject({
       status: 'granted',
     });

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../../support/server.ts';
-import { newRunner, REPO, runnerOf } from './support.ts';
+import { finish, newRunner, REPO, through } from './support.ts';
 
 let server: TestServer;
 let second: TestServer;
@@ -173,7 +173,7 @@ describe('refusing', () => {
       body: { detail: 'No such run.' },
     });
     expect((await stranger.acquire({ paths: ['a'] })).status).toBe(201);
-    await ann.caller.post(`/runs/${ann.runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } });
+    await finish(ann);
     expect(await ann.acquire({ paths: ['z'] })).toMatchObject({ status: 409, body: { code: 'run_finished' } });
   });
 });
@@ -230,7 +230,7 @@ describe('renewing, releasing and expiring', () => {
     const at = async (id: string) => Date.parse((await ann.caller.get(`/leases/${id}`)).body.expiresAt) - Date.now();
     expect(await at(lease.id)).toBeGreaterThan(50_000);
     expect(await at(old.id)).toBeLessThan(0);
-    await ann.caller.post(`/runs/${ann.runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } });
+    await finish(ann);
     expect((await bob.acquire({ paths: ['a', 'old'] })).status).toBe(201);
     expect((await ann.caller.get(`/leases/${lease.id}`)).body.state).toBe('over');
   });
@@ -327,11 +327,7 @@ describe('idempotency', () => {
   it('replays the first answer with its fence, on any server, and refuses the key for another body', async () => {
     const org = await server.newOrg();
     const ann = await newRunner(org);
-    const elsewhere = runnerOf(
-      { ...ann.caller, ...second.caller(ann.caller.secret), memberId: ann.caller.memberId },
-      ann.loopId,
-      ann.runId,
-    );
+    const elsewhere = through(second, ann);
     const key = { 'idempotency-key': randomUUID() };
     const first = await ann.acquire({ paths: ['a'] }, key);
     const replies = await Promise.all([ann.acquire({ paths: ['a'] }, key), elsewhere.acquire({ paths: ['a'] }, key)]);
@@ -346,11 +342,7 @@ describe('idempotency', () => {
   it('grants once when the same request comes many times at once to two servers', async () => {
     const org = await server.newOrg();
     const ann = await newRunner(org);
-    const elsewhere = runnerOf(
-      { ...ann.caller, ...second.caller(ann.caller.secret), memberId: ann.caller.memberId },
-      ann.loopId,
-      ann.runId,
-    );
+    const elsewhere = through(second, ann);
     for (let round = 0; round < 5; round += 1) {
       const key = { 'idempotency-key': randomUUID() };
       const replies = await Promise.all(

@@ -4,7 +4,7 @@ import { withClient } from '../../support/database.ts';
 import { untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { type LeaseRow, violations } from './ledger.ts';
-import { newRunner, type Runner, runnerOf } from './support.ts';
+import { finish, newRunner, type Runner, type Told, through } from './support.ts';
 
 let servers: TestServer[];
 beforeAll(async () => {
@@ -54,35 +54,27 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('finish' as const), who, server }) },
 );
 
-interface Granted {
-  readonly id: string;
-  readonly fence: number;
-}
-
 /** Runs all steps at once, so that three servers' batches race; returns what clients were told they hold. */
-async function play(org: TestOrg, runners: readonly Runner[], steps: readonly Step[]): Promise<Granted[]> {
-  const told: Granted[] = [];
-  const held = new Map<number, Granted>();
-  const through = (index: number, at: number) => {
-    const { caller, loopId, runId } = runners[index]!;
-    return runnerOf({ ...caller, ...servers[at]!.caller(caller.secret), memberId: caller.memberId }, loopId, runId);
-  };
+async function play(org: TestOrg, runners: readonly Runner[], steps: readonly Step[]): Promise<Told[]> {
+  const told: Told[] = [];
+  const held = new Map<number, Told>();
   await Promise.all(
     steps.map(async (one) => {
       const mine = held.get(one.who);
+      const at = runners[one.who]!;
+      const runner = 'server' in one ? through(servers[one.server]!, at) : at;
       switch (one.kind) {
         case 'acquire':
         case 'admit': {
           const paths = [TEXTS[one.path]!];
           const patterns = one.pattern === null ? [] : [PATTERNS[one.pattern]!];
           const mode = one.shared ? 'shared' : 'exclusive';
-          const runner = through(one.who, one.server);
           const reply =
             one.kind === 'acquire'
               ? await runner.acquire({ paths, patterns, mode, ttlSeconds: 60 })
               : await runner.admit({ paths, lease: { mode, ttlSeconds: 60 } });
           expect([200, 201, 409]).toContain(reply.status);
-          const lease = reply.body.lease as Granted | undefined;
+          const lease = reply.body.lease as Told | undefined;
           if (lease !== undefined) {
             told.push({ id: lease.id, fence: lease.fence });
             held.set(one.who, lease);
@@ -92,9 +84,7 @@ async function play(org: TestOrg, runners: readonly Runner[], steps: readonly St
         case 'release':
         case 'renew': {
           if (mine === undefined) return;
-          const reply = await through(one.who, one.server).caller.post(`/leases/${mine.id}/${one.kind}`, {
-            fence: mine.fence,
-          });
+          const reply = await runner.caller.post(`/leases/${mine.id}/${one.kind}`, { fence: mine.fence });
           expect([200, 409]).toContain(reply.status);
           return;
         }
@@ -104,14 +94,11 @@ async function play(org: TestOrg, runners: readonly Runner[], steps: readonly St
             `WITH r AS (SELECT id FROM repo WHERE org_id = $1 ORDER BY id FOR UPDATE)
              UPDATE lease SET expires_at = clock_timestamp() - make_interval(secs => $3), granted_at = least(granted_at, clock_timestamp() - make_interval(secs => $3 + 1))
              WHERE org_id = $1 AND run_id = $2 AND ended_at IS NULL AND EXISTS (SELECT FROM r)`,
-            [org.id, runners[one.who]!.runId, one.seconds],
+            [org.id, runner.runId, one.seconds],
           );
           return;
         case 'finish':
-          await through(one.who, one.server).caller.post(`/runs/${runners[one.who]!.runId}/finish`, {
-            epoch: 1,
-            outcome: { status: 'succeeded' },
-          });
+          await finish(runner);
       }
     }),
   );
@@ -154,12 +141,8 @@ describe('three servers at once on one repo', () => {
     const runners = await Promise.all(Array.from({ length: 9 }, () => newRunner(org)));
     for (let round = 0; round < 5; round += 1) {
       const replies = await Promise.all(
-        runners.map(({ caller, loopId, runId }, index) =>
-          runnerOf(
-            { ...caller, ...servers[index % 3]!.caller(caller.secret), memberId: caller.memberId },
-            loopId,
-            runId,
-          ).acquire({ paths: [`contested-${round}.ts`] }),
+        runners.map((runner, index) =>
+          through(servers[index % 3]!, runner).acquire({ paths: [`contested-${round}.ts`] }),
         ),
       );
       expect(replies.filter(({ status }) => status === 201)).toHaveLength(1);
@@ -172,19 +155,8 @@ describe('three servers at once on one repo', () => {
     const runners = await Promise.all(Array.from({ length: 8 }, () => newRunner(org)));
     await Promise.all(
       runners.flatMap((runner, index) => {
-        const other = runnerOf(
-          {
-            ...runner.caller,
-            ...servers[1 + (index % 2)]!.caller(runner.caller.secret),
-            memberId: runner.caller.memberId,
-          },
-          runner.loopId,
-          runner.runId,
-        );
-        return [
-          ...Array.from({ length: 4 }, (_, n) => other.acquire({ paths: [`f-${index}-${n}`] })),
-          runner.caller.post(`/runs/${runner.runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } }),
-        ];
+        const other = through(servers[1 + (index % 2)]!, runner);
+        return [...Array.from({ length: 4 }, (_, n) => other.acquire({ paths: [`f-${index}-${n}`] })), finish(runner)];
       }),
     );
     const late = await servers[0]!.sql(
@@ -226,12 +198,8 @@ describe('strict order', () => {
     const org = await servers[0]!.newOrg();
     const runners = await Promise.all(Array.from({ length: 6 }, () => newRunner(org)));
     const stop = new AbortController();
-    const drivers = runners.map(async ({ caller, loopId, runId }, index) => {
-      const runner = runnerOf(
-        { ...caller, ...servers[index % 3]!.caller(caller.secret), memberId: caller.memberId },
-        loopId,
-        runId,
-      );
+    const drivers = runners.map(async (at, index) => {
+      const runner = through(servers[index % 3]!, at);
       for (let n = 0; !stop.signal.aborted; n += 1)
         expect((await runner.admit({ paths: [`d${index}/${n}`], lease: n % 2 === 0 })).status).toBe(200);
     });

@@ -1,4 +1,4 @@
-import type { Caller, TestOrg } from '../../support/server.ts';
+import type { Caller, TestOrg, TestServer } from '../../support/server.ts';
 
 export const REPO = 'acme/shop';
 
@@ -23,8 +23,7 @@ export async function newRunner(
   return runnerOf(caller, loop.id, run.id);
 }
 
-/** The same run, through another server. */
-export function runnerOf(caller: Caller & { readonly memberId: string }, loopId: string, runId: string): Runner {
+function runnerOf(caller: Caller & { readonly memberId: string }, loopId: string, runId: string): Runner {
   return {
     caller,
     loopId,
@@ -33,3 +32,18 @@ export function runnerOf(caller: Caller & { readonly memberId: string }, loopId:
     admit: (body, headers) => caller.post('/admissions', { repo: REPO, runId, action: 'path.edit', ...body }, headers),
   };
 }
+
+/** The same run, at another server. */
+export const through = (server: TestServer, { caller, loopId, runId }: Runner): Runner =>
+  runnerOf({ ...caller, ...server.caller(caller.secret), memberId: caller.memberId }, loopId, runId);
+
+/** A lease as an answer names it. */
+export interface Told {
+  readonly id: string;
+  readonly fence: number;
+}
+
+export const give = ({ caller }: Runner, { id, fence }: Told) => caller.post(`/leases/${id}/release`, { fence });
+
+export const finish = ({ caller, runId }: Runner) =>
+  caller.post(`/runs/${runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } });

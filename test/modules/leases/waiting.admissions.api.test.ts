@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { held, queue, ticketOf, until, waitingLine } from './line.ts';
+import { give } from './support.ts';
+
+const { crew, pair, waiters } = waitingLine();
+
+describe('an admission that waits', () => {
+  it('is decided when its turn comes, with its lease, in its place in the line', async () => {
+    const [org, ann, bob, cid] = await crew(3);
+    const lease = await held(ann!, { paths: ['a'] });
+    const admitted = bob!.admit({ paths: ['a'], waitSeconds: 30 });
+    await until(async () => (await waiters(bob!)) === 1);
+    const behind = await queue(cid!, { paths: ['a'] });
+    expect((await org.events()).filter(({ kind }) => kind === 'decision.recorded')).toEqual([]);
+    await give(ann!, lease);
+    const reply = await admitted;
+    expect(reply).toMatchObject({ status: 200, body: { outcome: 'allow', lease: { paths: ['a'] } } });
+    expect((await org.events()).filter(({ kind }) => kind === 'decision.recorded')).toHaveLength(1);
+    expect((await ticketOf(cid!, behind)).conflicts).toMatchObject([{ leaseId: reply.body.lease.id }]);
+  });
+
+  it('answers wait after its time and keeps nothing, not even its place', async () => {
+    const [org, ann, bob, cid] = await crew(3);
+    const lease = await held(ann!, { paths: ['a'] });
+    const reply = await bob!.admit({ paths: ['a'], waitSeconds: 0.2 });
+    expect(reply).toMatchObject({ status: 200, body: { outcome: 'wait', conflicts: [{ leaseId: lease.id }] } });
+    expect(await waiters(bob!)).toBe(0);
+    expect((await org.events()).filter(({ kind }) => kind === 'decision.recorded')).toEqual([]);
+    await give(ann!, lease);
+    expect((await cid!.acquire({ paths: ['a'] })).status).toBe(201);
+  });
+
+  it('that joined a request for the lease itself leaves that in the line when it gives up', async () => {
+    const [, ann, bob] = await crew(2);
+    const lease = await held(ann!, { paths: ['a'] });
+    const id = await queue(bob!, { paths: ['a'] });
+    expect((await bob!.admit({ paths: ['a'], waitSeconds: 0.1 })).body.outcome).toBe('wait');
+    expect((await ticketOf(bob!, id)).status).toBe('waiting');
+    const admitted = bob!.admit({ paths: ['a'], waitSeconds: 20 });
+    await give(ann!, lease);
+    expect((await admitted).body).toMatchObject({ outcome: 'allow' });
+    expect((await ticketOf(bob!, id)).lease.id).toBe((await admitted).body.lease.id);
+  });
+
+  it('whose server died holds nobody up for long', async () => {
+    const [, ann, bob, cid] = await crew(3);
+    const lease = await held(ann!, { paths: ['a'] });
+    const admitted = bob!.admit({ paths: ['a'], waitSeconds: 3 });
+    await until(async () => (await waiters(bob!)) === 1);
+    // As if nobody had been heard of since.
+    await pair.server.sql(
+      `UPDATE lease_waiter SET held_until = clock_timestamp() - interval '2 minutes' WHERE run_id = $1`,
+      [bob!.runId],
+    );
+    await give(ann!, lease);
+    expect((await cid!.acquire({ paths: ['a'] })).status).toBe(201);
+    expect((await admitted).body.outcome).toBe('wait');
+  });
+
+  it('is refused where it would close a cycle', async () => {
+    const [, ann, bob] = await crew(2);
+    await held(ann!, { paths: ['a'] });
+    await held(bob!, { paths: ['b'] });
+    await queue(ann!, { paths: ['b'] });
+    expect(await bob!.admit({ paths: ['a'], waitSeconds: 5 })).toMatchObject({
+      status: 409,
+      body: { code: 'lease_deadlock' },
+    });
+  });
+});

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { withClient } from '../../support/database.ts';
+import { untilBlocked } from '../../support/locks.ts';
+import { held, queue, ticketOf, until, waitingLine } from './line.ts';
+import { give, through } from './support.ts';
+
+const { crew, pair, waiters } = waitingLine();
+
+describe('deadlocks', () => {
+  it('a wait that would close a cycle is refused at once, with the cycle written out', async () => {
+    const [, ann, bob, cid] = await crew(3);
+    await held(ann!, { paths: ['a'] });
+    const b = await held(bob!, { paths: ['b'] });
+    await held(cid!, { paths: ['c'] });
+    await queue(ann!, { paths: ['b'] });
+    await queue(bob!, { paths: ['c'] });
+    const started = Date.now();
+    const refused = await cid!.acquire({ patterns: ['{a,x}'], waitSeconds: 30 });
+    expect(Date.now() - started).toBeLessThan(5000);
+    expect(refused).toMatchObject({
+      status: 409,
+      body: {
+        code: 'lease_deadlock',
+        cycle: [
+          { runId: cid!.runId, witness: 'a', waitsFor: { runId: ann!.runId }, over: 'lease' },
+          { runId: ann!.runId, witness: 'b', waitsFor: { runId: bob!.runId } },
+          { runId: bob!.runId, witness: 'c', waitsFor: { runId: cid!.runId } },
+        ],
+      },
+    });
+    expect(await waiters(cid!)).toBe(0);
+    // Not a cycle once somebody lets go.
+    await give(bob!, b);
+    await until(async () => (await waiters(ann!)) === 0);
+    expect((await cid!.acquire({ paths: ['a'], waitSeconds: 0.01 })).status).toBe(202);
+  });
+
+  it('also between two repos, when both begin to wait at the same moment on two servers', async () => {
+    const [org, ann, bob] = await crew(2);
+    await held(ann!, { repo: 'acme/one', paths: ['a'] });
+    await held(bob!, { repo: 'acme/two', paths: ['b'] });
+    const replies = await withClient(pair.server.database.url, async (client) => {
+      // With the head taken, both decide before either can write.
+      await client.query('BEGIN');
+      await client.query('SELECT 1 FROM org_head WHERE org_id = $1 FOR UPDATE', [org.id]);
+      const asked = Promise.all([
+        ann!.acquire({ repo: 'acme/two', paths: ['b'], waitSeconds: 0.1 }),
+        through(pair.other, bob!).acquire({ repo: 'acme/one', paths: ['a'], waitSeconds: 0.1 }),
+      ]);
+      await untilBlocked(pair.server, 'hot_write', 2);
+      await client.query('COMMIT');
+      return asked;
+    });
+    expect(replies.map(({ status }) => status).toSorted((x, y) => x - y)).toEqual([202, 409]);
+    expect(replies.find(({ status }) => status === 409)!.body.code).toBe('lease_deadlock');
+  });
+
+  it('two that hold a path shared cannot both wait to have it for themselves; one can, before others who wait', async () => {
+    const [, ann, bob, cid] = await crew(3);
+    const a = await held(ann!, { paths: ['x'], mode: 'shared' });
+    const b = await held(bob!, { paths: ['x'], mode: 'shared' });
+    const c = await queue(cid!, { paths: ['x'] });
+    const upgrade = await queue(ann!, { paths: ['x'] });
+    expect((await bob!.acquire({ paths: ['x'], waitSeconds: 5 })).body.code).toBe('lease_deadlock');
+    await give(bob!, b);
+    expect(await ticketOf(ann!, upgrade, 10)).toMatchObject({ status: 'granted' });
+    expect((await ticketOf(cid!, c)).status).toBe('waiting');
+    expect((await ann!.caller.get(`/leases/${a.id}`)).body.state).toBe('over');
+  });
+
+  it('a run joins its own ticket when it asks for the same again, and cannot wait behind itself', async () => {
+    const [, ann, bob] = await crew(2);
+    await held(ann!, { paths: ['a', 'b'] });
+    const id = await queue(bob!, { paths: ['a', 'b'] });
+    expect(await queue(bob!, { paths: ['b', 'a'] })).toBe(id);
+    expect(await bob!.acquire({ paths: ['b'], waitSeconds: 5 })).toMatchObject({
+      status: 409,
+      body: { code: 'lease_wait_on_self', ticketId: id, witness: 'b' },
+    });
+  });
+});
