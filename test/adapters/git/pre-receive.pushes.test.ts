@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { give } from '../../modules/leases/support.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { between, type Forge, nobodyThere } from './checkout.ts';
 import { expectPushed, expectRefused, guardedScene, push, runOut, type Scene } from './guarded.ts';
@@ -63,6 +64,34 @@ describe('a push to a guarded remote', () => {
     // Another branch keeps them: nothing is taken away.
     expectPushed(await push(his, 'main:kept'));
     expectPushed(await push(his, '--force', 'HEAD~:main'));
+  });
+
+  it('that takes commits away is answered for by the run of the new tip alone, whoever else is in it', async () => {
+    const { forge, ann, bob, hers, ...more } = await scene({}, { 'a.ts': 'A\n', 'b.ts': 'B\n', 'c.ts': 'C\n' });
+    const his = await more.his();
+    const start = await hers.head();
+    await ann.acquire({ paths: ['a.ts', 'c.ts'] });
+    const { body: bobs } = await bob.acquire({ paths: ['b.ts'] });
+    await hers.commit('Lost', { 'c.ts': 'C2\n' });
+    expectPushed(await push(hers, 'HEAD:topic'));
+    await hers.git('reset', '-q', '--hard', start);
+    await hers.commit('Hers', { 'a.ts': 'A2\n' });
+    await his.git('fetch', '-q', hers.directory, await hers.head());
+    await his.git('reset', '-q', '--hard', 'FETCH_HEAD');
+    await his.commit('His, on hers', { 'b.ts': 'B2\n' });
+    // Each commit is covered, and what is lost would be by the lease of one who made a part of this, but not the last.
+    expectRefused(await push(his, '--force', 'HEAD:topic'), /c\.ts: held by loop/);
+    await hers.git('fetch', '-q', his.directory, await his.head());
+    await hers.git('reset', '-q', '--hard', 'FETCH_HEAD');
+    await hers.commit('Hers, on his', { 'a.ts': 'A3\n' });
+    // Who builds on his commit may vouch for it, but his lease is his.
+    expectPushed(await push(hers, '--force', 'HEAD:topic'));
+    await give(bob, bobs.lease);
+    await ann.acquire({ paths: ['b.ts'] });
+    await hers.git('reset', '-q', '--hard', start);
+    await hers.commit('Hers alone', { 'a.ts': 'A4\n' });
+    expectPushed(await push(hers, '--force', 'HEAD:topic'));
+    expect(await forge.tip('topic')).toBe(await hers.head());
   });
 
   it('with merges: clean ones ask nothing, others for what they changed themselves', async () => {
