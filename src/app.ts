@@ -175,12 +175,12 @@ function createHousekeeping({ line, tickets, ...deps }: HousekeepingDeps): House
   const housekeeping = new Housekeeping(deps);
   const { db } = deps;
   const sweep = new LeaseSweep(db, line.freed.bind(line));
-  housekeeping.register('stalled runs', (orgId) => sweepStalled(db, orgId));
-  housekeeping.register('old idempotency keys', (orgId) => purgeIdempotency(db, orgId));
-  housekeeping.register('leases that are over', (orgId) => sweep.pass(orgId));
-  housekeeping.register('requests that are held open', (orgId) => tickets.keepHeld(orgId));
-  housekeeping.register('waiters whose way is free', (orgId) => line.sweep(orgId));
-  housekeeping.register('approvals that ran out', (orgId) => sweepApprovals(db, orgId));
+  housekeeping.register('stalled runs', 'run', (orgId) => sweepStalled(db, orgId));
+  housekeeping.register('old idempotency keys', 'idempotency', (orgId) => purgeIdempotency(db, orgId));
+  housekeeping.register('leases that are over', 'lease', (orgId) => sweep.pass(orgId));
+  housekeeping.register('requests that are held open', 'lease_waiter', (orgId) => tickets.keepHeld(orgId));
+  housekeeping.register('waiters whose way is free', 'lease_waiter', (orgId) => line.sweep(orgId));
+  housekeeping.register('approvals that ran out', 'approval', (orgId) => sweepApprovals(db, orgId));
   return housekeeping;
 }
 

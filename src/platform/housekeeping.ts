@@ -7,8 +7,12 @@ const EVERY_MS = 10_000;
 /** Servers that were started together do not sweep together. */
 const JITTER = 0.2;
 
+/** Whose rows a chore is about, as the database's function `chores_due` tells where there is anything to do. */
+type Table = 'approval' | 'idempotency' | 'lease' | 'lease_waiter' | 'run';
+
 interface Chore {
   readonly name: string;
+  readonly table: Table;
   readonly perOrg: (orgId: string) => Promise<unknown>;
 }
 
@@ -30,8 +34,8 @@ export class Housekeeping {
     this.#log = deps.log;
   }
 
-  register(name: string, perOrg: (orgId: string) => Promise<unknown>): void {
-    this.#chores.push({ name, perOrg });
+  register(name: string, table: Table, perOrg: (orgId: string) => Promise<unknown>): void {
+    this.#chores.push({ name, table, perOrg });
   }
 
   start(): void {
@@ -44,13 +48,15 @@ export class Housekeeping {
     await this.#running;
   }
 
-  /** One pass over all orgs. What fails for one org is logged, and done for the others all the same. */
+  /** One pass over all orgs in which anything is due. What fails for one is logged, and done for the others all the same. */
   async pass(): Promise<void> {
-    const orgIds = await this.#db.lookup((db) => db.$queryRaw<{ id: string }[]>`SELECT list_org_ids()::text AS id`);
-    for (const { id } of orgIds) {
+    const orgs = await this.#db.lookup(
+      (db) => db.$queryRaw<{ id: string; tables: Table[] }[]>`SELECT org::text AS id, tables FROM chores_due()`,
+    );
+    for (const { id, tables } of orgs) {
       for (const chore of this.#chores) {
         if (this.#stopping.signal.aborted) return;
-        await this.#attempt(chore, id);
+        if (tables.includes(chore.table)) await this.#attempt(chore, id);
       }
     }
   }

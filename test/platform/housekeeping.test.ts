@@ -34,11 +34,39 @@ function housekeeping(lines: string[] = []) {
 
 const ids = () => orgs.map((org) => org.id).toSorted();
 
+/** Nobody has asked for anything in these orgs: what is made here is all there is. */
+async function clear(): Promise<void> {
+  for (const table of ['run', 'idempotency', 'lease_key', 'lease_waiter', 'approval'])
+    await server.sql(`DELETE FROM ${table}`);
+}
+
+/** In every org a row that is looked at each time. */
+async function somethingOpen(): Promise<void> {
+  for (const id of ids()) await server.sql(INSERT_KEY, [id]);
+}
+
+const INSERT_KEY = `INSERT INTO lease_key (org_id, repo_id, lease_id, ordinal, kind, key) VALUES ($1, $1, gen_random_uuid(), 0, 'literal', '')`;
+const insertRun = (status: string, seconds: number) =>
+  `INSERT INTO run (org_id, id, loop_id, loop_version, repo_id, epoch, status, traceparent, started_by, started_at, last_beat_at)
+    VALUES ($1, gen_random_uuid(), $1, 1, $1, 1, '${status}', '', $1, now(), now() - make_interval(secs => ${seconds}))`;
+const insertKept = (hours: number) =>
+  `INSERT INTO idempotency (org_id, key_id, key, operation, fingerprint, status, created_at)
+    VALUES ($1, $1, 'k', '', '', 200, now() - make_interval(hours => ${hours}))`;
+const insertWaiter = (status: string, hours: number | null) =>
+  `INSERT INTO lease_waiter (org_id, id, seq, repo_id, run_id, loop_id, kind, mode, paths, patterns, resources, ttl_seconds, principal,
+      queued_at, status, settled_at)
+    VALUES ($1, $1, 1, $1, $1, $1, 'lease', 'shared', '{}', '{}', '{}', 9, '{}', now(), '${status}', now() - make_interval(hours => ${hours}))`;
+const insertApproval = (status: string, seconds: number) =>
+  `INSERT INTO approval (org_id, id, digest, status, action, subject, requirements, rules, reason, decision_id, requester_id, created_at,
+      expires_at)
+    VALUES ($1, $1, '', '${status}', '', '{}', '{}', '{}', '', $1, $1, now(), now() + make_interval(secs => ${seconds}))`;
+
 describe('housekeeping', () => {
   it('does every chore for every org, about every ten seconds', async () => {
+    await somethingOpen();
     const { chores, clock } = housekeeping();
     const done: string[] = [];
-    chores.register('a', async (orgId) => void done.push(orgId));
+    chores.register('a', 'lease', async (orgId) => void done.push(orgId));
     chores.start();
     await clock.advance(7_000);
     expect(done).toEqual([]);
@@ -51,15 +79,18 @@ describe('housekeeping', () => {
   });
 
   it('goes on with the other orgs and chores when one fails, and logs which', async () => {
+    await somethingOpen();
     const lines: string[] = [];
     const { chores } = housekeeping(lines);
     const done: string[] = [];
     const broken = ids()[1]!;
-    chores.register('fails', (orgId) => (orgId === broken ? Promise.reject(new Error('no')) : Promise.resolve()));
-    chores.register('throws at once', () => {
+    chores.register('fails', 'lease', (orgId) =>
+      orgId === broken ? Promise.reject(new Error('no')) : Promise.resolve(),
+    );
+    chores.register('throws at once', 'lease', () => {
       throw new Error('no promise either');
     });
-    chores.register('works', async (orgId) => void done.push(orgId));
+    chores.register('works', 'lease', async (orgId) => void done.push(orgId));
     await chores.pass();
     expect(done).toEqual(ids());
     const told = lines.map((line) => JSON.parse(line) as { chore: string; orgId: string });
@@ -67,12 +98,39 @@ describe('housekeeping', () => {
     expect(told.filter((line) => line.chore === 'throws at once')).toHaveLength(3);
   });
 
+  it.each([
+    ['run', 'that was not heard of for long', insertRun('running', 11)],
+    [null, 'run that was heard of', insertRun('running', 8)],
+    [null, 'run that is over', insertRun('finished', 3600)],
+    ['idempotency', 'key that is old', insertKept(49)],
+    [null, 'Idempotency-Key that is young', insertKept(47)],
+    ['lease', 'that is open', INSERT_KEY],
+    ['lease_waiter', 'that waits', insertWaiter('waiting', null)],
+    ['lease_waiter', 'whose ticket is old', insertWaiter('granted', 49)],
+    [null, 'ticket that was settled lately', insertWaiter('granted', 47)],
+    ['approval', 'that is pending and ran out', insertApproval('pending', -1)],
+    ['approval', 'that was approved and ran out', insertApproval('approved', -1)],
+    [null, 'approval that can be given yet', insertApproval('pending', 60)],
+    [null, 'approval that was spent', insertApproval('spent', -1)],
+  ] as const)('does the chores for %s %s, of that org alone', async (due, _what, insert) => {
+    await clear();
+    const id = ids()[1]!;
+    await server.sql(insert, [id]);
+    const { chores } = housekeeping();
+    const done: string[][] = [];
+    for (const table of ['run', 'idempotency', 'lease', 'lease_waiter', 'approval'] as const)
+      chores.register(table, table, async (orgId) => void done.push([orgId, table]));
+    await chores.pass();
+    expect(done).toEqual(due === null ? [] : [[id, due]]);
+  });
+
   it('waits for the chore under way when it stops, and starts no other', async () => {
+    await somethingOpen();
     const { chores, clock } = housekeeping();
     const done: string[] = [];
     let release = () => {};
     const held = new Promise<void>((resolve) => (release = resolve));
-    chores.register('slow', async (orgId) => {
+    chores.register('slow', 'lease', async (orgId) => {
       done.push(`begin ${orgId}`);
       await held;
       done.push(`end ${orgId}`);
@@ -90,6 +148,7 @@ describe('housekeeping', () => {
 
 describe('old idempotency keys', () => {
   it('are deleted after 48 hours, in their org alone', async () => {
+    await clear();
     const [org, other] = orgs as [TestOrg, TestOrg];
     for (const { admin } of [org, other]) {
       for (const key of ['old', 'young']) await admin.post('/teams', { name: key }, { 'idempotency-key': key });

@@ -15,7 +15,10 @@ const ORGS = 10_000;
 const BEGINNING = '00000000-0000-0000-0000-000000000000';
 
 interface Looked {
+  /** Open, and over. */
   readonly due: readonly string[];
+  /** Revoked; found until they would have expired, so that their runs do not take them back, then no more. */
+  readonly forgettable: readonly string[];
   /** Where the next look begins; null: at the beginning. */
   readonly next: string | null;
 }
@@ -38,10 +41,12 @@ export class LeaseSweep {
   /** A part of the org's open leases, all of them where they are not many. */
   async pass(orgId: string): Promise<void> {
     const system = systemPrincipal(orgId);
-    await this.#db.write(system, forgetRevoked);
     for (let look = 0; look < LOOKS; look += 1) {
-      const { due, next } = await this.#db.read(system, (tx) => lookFrom(tx, this.#reached.get(orgId) ?? BEGINNING));
+      const { due, forgettable, next } = await this.#db.read(system, (tx) =>
+        lookFrom(tx, this.#reached.get(orgId) ?? BEGINNING),
+      );
       for (let at = 0; at < due.length; at += END_AT_ONCE) await this.#end(orgId, due.slice(at, at + END_AT_ONCE));
+      if (forgettable.length > 0) await this.#db.write(system, (tx) => forget(tx, forgettable));
       // Only now: what could not be ended is looked at again by the next pass.
       if (next === null) return this.#reached.delete(orgId);
       this.#reached.set(orgId, next);
@@ -59,24 +64,25 @@ export class LeaseSweep {
 /** Keys are kept only of what is open, or was revoked lately: by them the leases are found without all that ever were. */
 async function lookFrom(tx: ReadTx, after: string): Promise<Looked> {
   const lockDelay = await lockDelayOf(tx);
-  const [row] = await tx.db.$queryRaw<[{ seen: number; last: string | null; due: string[] }]>`
+  const [row] = await tx.db.$queryRaw<[{ seen: number; last: string | null; due: string[]; forgettable: string[] }]>`
     WITH open AS MATERIALIZED (
       SELECT k.lease_id FROM lease_key k
       WHERE k.org_id = ${tx.orgId}::uuid AND k.ordinal = 0 AND k.lease_id > ${after}::uuid
       ORDER BY k.lease_id LIMIT ${LOOK}),
     looked AS MATERIALIZED (
-      SELECT l.id, l.run_id, l.expires_at FROM open o CROSS JOIN LATERAL (
-        SELECT x.* FROM lease x WHERE x.org_id = ${tx.orgId}::uuid AND x.id = o.lease_id AND x.ended_at IS NULL OFFSET 0) l),
+      SELECT l.id, l.run_id, l.expires_at, l.ended_at FROM open o CROSS JOIN LATERAL (
+        SELECT x.* FROM lease x WHERE x.org_id = ${tx.orgId}::uuid AND x.id = o.lease_id OFFSET 0) l),
     finished AS MATERIALIZED (
       SELECT q.run_id FROM (SELECT DISTINCT run_id FROM looked) q CROSS JOIN LATERAL (
         SELECT x.status FROM run x WHERE x.org_id = ${tx.orgId}::uuid AND x.id = q.run_id OFFSET 0) r
       WHERE r.status = 'finished')
     SELECT (SELECT count(*)::int FROM open) AS seen, (SELECT lease_id::text FROM open ORDER BY lease_id DESC LIMIT 1) AS last,
       ARRAY(SELECT l.id::text FROM looked l
-        WHERE l.expires_at < clock_timestamp() - make_interval(secs => ${lockDelay}::int)
-          OR l.run_id IN (SELECT f.run_id FROM finished f)
-        ORDER BY l.expires_at) AS due`;
-  return { due: row.due, next: row.seen < LOOK ? null : row.last };
+        WHERE l.ended_at IS NULL AND (l.expires_at < clock_timestamp() - make_interval(secs => ${lockDelay}::int)
+          OR l.run_id IN (SELECT f.run_id FROM finished f))
+        ORDER BY l.expires_at) AS due,
+      ARRAY(SELECT l.id::text FROM looked l WHERE l.ended_at IS NOT NULL AND l.expires_at < clock_timestamp()) AS forgettable`;
+  return { due: row.due, forgettable: row.forgettable, next: row.seen < LOOK ? null : row.last };
 }
 
 /** Returns which of them were over, and ended now. */
@@ -98,10 +104,7 @@ async function endDue(tx: OrgTx, due: readonly string[]): Promise<string[]> {
   return over.map(({ id }) => id);
 }
 
-/** Revoked leases are found until they would have expired, so that their runs do not take them back; then no more. */
-async function forgetRevoked(tx: OrgTx): Promise<void> {
-  await tx.db.$executeRaw`
-    DELETE FROM lease_key k WHERE k.org_id = ${tx.orgId}::uuid AND k.lease_id IN (
-      SELECT l.id FROM lease l WHERE l.org_id = ${tx.orgId}::uuid AND l.end_reason = 'revoked'
-        AND l.expires_at BETWEEN clock_timestamp() - interval '7 days' AND clock_timestamp() LIMIT ${END_AT_ONCE})`;
+/** Leases that have ended stay so, at the time at which they would have expired: nothing can have come first. */
+async function forget(tx: OrgTx, ended: readonly string[]): Promise<void> {
+  await tx.db.leaseKey.deleteMany({ where: { orgId: tx.orgId, leaseId: { in: [...ended] } } });
 }
