@@ -5,7 +5,7 @@ export type Settled<A> = { readonly ok: true; readonly answer: A } | { readonly 
 
 interface Waiting<O, A> {
   readonly op: O;
-  readonly resolve: (answer: A) => void;
+  readonly resolve: (answer: A | Promise<A>) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -19,11 +19,14 @@ const MAX_WAITING = 8192;
  * Nothing waits for a timer: an idle org's lone request starts at once.
  */
 export class OrgBatcher<O, A> {
-  readonly #run: (orgId: string, ops: readonly O[]) => Promise<Settled<A>[]>;
+  readonly #run: (orgId: string, ops: readonly O[]) => Promise<Settled<A | Promise<A>>[]>;
   readonly #orgs = new Map<string, { waiting: Waiting<O, A>[]; running: boolean }>();
 
-  /** `run` settles every op of its batch, in order; when it rejects, all of the batch fail with its error. */
-  constructor(run: (orgId: string, ops: readonly O[]) => Promise<Settled<A>[]>) {
+  /**
+   * `run` settles every op of its batch, in order; when it rejects, all of the batch fail with its error. Ops whose answer is
+   * a promise are answered when that is: the next batch does not wait for it.
+   */
+  constructor(run: (orgId: string, ops: readonly O[]) => Promise<Settled<A | Promise<A>>[]>) {
     this.#run = run;
   }
 
@@ -58,7 +61,7 @@ export class OrgBatcher<O, A> {
   }
 
   async #settled(orgId: string, batch: Waiting<O, A>[]): Promise<() => void> {
-    let results: Settled<A>[];
+    let results: Settled<A | Promise<A>>[];
     try {
       results = await this.#run(
         orgId,

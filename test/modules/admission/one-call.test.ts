@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { OneCall } from '../../../src/modules/admission/hot/one-call/one-call.ts';
 import type { Fate } from '../../support/breaking-proxy.ts';
 import { firstBroken } from '../activity/chain.ts';
 import { give, newRunner, REPO, type Runner, type Told, through } from '../leases/support.ts';
@@ -216,6 +217,27 @@ describe('a connection that breaks around the call', () => {
     expect((await org.admin.get('/leases')).body.items.map(({ paths }: { paths: string[] }) => paths)).toEqual([
       ['first'],
     ]);
+  });
+
+  it('holds up nobody but those who want the same', async () => {
+    const { org, ann } = await known();
+    const ben = await newRunner(org);
+    expect((await ben.admit({ paths: ['of ben'] })).status).toBe(200);
+    await calls();
+    const attempt = vi.mocked(OneCall.prototype.attempt);
+    const before = way.proxy.broken();
+    way.proxy.fate = 'lose-request';
+    const lost = ann.acquire({ paths: ['a'] });
+    while (way.proxy.broken() === before) await new Promise(setImmediate);
+    let isKnown = false;
+    const outcome = (attempt.mock.results[0]!.value as Promise<unknown>).then(() => (isKnown = true));
+    const same = ben.acquire({ paths: ['a'] });
+    expect((await ben.acquire({ paths: ['b'] })).status).toBe(201);
+    expect(isKnown).toBe(false);
+    await outcome;
+    // Nothing had arrived: both are decided now, in any order.
+    const replies = await Promise.all([lost, same]);
+    expect(replies.map(({ status }) => status).toSorted((x, y) => x - y)).toEqual([201, 409]);
   });
 
   it('the call takes no effect when it comes too late to be waited for', async () => {

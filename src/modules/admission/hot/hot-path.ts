@@ -159,12 +159,29 @@ export class HotPath implements LeaseQueue {
     this.#listeners.push(listener);
   }
 
-  async #inOneCall(orgId: string, subjects: readonly Subject[]): Promise<Settled<HotAnswer | null>[]> {
+  /** While nobody knows what came of a call, what it was about stays under way; the rest of the org does not wait for it. */
+  async #inOneCall(
+    orgId: string,
+    subjects: readonly Subject[],
+  ): Promise<Settled<HotAnswer | null | Promise<HotAnswer | null>>[]> {
+    return new Promise((resolve, reject) => {
+      const settling = this.#inOneCallOrLost(orgId, subjects, () =>
+        resolve(subjects.map((_, at) => ({ ok: true, answer: settling.then((settled) => answerOf(settled[at]!)) }))),
+      );
+      settling.then(resolve, reject);
+    });
+  }
+
+  async #inOneCallOrLost(
+    orgId: string,
+    subjects: readonly Subject[],
+    onLost: () => void,
+  ): Promise<Settled<HotAnswer | null>[]> {
     const startedMs = this.#deps.clock.monotonicMs();
     const settled: Settled<HotAnswer | null>[] = subjects.map(() => ({ ok: true, answer: null }));
     // Since it was let in, the general way may have begun to decide about the same.
     const free = subjects.filter((subject) => this.#underWay.of(orgId, subject) === null);
-    const committed = await this.#underWay.while(orgId, free, () => this.#oneCall.attempt(orgId, free));
+    const committed = await this.#underWay.while(orgId, free, () => this.#oneCall.attempt(orgId, free, onLost));
     if (committed === null) return settled;
     committed.taken.forEach((index, at) => {
       settled[subjects.indexOf(free[index]!)] = committed.results[at]!;
@@ -200,6 +217,11 @@ export class HotPath implements LeaseQueue {
 /** Who waits, or asks again under a key, may be given something though another holds it now. */
 function isPlain(operation: LeaseOperation | AskOperation): operation is AcquireOperation {
   return operation.kind === 'acquire' && !operation.waits && operation.idempotent === null;
+}
+
+function answerOf<A>(settled: Settled<A>): A {
+  if (!settled.ok) throw settled.error;
+  return settled.answer;
 }
 
 function wantedOf(op: HotOperation): { repoId: string; wanted: Wanted }[] {

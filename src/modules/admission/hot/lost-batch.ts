@@ -22,7 +22,8 @@ export interface Whereabouts {
 
 const LOOK_EVERY_MS = 250;
 const GIVE_UP_MS = 10_000;
-const NEWEST = 20_000;
+/** As many as the busiest of orgs has in all the time that is looked. */
+const NEWEST = 200_000;
 
 /**
  * Looks again and again, on connections other than the one that was lost, until it is known what became of a batch. `look`

@@ -65,8 +65,11 @@ export class OneCall {
     return wanted !== null && this.leases.holds(repoId, wanted);
   }
 
-  /** @returns null when nothing was written. @throws Problem 503 when nobody can say whether it was. */
-  async attempt(orgId: string, subjects: readonly Subject[]): Promise<Committed | null> {
+  /**
+   * `onLost` is called when the answer was lost with its connection: from then on it may take seconds to find out.
+   * @returns null when nothing was written. @throws Problem 503 when nobody can say whether it was.
+   */
+  async attempt(orgId: string, subjects: readonly Subject[], onLost: () => void): Promise<Committed | null> {
     const facts = this.#orgs.get(orgId);
     if (facts === undefined) return null;
     // Facts may have moved on since they were let in.
@@ -88,7 +91,7 @@ export class OneCall {
       plan,
     );
     if (statement === null) return null;
-    const written = await this.#call(snapshot, statement, plan);
+    const written = await this.#call(snapshot, statement, plan, onLost);
     if (written === null) return null;
     for (const id of plan.beaten) facts.beat(id, written.at);
     finish(snapshot, plan, results, written);
@@ -100,6 +103,7 @@ export class OneCall {
     snapshot: Snapshot,
     statement: ReturnType<typeof callStatement> & object,
     plan: BatchPlan,
+    onLost: () => void,
   ): Promise<Written | null> {
     const client = await this.#deps.pool.connect();
     let broken: Error | undefined;
@@ -114,6 +118,7 @@ export class OneCall {
     } finally {
       client.release(broken);
     }
+    onLost();
     return lostCallOutcome(this.#deps, snapshot, plan);
   }
 
