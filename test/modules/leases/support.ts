@@ -47,3 +47,10 @@ export const give = ({ caller }: Runner, { id, fence }: Told) => caller.post(`/l
 
 export const finish = ({ caller, runId }: Runner) =>
   caller.post(`/runs/${runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } });
+
+/** As if so much time had passed since it expired: the clock that decides is the database's. */
+export const expiredFor = (server: Pick<TestServer, 'sql'>, leaseId: string, seconds: number) =>
+  server.sql('UPDATE lease SET expires_at = clock_timestamp() - make_interval(secs => $2) WHERE id = $1', [
+    leaseId,
+    seconds,
+  ]);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { withClient } from '../../support/database.ts';
 import { holding, untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { newRunner, type Runner } from './support.ts';
+import { expiredFor, newRunner, type Runner } from './support.ts';
 
 /** More than one pass looks at. */
 const MANY = 12_000;
@@ -26,13 +26,6 @@ async function granted(path: string): Promise<{ id: string; fence: number }> {
   expect(status).toBe(201);
   return body.lease;
 }
-
-/** As if so much time had passed since. */
-const expiredFor = (id: string, seconds: number) =>
-  server.sql('UPDATE lease SET expires_at = clock_timestamp() - make_interval(secs => $2) WHERE id = $1', [
-    id,
-    seconds,
-  ]);
 
 async function rowOf(id: string): Promise<{ end_reason: string | null; keys: number }> {
   const [row] = await server.sql<{ end_reason: string | null; keys: number }>(
@@ -64,8 +57,8 @@ describe('the sweep of leases', () => {
     const over = await granted('src/over.ts');
     const closing = await granted('src/closing.ts');
     const live = await granted('src/live.ts');
-    await expiredFor(over.id, 16);
-    await expiredFor(closing.id, 5);
+    await expiredFor(server, over.id, 16);
+    await expiredFor(server, closing.id, 5);
     await sweep();
     expect(await rowOf(over.id)).toEqual({ end_reason: 'expired', keys: 0 });
     expect(await rowOf(closing.id)).toEqual({ end_reason: null, keys: 1 });
@@ -86,25 +79,25 @@ describe('the sweep of leases', () => {
   it('comes to the last of very many in later passes, and to the first again after that', async () => {
     await manyOpen();
     const last = await granted('src/last.ts');
-    await expiredFor(last.id, 60);
+    await expiredFor(server, last.id, 60);
     await sweep();
     expect(await rowOf(last.id)).toMatchObject({ end_reason: null });
     await sweep();
     expect(await rowOf(last.id)).toMatchObject({ end_reason: 'expired' });
     const first = '00000000-0000-7000-8000-000000000001';
-    await expiredFor(first, 60);
+    await expiredFor(server, first, 60);
     await sweep();
     expect(await rowOf(first)).toMatchObject({ end_reason: 'expired' });
   });
 
   it('leaves alone what was renewed while it waited for the lock', async () => {
     const lease = await granted('src/renewed.ts');
-    await expiredFor(lease.id, 60);
+    await expiredFor(server, lease.id, 60);
     await withClient(server.database.url, async (client) => {
       const repo = await holding(client, 'SELECT FROM repo WHERE org_id = $1 FOR UPDATE', [org.id]);
       const sweeping = sweep();
       await untilBlocked(server, 'ORDER BY p.id FOR NO KEY UPDATE');
-      await expiredFor(lease.id, -900);
+      await expiredFor(server, lease.id, -900);
       await repo.free();
       await sweeping;
     });
@@ -117,7 +110,7 @@ describe('the sweep of leases', () => {
     expect((await org.admin.post(`/leases/${lease.id}/revoke`, { reason: 'ours' })).status).toBe(200);
     await sweep();
     expect(await rowOf(lease.id)).toEqual({ end_reason: 'revoked', keys: 1 });
-    await expiredFor(lease.id, 1);
+    await expiredFor(server, lease.id, 1);
     await sweep();
     expect(await rowOf(lease.id)).toEqual({ end_reason: 'revoked', keys: 0 });
   });

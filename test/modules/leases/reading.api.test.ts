@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestServer, type TestServer } from '../../support/server.ts';
+import { expiredFor, newRunner, REPO } from './support.ts';
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({ start: false });
+});
+afterAll(() => server?.close());
+
+describe('listing and verifying', () => {
+  it('lists what is held, and what covers a path', async () => {
+    const org = await server.newOrg();
+    const [ann, bob] = [await newRunner(org), await newRunner(org)];
+    const one = (await ann.acquire({ patterns: ['src/**'] })).body.lease;
+    const two = (await bob.acquire({ paths: ['docs/x.md'] })).body.lease;
+    const list = async (query: string) =>
+      (await org.admin.get(`/leases?${query}`)).body.items.map(({ id }: { id: string }) => id);
+    expect(await list(`repo=${REPO}`)).toEqual([two.id, one.id]);
+    expect(await list(`repo=${REPO}&path=src/deep/a.ts`)).toEqual([one.id]);
+    expect(await list(`runId=${bob.runId}`)).toEqual([two.id]);
+    expect(await list('repo=acme/unknown')).toEqual([]);
+    expect((await org.admin.get('/leases?path=a')).body.code).toBe('repo_required');
+    const page = (await org.admin.get(`/leases?repo=${REPO}&limit=1`)).body;
+    expect(page.items).toHaveLength(1);
+    const rest = (await org.admin.get(`/leases?repo=${REPO}&limit=1&cursor=${page.nextCursor}`)).body;
+    expect(rest.items[0].id).toBe(one.id);
+  });
+
+  it('looks no further for a path than to the first lease that covers it', async () => {
+    const ann = await newRunner(await server.newOrg());
+    const leases = [(await ann.acquire({ patterns: ['src/**'] })).body.lease];
+    const others = Array.from({ length: 450 }, (_, n) => `src/*x${n}*/**`);
+    leases.push((await ann.acquire({ patterns: others })).body.lease);
+    const paths = Array.from({ length: 400 }, (_, n) => `src/${n}/index.ts`);
+    const body = { repo: REPO, paths, leases: leases.map(({ id, fence }) => ({ id, fence })) };
+    expect(await ann.caller.post('/leases/verify', body)).toMatchObject({ status: 200, body: { ok: true } });
+  });
+
+  it('refuses to compare more at once than others should wait for', async () => {
+    const ann = await newRunner(await server.newOrg());
+    const patterns = Array.from({ length: 400 }, (_, n) => `**/*${n}*.ts`);
+    const { lease } = (await ann.acquire({ patterns })).body;
+    const verify = (extension: string) =>
+      ann.caller.post('/leases/verify', {
+        repo: REPO,
+        paths: Array.from({ length: 500 }, (_, n) => `src/${String.fromCodePoint(0x4e00 + n)}.${extension}`),
+        leases: [{ id: lease.id, fence: lease.fence }],
+      });
+    // The index sees that no pattern ends like these.
+    expect((await verify('js')).body.uncovered).toHaveLength(500);
+    expect(await verify('ts')).toMatchObject({ status: 422, body: { code: 'verify_too_large' } });
+    const more = [];
+    for (let n = 0; n < 5; n += 1) {
+      const wide = Array.from({ length: 450 }, (_, at) => `d${n}/${at}/**`);
+      more.push((await ann.acquire({ patterns: wide })).body.lease);
+    }
+    const leases = more.map(({ id, fence }) => ({ id, fence }));
+    expect((await ann.caller.post('/leases/verify', { repo: REPO, paths: ['x'], leases })).body.code).toBe(
+      'verify_too_large',
+    );
+    expect(
+      (await ann.caller.post('/leases/verify', { repo: REPO, paths: ['x'], leases: leases.slice(1) })).status,
+    ).toBe(200);
+  });
+
+  it('verifies that live leases with their own fences cover what is pushed', async () => {
+    const org = await server.newOrg();
+    const ann = await newRunner(org);
+    const { id, fence } = (await ann.acquire({ patterns: ['src/**'] })).body.lease;
+    const verify = async (paths: string[], leases = [{ id, fence }], repo = REPO) =>
+      (await ann.caller.post('/leases/verify', { repo, paths, leases })).body;
+    expect(await verify(['src/a.ts', 'src/b/c.ts'])).toEqual({ ok: true, uncovered: [], stale: [] });
+    expect(await verify(['src/a.ts', 'README.md'])).toEqual({ ok: false, uncovered: ['README.md'], stale: [] });
+    expect(await verify(['src/a.ts'], [{ id, fence: fence + 1 }])).toMatchObject({
+      ok: false,
+      stale: [{ id, reason: 'fence' }],
+    });
+    const unknown = randomUUID();
+    expect(
+      await verify(
+        ['src/a.ts'],
+        [
+          { id, fence },
+          { id: unknown, fence: 1 },
+        ],
+      ),
+    ).toMatchObject({ ok: false, uncovered: [], stale: [{ id: unknown, reason: 'unknown' }] });
+    await expiredFor(server, id, 1);
+    expect(await verify(['src/a.ts'])).toMatchObject({
+      ok: false,
+      uncovered: ['src/a.ts'],
+      stale: [{ reason: 'expired' }],
+    });
+  });
+});
