@@ -2,30 +2,31 @@
 -- list of ids would be joined, and a plan for that, made while a table was small, may walk all of an org's leases and is kept.
 -- With index scans off, too, there is no other plan than to go to those places.
 -- Returns how many were there.
-CREATE FUNCTION renew_leases_at(p_leases tid[], p_ttls int[], p_at timestamptz) RETURNS bigint
+CREATE FUNCTION renew_leases_at(p_org uuid, p_leases tid[], p_ttls int[], p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET enable_indexscan = off AS $$
 DECLARE
   touched bigint;
 BEGIN
   UPDATE lease l SET expires_at = p_at + make_interval(secs => q.ttl), ttl_seconds = q.ttl
-    FROM unnest(p_leases, p_ttls) AS q (place, ttl) WHERE l.ctid = q.place;
+    FROM unnest(p_leases, p_ttls) AS q (place, ttl) WHERE l.ctid = q.place AND l.org_id = p_org AND l.ended_at IS NULL;
   GET DIAGNOSTICS touched = ROW_COUNT;
   RETURN touched;
 END $$;
 
-CREATE FUNCTION release_leases_at(p_leases tid[], p_keys tid[], p_at timestamptz) RETURNS bigint
+CREATE FUNCTION release_leases_at(p_org uuid, p_leases tid[], p_keys tid[], p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET enable_indexscan = off AS $$
 DECLARE
   touched bigint;
 BEGIN
-  DELETE FROM lease_key k WHERE k.ctid = ANY (p_keys);
-  UPDATE lease l SET ended_at = p_at, end_reason = 'released' WHERE l.ctid = ANY (p_leases);
+  DELETE FROM lease_key k WHERE k.ctid = ANY (p_keys) AND k.org_id = p_org;
+  UPDATE lease l SET ended_at = p_at, end_reason = 'released'
+    WHERE l.ctid = ANY (p_leases) AND l.org_id = p_org AND l.ended_at IS NULL;
   GET DIAGNOSTICS touched = ROW_COUNT;
   RETURN touched;
 END $$;
 
-REVOKE ALL ON FUNCTION renew_leases_at(tid[], int[], timestamptz), release_leases_at(tid[], tid[], timestamptz) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION renew_leases_at(tid[], int[], timestamptz), release_leases_at(tid[], tid[], timestamptz) TO signalbox_app;
+REVOKE ALL ON FUNCTION renew_leases_at(uuid, tid[], int[], timestamptz), release_leases_at(uuid, tid[], tid[], timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION renew_leases_at(uuid, tid[], int[], timestamptz), release_leases_at(uuid, tid[], tid[], timestamptz) TO signalbox_app;
 
 -- As before, but for renewals and releases.
 --
@@ -135,7 +136,7 @@ BEGIN
       CROSS JOIN LATERAL (SELECT x.ctid AS place, x.* FROM lease x WHERE x.org_id = p_org AND x.id = r.id OFFSET 0) l
       WHERE l.repo_id = ANY (p_repos) AND l.ended_at IS NULL AND l.fence = r.fence AND l.ttl_seconds = r.was
         AND l.expires_at > now_ AND l.expires_at < now_ + make_interval(secs => r.ttl_seconds);
-    IF renew_leases_at(leases, ttls, now_) <> jsonb_array_length(p_rows -> 'leaseRenewals') THEN
+    IF renew_leases_at(p_org, leases, ttls, now_) <> jsonb_array_length(p_rows -> 'leaseRenewals') THEN
       RAISE EXCEPTION 'a lease has changed meanwhile' USING ERRCODE = 'SB001';
     END IF;
   END IF;
@@ -147,7 +148,7 @@ BEGIN
     SELECT array_agg(k.place) INTO lease_keys
       FROM jsonb_to_recordset(p_rows -> 'leaseEnds') AS r (id uuid)
       CROSS JOIN LATERAL (SELECT x.ctid AS place FROM lease_key x WHERE x.org_id = p_org AND x.lease_id = r.id OFFSET 0) k;
-    IF release_leases_at(leases, lease_keys, now_) <> jsonb_array_length(p_rows -> 'leaseEnds') THEN
+    IF release_leases_at(p_org, leases, lease_keys, now_) <> jsonb_array_length(p_rows -> 'leaseEnds') THEN
       RAISE EXCEPTION 'a lease has changed meanwhile' USING ERRCODE = 'SB001';
     END IF;
   END IF;

@@ -159,7 +159,7 @@ export class AdmissionService {
 
   async #giveUp({ principal }: AskOperation, ticketId: string): Promise<void> {
     await this.#hot
-      .submit({ kind: 'cancel', principal, idempotent: null, ticketId, placeOnly: true })
+      .submit({ kind: 'cancel', principal, idempotent: null, ticketId, spares: 'leases' })
       // Another ask of the same run that joined it may have settled it; else it runs out by itself.
       .catch(() => undefined);
   }

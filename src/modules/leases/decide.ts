@@ -30,7 +30,7 @@ export interface Conflict {
   expectedWaitSeconds: number | null;
 }
 
-/** Conflicts told in one refusal; with more, the request is as refused as it can be. */
+/** Conflicts told in one refusal, besides one for each thing that was asked for and is not free. */
 const MAX_CONFLICTS = 50;
 
 export interface Moment {
@@ -175,17 +175,22 @@ function upgradedBy({ leases }: Tables, wanted: Wanted, found: Findings): HeldLe
 
 function refusal(wanted: Wanted, found: Findings, moment: Moment): Verdict {
   const all: Overlap<HeldLease | Waiter>[] = [...found.leases, ...found.waiters];
-  const taken = new Set(all.map(({ requested }) => requested));
-  const conflicts = [
-    ...found.leases.slice(0, MAX_CONFLICTS).map((overlap) => byLease(overlap, found, moment)),
-    ...found.waiters.slice(0, MAX_CONFLICTS).map((overlap) => byWaiter(overlap, found)),
-  ].slice(0, MAX_CONFLICTS);
+  const first = new Map<Claim, Overlap<HeldLease | Waiter>>();
+  for (const overlap of all) if (!first.has(overlap.requested)) first.set(overlap.requested, overlap);
+  const others = all.filter((overlap) => first.get(overlap.requested) !== overlap);
+  const told = [...first.values(), ...others.slice(0, Math.max(0, MAX_CONFLICTS - first.size))];
   return {
     kind: 'conflict',
-    conflicts,
-    free: wanted.matchers.filter((claim) => !taken.has(claim)).map(({ text }) => text),
+    conflicts: told.map((overlap) =>
+      isByLease(overlap) ? byLease(overlap, found, moment) : byWaiter(overlap as Overlap<Waiter>, found),
+    ),
+    free: wanted.matchers.filter((claim) => !first.has(claim)).map(({ text }) => text),
     inTheWay: { leases: found.leases, waiters: found.waiters },
   };
+}
+
+function isByLease(overlap: Overlap<HeldLease | Waiter>): overlap is Overlap<HeldLease> {
+  return 'grantedAt' in overlap.by;
 }
 
 function byLease({ by, held, requested, witness }: Overlap<HeldLease>, found: Findings, moment: Moment): Conflict {

@@ -32,8 +32,8 @@ export interface PromoteOperation extends Base {
 export interface CancelOperation extends Base {
   readonly kind: 'cancel';
   readonly ticketId: string;
-  /** Only a place that was kept for an admission: a request for the lease itself, which that joined, goes on. */
-  readonly placeOnly: boolean;
+  /** What it leaves alone: a request for the lease itself, which an admission has joined; a ticket that anything else has. */
+  readonly spares: 'leases' | 'joined' | null;
 }
 
 export interface RenewOperation extends Base {

@@ -44,7 +44,8 @@ export class LeaseService {
       cursor?: string | undefined;
     },
   ): Promise<Page<LeaseView>> {
-    const after = decodeCursor(query.cursor, 'number');
+    const [after = null] = decodeCursor(query.cursor, 'number') ?? [];
+    const below = after === null ? null : Number(after);
     const path = query.path === undefined ? null : readPath(query.path);
     if (path !== null && query.repo === undefined)
       throw invalid('repo_required', 'A path is looked up in one repo: send repo too.');
@@ -60,10 +61,11 @@ export class LeaseService {
           ? await newest(tx, {
               repoId: repo?.id,
               runId: query.runId,
-              below: after === null ? null : Number(after[0]),
+              below,
               limit: query.limit + 1,
+              lockDelay,
             })
-          : await covering(tx, repo, path, query.runId);
+          : (await covering(tx, repo, path, query.runId)).filter(({ fence }) => below === null || fence! < below);
       const held = rows.filter((lease) => ['live', 'closing'].includes(standing(lease, tx.now, lockDelay)));
       return pageFrom(
         held,
@@ -155,12 +157,21 @@ const heldLease = Prisma.raw(HELD_LEASE);
 
 async function newest(
   tx: ReadTx,
-  filter: { repoId: string | undefined; runId: string | undefined; below: number | null; limit: number },
+  filter: {
+    repoId: string | undefined;
+    runId: string | undefined;
+    below: number | null;
+    limit: number;
+    lockDelay: number;
+  },
 ): Promise<HeldLease[]> {
-  const { repoId, runId, below, limit } = filter;
+  const { repoId, runId, below, limit, lockDelay } = filter;
   // Only what is asked: a condition that may stand for nothing keeps the index that has a repo's leases in this order from
   // being used, and this is read once a second for every busy repo.
-  const where = [Prisma.sql`l.org_id = ${tx.orgId}::uuid AND l.ended_at IS NULL AND r.status <> 'finished'`];
+  const where = [
+    Prisma.sql`l.org_id = ${tx.orgId}::uuid AND l.ended_at IS NULL AND r.status <> 'finished'
+    AND l.expires_at > clock_timestamp() - make_interval(secs => ${lockDelay}::int)`,
+  ];
   if (repoId !== undefined) where.push(Prisma.sql`l.repo_id = ${repoId}::uuid`);
   if (runId !== undefined) where.push(Prisma.sql`l.run_id = ${runId}::uuid`);
   if (below !== null) where.push(Prisma.sql`l.fence < ${below}::bigint`);

@@ -47,7 +47,11 @@ interface RunFactsRow {
 }
 
 /** Reads the runs of a batch in one statement. Each value is as fresh as the statement. */
-export function runFactsStatement(orgId: string, runIds: readonly string[]): Statement {
+export function runFactsStatement(
+  orgId: string,
+  runIds: readonly string[],
+  leaseIds: readonly string[] = [],
+): Statement {
   return {
     name: 'run_facts',
     text: `
@@ -56,12 +60,12 @@ export function runFactsStatement(orgId: string, runIds: readonly string[]): Sta
         o.owner_kind, o.owner_id, coalesce(m.name, k.name, '') AS owner_name,
         (SELECT json_agg(json_build_object('id', t.id, 'name', t.name)) FROM team t
           WHERE t.org_id = $1 AND (t.id = o.team_id OR t.id IN (SELECT tm.team_id FROM team_member tm WHERE tm.org_id = $1 AND tm.member_id = o.owner_id))) AS teams
-      FROM unnest($2::uuid[]) AS q (id)
+      FROM unnest($2::uuid[] || ARRAY(SELECT l.run_id FROM lease l WHERE l.org_id = $1 AND l.id = ANY ($3::uuid[]))) AS q (id)
       CROSS JOIN LATERAL (SELECT * FROM run x WHERE x.org_id = $1 AND x.id = q.id OFFSET 0) r
       JOIN loop o ON o.org_id = $1 AND o.id = r.loop_id
       LEFT JOIN member m ON m.org_id = $1 AND m.id = o.owner_id
       LEFT JOIN api_key k ON k.org_id = $1 AND k.id = o.owner_id`,
-    values: [orgId, runIds],
+    values: [orgId, runIds, leaseIds],
   };
 }
 

@@ -24,6 +24,8 @@ export class HeldAnswers {
     this.#ends.add(end);
     reply.raw.once('close', leave);
     if (this.#draining.aborted) end();
+    // It may have gone before anybody listened.
+    if (reply.raw.destroyed) leave();
     try {
       return await work(over.signal);
     } finally {

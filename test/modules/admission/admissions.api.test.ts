@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { newRunner, REPO, type Runner } from '../leases/support.ts';
+import { newRunner, REPO } from '../leases/support.ts';
 import { HOUSE, publishPolicy } from './house.ts';
 
 let server: TestServer;

@@ -219,6 +219,15 @@ describe('a connection that breaks around the call', () => {
     ]);
   });
 
+  it('is looked for beside events that tell of any other time', async () => {
+    const { org, ann } = await known();
+    const key = { name: 'for long', role: 'viewer', expiresAt: '2199-12-31T00:00:00Z' };
+    expect((await org.admin.post('/api-keys', key)).status).toBe(201);
+    expect((await ann.acquire({ paths: ['by what is known now'] }, {})).status).toBe(201);
+    way.proxy.fate = 'lose-answer';
+    expect((await ann.acquire({ paths: ['a'] })).status).toBe(201);
+  });
+
   it('holds up nobody but those who want the same', async () => {
     const { org, ann } = await known();
     const ben = await newRunner(org);

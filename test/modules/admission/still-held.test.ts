@@ -49,6 +49,18 @@ describe('a refusal by what the server remembers', () => {
     expect(quick.body.conflicts).toMatchObject([{ leaseId: lease.id, purpose: 'why', expiresAt: lease.expiresAt }]);
   });
 
+  it.each([
+    ['the same path', { paths: ['a', 'b'], ttlSeconds: 5 }],
+    ['a pattern', { patterns: ['?'], ttlSeconds: 3600 }],
+  ])('tells of another lease of the same run on %s', async (_what, more) => {
+    for (const runner of [ann, elsewhere(ann)]) expect((await runner.acquire(more)).status).toBe(201);
+    queries.mockClear();
+    const quick = await asked();
+    expect(looks()).toEqual(['still_held', 'lease_candidates']);
+    expect(quick.body.conflicts.length).toBeGreaterThan(1);
+    expect(told(quick)).toEqual(told(await elsewhere(ben).acquire({ paths: ['a'] })));
+  });
+
   it('tells of a renewal by another server', async () => {
     const { caller } = elsewhere(ann);
     const renewed = await caller.post(`/leases/${lease.id}/renew`, { fence: lease.fence, ttlSeconds: 900 });

@@ -54,6 +54,18 @@ describe('a pattern over more leases than a batch looks at', () => {
     expect((await ann!.acquire({ patterns: ['docs/[0-9]*'] })).status).toBe(201);
   });
 
+  it('keeps no more than one connection from others, however many are asked for at once', async () => {
+    await hold(ann!, 6000, (n) => `docs/${n}.md`);
+    const { hot } = server.pools;
+    const taken: number[] = [];
+    const watching = setInterval(() => taken.push(hot.totalCount - hot.idleCount), 1);
+    const wide = Array.from({ length: 20 }, (_, n) => bob!.acquire({ patterns: [`docs/**/x${n}*.md`] }));
+    expect((await Promise.all(wide)).map(({ status }) => status)).toEqual(wide.map(() => 201));
+    clearInterval(watching);
+    // Besides it, one for each way to decide.
+    expect(Math.max(...taken)).toBeLessThanOrEqual(4);
+  });
+
   it('waits in the line like any other', async () => {
     await hold(ann!, 6000, (n) => `docs/${n}.md`);
     const { ticket } = (await bob!.acquire({ patterns: ['docs/**'], waitSeconds: 0.01 })).body;

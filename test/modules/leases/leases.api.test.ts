@@ -58,6 +58,19 @@ describe('acquiring', () => {
     expect(refused.body.conflicts[0].witness).toMatch(/^src\/api\/[^/]*\.ts$/);
   });
 
+  it('names at least one holder for each path that is not free, however many there are for others', async () => {
+    const org = await server.newOrg();
+    const ben = await newRunner(org);
+    const ann = await newRunner(org);
+    await ann.acquire({ patterns: Array.from({ length: 60 }, (_, n) => `many/*${n === 0 ? '' : n}`) });
+    await ann.acquire({ paths: ['two'] });
+    const asked = [...Array.from({ length: 60 }, (_, n) => `many/${n}${n}`), 'two', 'three'];
+    const { body } = await ben.acquire({ paths: ['many/1', ...asked] });
+    const told = body.conflicts.map(({ requested }: { requested: string }) => requested);
+    expect(new Set(told)).toEqual(new Set(['many/1', ...asked.slice(0, -1)]));
+    expect(body.free).toEqual(['three']);
+  });
+
   it('lets shared leases share and lets nothing share with an exclusive one', async () => {
     const org = await server.newOrg();
     const [ann, bob, eve] = [await newRunner(org), await newRunner(org), await newRunner(org)];

@@ -28,6 +28,30 @@ describe('listing and verifying', () => {
     expect(rest.items[0].id).toBe(one.id);
   });
 
+  it('comes to the end, page by page, whatever has expired in between', async () => {
+    const org = await server.newOrg();
+    await org.admin.patch('/org/settings', { lockDelaySeconds: 0 });
+    const runners = await Promise.all(Array.from({ length: 5 }, () => newRunner(org)));
+    const ids: string[] = [];
+    for (const runner of runners)
+      ids.unshift((await runner.acquire({ paths: ['p/q'], mode: 'shared' })).body.lease.id as string);
+    const pages = async (query: string) => {
+      const found: string[][] = [];
+      for (let cursor = ''; found.length < 9; ) {
+        const { items, nextCursor } = (await org.admin.get(`/leases?${query}&limit=2${cursor}`)).body;
+        found.push(items.map(({ id }: { id: string }) => id));
+        if (nextCursor === null) break;
+        cursor = `&cursor=${nextCursor}`;
+      }
+      return found;
+    };
+    const [a, b, c, d, e] = ids;
+    for (const query of [`repo=${REPO}&path=p/q`, `repo=${REPO}`])
+      expect(await pages(query)).toEqual([[a, b], [c, d], [e]]);
+    for (const id of [a, b]) await expiredFor(server, id!, 1);
+    for (const query of [`repo=${REPO}&path=p/q`, `repo=${REPO}`]) expect(await pages(query)).toEqual([[c, d], [e]]);
+  });
+
   it('looks no further for a path than to the first lease that covers it', async () => {
     const ann = await newRunner(await server.newOrg());
     const leases = [(await ann.acquire({ patterns: ['src/**'] })).body.lease];

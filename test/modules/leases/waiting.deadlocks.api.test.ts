@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { withClient } from '../../support/database.ts';
 import { untilBlocked } from '../../support/locks.ts';
@@ -5,6 +6,9 @@ import { held, queue, ticketOf, until, waitingLine } from './line.ts';
 import { give, through } from './support.ts';
 
 const { crew, pair, waiters } = waitingLine();
+
+const KEPT = `INSERT INTO idempotency (org_id, key_id, key, operation, fingerprint, status, created_at)
+  VALUES ($1, $2, $3, '', '', 200, now())`;
 
 describe('deadlocks', () => {
   it('a wait that would close a cycle is refused at once, with the cycle written out', async () => {
@@ -53,6 +57,33 @@ describe('deadlocks', () => {
     });
     expect(replies.map(({ status }) => status).toSorted((x, y) => x - y)).toEqual([202, 409]);
     expect(replies.find(({ status }) => status === 409)!.body.code).toBe('lease_deadlock');
+  });
+
+  it('also when a run that held nothing as its wait began holds something by the time it is written', async () => {
+    const [org, ann, bob] = await crew(2);
+    await held(bob!, { repo: 'acme/one', paths: ['x'] });
+    const key = randomUUID();
+    const reply = await withClient(pair.server.database.url, async (client) => {
+      // Whoever keeps an answer under this key waits for whoever else does.
+      await client.query('BEGIN');
+      await client.query(KEPT, [org.id, ann!.caller.keyId, key]);
+      const asked = ann!.acquire({ repo: 'acme/one', paths: ['x'], waitSeconds: 0.1 }, { 'idempotency-key': key });
+      await untilBlocked(pair.server, 'hot_write');
+      await held(through(pair.other, ann!), { repo: 'acme/two', paths: ['y'] });
+      await queue(through(pair.other, bob!), { repo: 'acme/two', paths: ['y'] });
+      await client.query('ROLLBACK');
+      return asked;
+    });
+    expect(reply).toMatchObject({ status: 409, body: { code: 'lease_deadlock' } });
+  });
+
+  it('also with a run that is silent now: it may be heard of again', async () => {
+    const [, ann, bob] = await crew(2);
+    await held(ann!, { paths: ['a'] });
+    await held(bob!, { paths: ['b'] });
+    await queue(ann!, { paths: ['b'] });
+    await pair.server.sql(`UPDATE run SET status = 'stalled' WHERE id = $1`, [ann!.runId]);
+    expect((await bob!.acquire({ paths: ['a'], waitSeconds: 5 })).body.code).toBe('lease_deadlock');
   });
 
   it('two that hold a path shared cannot both wait to have it for themselves; one can, before others who wait', async () => {

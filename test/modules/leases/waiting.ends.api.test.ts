@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { sweepStalled } from '../../../src/modules/loops/index.ts';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
-import { finish, give, type Runner } from './support.ts';
+import { finish, give, type Runner, through } from './support.ts';
 
 const { crew, pair, waiters } = waitingLine();
+
+const JOINED = 'SELECT FROM lease_waiter WHERE run_id = $1 AND joined';
 
 describe('a wait that ends otherwise', () => {
   it('cancelling leaves the line, and lets those behind go on', async () => {
@@ -63,6 +65,29 @@ describe('a wait that ends otherwise', () => {
     expect(await pair.server.sql(`SELECT 1 FROM lease WHERE run_id = $1`, [cid!.runId])).toHaveLength(1);
   });
 
+  it('a client that hangs up does not take the place from those who were given the same ticket', async () => {
+    const [, ann, bob] = await crew(2);
+    const lease = await held(ann!, { paths: ['a'] });
+    const hangUp = new AbortController();
+    const cut = fetch(`${pair.server.url}/api/v1/leases`, {
+      method: 'POST',
+      signal: hangUp.signal,
+      headers: { authorization: `Bearer ${bob!.caller.secret}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ repo: 'acme/shop', runId: bob!.runId, paths: ['a'], waitSeconds: 30 }),
+    }).catch(() => undefined);
+    await until(async () => (await waiters(bob!)) === 1);
+    const again = through(pair.other, bob!).acquire({ paths: ['a'], waitSeconds: 20 });
+    await until(async () => (await pair.server.sql(JOINED, [bob!.runId])).length === 1);
+    const cancelled = vi.spyOn(pair.server.signalbox.services.hot, 'submit');
+    hangUp.abort();
+    await cut;
+    await until(async () => cancelled.mock.calls.some(([{ kind }]) => kind === 'cancel'));
+    await Promise.all(cancelled.mock.results.map(({ value }) => value as Promise<unknown>));
+    cancelled.mockRestore();
+    await give(ann!, lease);
+    expect((await again).status).toBe(201);
+  });
+
   it('a run that has finished gets nothing, and is in nobody’s way', async () => {
     const [, ann, bob, cid] = await crew(3);
     const lease = await held(ann!, { paths: ['a'] });
@@ -72,6 +97,25 @@ describe('a wait that ends otherwise', () => {
     expect(await ticketOf(cid!, c, 10)).toMatchObject({ status: 'granted' });
     await give(ann!, lease);
     expect(await pair.server.sql('SELECT 1 FROM lease WHERE run_id = $1', [bob!.runId])).toEqual([]);
+  });
+
+  it('a ticket of a run that has come to hold all of it ends by that, and the log says so', async () => {
+    const [org, ann, bob] = await crew(2);
+    const lease = await held(ann!, { paths: ['a'] });
+    const id = await queue(bob!, { paths: ['a'] });
+    const { line } = pair.server.signalbox.services;
+    const freed = vi.spyOn(line, 'freed').mockReturnValue(undefined);
+    await give(ann!, lease);
+    freed.mockRestore();
+    // Nobody has looked yet who may go on.
+    const own = await held(bob!, { paths: ['a'] });
+    await line.sweep(org.id);
+    expect(await ticketOf(bob!, id)).toMatchObject({ status: 'granted', lease: { id: own.id } });
+    const told = (await org.events()).filter(({ subject }) => subject.id === id).map(({ kind, data }) => [kind, data]);
+    expect(told).toMatchObject([
+      ['lease.queued', {}],
+      ['lease.wait_ended', { reason: 'held', leaseId: own.id }],
+    ]);
   });
 
   it('a run that finishes its leases lets the next one in', async () => {
@@ -145,6 +189,34 @@ describe('the sweep', () => {
     ]);
     await pair.other.signalbox.services.line.sweep(org.id);
     expect((await ticketOf(bob!, id, 10)).status).toBe('granted');
+  });
+
+  it('comes to those behind many that nobody can let in', async () => {
+    const [org, ann, bob, cid, dan] = await crew(4);
+    const lease = await held(ann!, { patterns: ['d/**'] });
+    await Promise.all(Array.from({ length: 201 }, (_, n) => queue(bob!, { paths: [`d/${n}`] })));
+    await org.admin.post('/halts', { scope: { kind: 'loop', id: bob!.loopId }, reason: 'stop' });
+    await give(ann!, lease);
+    await held(dan!, { paths: ['a'] });
+    const id = await queue(cid!, { paths: ['a'] });
+    await pair.server.sql(`UPDATE lease SET ended_at = clock_timestamp(), end_reason = 'released' WHERE run_id = $1`, [
+      dan!.runId,
+    ]);
+    await pair.server.signalbox.services.line.sweep(org.id);
+    expect((await ticketOf(cid!, id, 10)).status).toBe('granted');
+  });
+
+  it('ends the ticket of a key that was revoked while its way is not free: it holds up nobody else', async () => {
+    const [org, ann, bob, cid] = await crew(3);
+    await held(ann!, { paths: ['a'] });
+    const id = await queue(bob!, { paths: ['a', 'b'] });
+    expect((await org.admin.delete(`/api-keys/${bob!.caller.keyId}`)).status).toBe(200);
+    await pair.server.signalbox.services.line.sweep(org.id);
+    expect((await org.admin.get(`/lease-tickets/${id}`)).body).toMatchObject({
+      status: 'ended',
+      reason: 'key_revoked',
+    });
+    expect((await cid!.acquire({ paths: ['b'] })).status).toBe(201);
   });
 
   it('ends tickets whose run is silent for a day, and forgets settled ones after two', async () => {

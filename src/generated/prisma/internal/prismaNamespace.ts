@@ -3154,7 +3154,8 @@ export const LeaseWaiterScalarFieldEnum = {
   settledAt: 'settledAt',
   leaseId: 'leaseId',
   blockedBy: 'blockedBy',
-  heldUntil: 'heldUntil'
+  heldUntil: 'heldUntil',
+  joined: 'joined'
 } as const
 
 export type LeaseWaiterScalarFieldEnum = (typeof LeaseWaiterScalarFieldEnum)[keyof typeof LeaseWaiterScalarFieldEnum]

@@ -54,6 +54,7 @@ export type LeaseWaiterMinAggregateOutputType = {
   leaseId: string | null
   blockedBy: string | null
   heldUntil: Date | null
+  joined: boolean | null
 }
 
 export type LeaseWaiterMaxAggregateOutputType = {
@@ -74,6 +75,7 @@ export type LeaseWaiterMaxAggregateOutputType = {
   leaseId: string | null
   blockedBy: string | null
   heldUntil: Date | null
+  joined: boolean | null
 }
 
 export type LeaseWaiterCountAggregateOutputType = {
@@ -98,6 +100,7 @@ export type LeaseWaiterCountAggregateOutputType = {
   leaseId: number
   blockedBy: number
   heldUntil: number
+  joined: number
   _all: number
 }
 
@@ -130,6 +133,7 @@ export type LeaseWaiterMinAggregateInputType = {
   leaseId?: true
   blockedBy?: true
   heldUntil?: true
+  joined?: true
 }
 
 export type LeaseWaiterMaxAggregateInputType = {
@@ -150,6 +154,7 @@ export type LeaseWaiterMaxAggregateInputType = {
   leaseId?: true
   blockedBy?: true
   heldUntil?: true
+  joined?: true
 }
 
 export type LeaseWaiterCountAggregateInputType = {
@@ -174,6 +179,7 @@ export type LeaseWaiterCountAggregateInputType = {
   leaseId?: true
   blockedBy?: true
   heldUntil?: true
+  joined?: true
   _all?: true
 }
 
@@ -285,6 +291,7 @@ export type LeaseWaiterGroupByOutputType = {
   leaseId: string | null
   blockedBy: string | null
   heldUntil: Date | null
+  joined: boolean
   _count: LeaseWaiterCountAggregateOutputType | null
   _avg: LeaseWaiterAvgAggregateOutputType | null
   _sum: LeaseWaiterSumAggregateOutputType | null
@@ -332,6 +339,7 @@ export type LeaseWaiterWhereInput = {
   leaseId?: Prisma.UuidNullableFilter<"LeaseWaiter"> | string | null
   blockedBy?: Prisma.UuidNullableFilter<"LeaseWaiter"> | string | null
   heldUntil?: Prisma.DateTimeNullableFilter<"LeaseWaiter"> | Date | string | null
+  joined?: Prisma.BoolFilter<"LeaseWaiter"> | boolean
 }
 
 export type LeaseWaiterOrderByWithRelationInput = {
@@ -356,6 +364,7 @@ export type LeaseWaiterOrderByWithRelationInput = {
   leaseId?: Prisma.SortOrderInput | Prisma.SortOrder
   blockedBy?: Prisma.SortOrderInput | Prisma.SortOrder
   heldUntil?: Prisma.SortOrderInput | Prisma.SortOrder
+  joined?: Prisma.SortOrder
 }
 
 export type LeaseWaiterWhereUniqueInput = Prisma.AtLeast<{
@@ -384,6 +393,7 @@ export type LeaseWaiterWhereUniqueInput = Prisma.AtLeast<{
   leaseId?: Prisma.UuidNullableFilter<"LeaseWaiter"> | string | null
   blockedBy?: Prisma.UuidNullableFilter<"LeaseWaiter"> | string | null
   heldUntil?: Prisma.DateTimeNullableFilter<"LeaseWaiter"> | Date | string | null
+  joined?: Prisma.BoolFilter<"LeaseWaiter"> | boolean
 }, "orgId_id">
 
 export type LeaseWaiterOrderByWithAggregationInput = {
@@ -408,6 +418,7 @@ export type LeaseWaiterOrderByWithAggregationInput = {
   leaseId?: Prisma.SortOrderInput | Prisma.SortOrder
   blockedBy?: Prisma.SortOrderInput | Prisma.SortOrder
   heldUntil?: Prisma.SortOrderInput | Prisma.SortOrder
+  joined?: Prisma.SortOrder
   _count?: Prisma.LeaseWaiterCountOrderByAggregateInput
   _avg?: Prisma.LeaseWaiterAvgOrderByAggregateInput
   _max?: Prisma.LeaseWaiterMaxOrderByAggregateInput
@@ -440,6 +451,7 @@ export type LeaseWaiterScalarWhereWithAggregatesInput = {
   leaseId?: Prisma.UuidNullableWithAggregatesFilter<"LeaseWaiter"> | string | null
   blockedBy?: Prisma.UuidNullableWithAggregatesFilter<"LeaseWaiter"> | string | null
   heldUntil?: Prisma.DateTimeNullableWithAggregatesFilter<"LeaseWaiter"> | Date | string | null
+  joined?: Prisma.BoolWithAggregatesFilter<"LeaseWaiter"> | boolean
 }
 
 export type LeaseWaiterCreateInput = {
@@ -464,6 +476,7 @@ export type LeaseWaiterCreateInput = {
   leaseId?: string | null
   blockedBy?: string | null
   heldUntil?: Date | string | null
+  joined?: boolean
 }
 
 export type LeaseWaiterUncheckedCreateInput = {
@@ -488,6 +501,7 @@ export type LeaseWaiterUncheckedCreateInput = {
   leaseId?: string | null
   blockedBy?: string | null
   heldUntil?: Date | string | null
+  joined?: boolean
 }
 
 export type LeaseWaiterUpdateInput = {
@@ -512,6 +526,7 @@ export type LeaseWaiterUpdateInput = {
   leaseId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   blockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   heldUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  joined?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type LeaseWaiterUncheckedUpdateInput = {
@@ -536,6 +551,7 @@ export type LeaseWaiterUncheckedUpdateInput = {
   leaseId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   blockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   heldUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  joined?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type LeaseWaiterCreateManyInput = {
@@ -560,6 +576,7 @@ export type LeaseWaiterCreateManyInput = {
   leaseId?: string | null
   blockedBy?: string | null
   heldUntil?: Date | string | null
+  joined?: boolean
 }
 
 export type LeaseWaiterUpdateManyMutationInput = {
@@ -584,6 +601,7 @@ export type LeaseWaiterUpdateManyMutationInput = {
   leaseId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   blockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   heldUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  joined?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type LeaseWaiterUncheckedUpdateManyInput = {
@@ -608,6 +626,7 @@ export type LeaseWaiterUncheckedUpdateManyInput = {
   leaseId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   blockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   heldUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  joined?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type LeaseWaiterOrgIdIdCompoundUniqueInput = {
@@ -637,6 +656,7 @@ export type LeaseWaiterCountOrderByAggregateInput = {
   leaseId?: Prisma.SortOrder
   blockedBy?: Prisma.SortOrder
   heldUntil?: Prisma.SortOrder
+  joined?: Prisma.SortOrder
 }
 
 export type LeaseWaiterAvgOrderByAggregateInput = {
@@ -662,6 +682,7 @@ export type LeaseWaiterMaxOrderByAggregateInput = {
   leaseId?: Prisma.SortOrder
   blockedBy?: Prisma.SortOrder
   heldUntil?: Prisma.SortOrder
+  joined?: Prisma.SortOrder
 }
 
 export type LeaseWaiterMinOrderByAggregateInput = {
@@ -682,6 +703,7 @@ export type LeaseWaiterMinOrderByAggregateInput = {
   leaseId?: Prisma.SortOrder
   blockedBy?: Prisma.SortOrder
   heldUntil?: Prisma.SortOrder
+  joined?: Prisma.SortOrder
 }
 
 export type LeaseWaiterSumOrderByAggregateInput = {
@@ -740,6 +762,7 @@ export type LeaseWaiterSelect<ExtArgs extends runtime.Types.Extensions.InternalA
   leaseId?: boolean
   blockedBy?: boolean
   heldUntil?: boolean
+  joined?: boolean
 }, ExtArgs["result"]["leaseWaiter"]>
 
 export type LeaseWaiterSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -764,6 +787,7 @@ export type LeaseWaiterSelectCreateManyAndReturn<ExtArgs extends runtime.Types.E
   leaseId?: boolean
   blockedBy?: boolean
   heldUntil?: boolean
+  joined?: boolean
 }, ExtArgs["result"]["leaseWaiter"]>
 
 export type LeaseWaiterSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -788,6 +812,7 @@ export type LeaseWaiterSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.E
   leaseId?: boolean
   blockedBy?: boolean
   heldUntil?: boolean
+  joined?: boolean
 }, ExtArgs["result"]["leaseWaiter"]>
 
 export type LeaseWaiterSelectScalar = {
@@ -812,9 +837,10 @@ export type LeaseWaiterSelectScalar = {
   leaseId?: boolean
   blockedBy?: boolean
   heldUntil?: boolean
+  joined?: boolean
 }
 
-export type LeaseWaiterOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "id" | "seq" | "repoId" | "runId" | "loopId" | "kind" | "mode" | "paths" | "patterns" | "resources" | "purpose" | "ttlSeconds" | "principal" | "queuedAt" | "status" | "reason" | "settledAt" | "leaseId" | "blockedBy" | "heldUntil", ExtArgs["result"]["leaseWaiter"]>
+export type LeaseWaiterOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "id" | "seq" | "repoId" | "runId" | "loopId" | "kind" | "mode" | "paths" | "patterns" | "resources" | "purpose" | "ttlSeconds" | "principal" | "queuedAt" | "status" | "reason" | "settledAt" | "leaseId" | "blockedBy" | "heldUntil" | "joined", ExtArgs["result"]["leaseWaiter"]>
 
 export type $LeaseWaiterPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "LeaseWaiter"
@@ -862,6 +888,10 @@ export type $LeaseWaiterPayload<ExtArgs extends runtime.Types.Extensions.Interna
      * Of an admission's place: past it, the place counts for nothing.
      */
     heldUntil: Date | null
+    /**
+     * The same was asked for again, and answered with this ticket.
+     */
+    joined: boolean
   }, ExtArgs["result"]["leaseWaiter"]>
   composites: {}
 }
@@ -1306,6 +1336,7 @@ export interface LeaseWaiterFieldRefs {
   readonly leaseId: Prisma.FieldRef<"LeaseWaiter", 'String'>
   readonly blockedBy: Prisma.FieldRef<"LeaseWaiter", 'String'>
   readonly heldUntil: Prisma.FieldRef<"LeaseWaiter", 'DateTime'>
+  readonly joined: Prisma.FieldRef<"LeaseWaiter", 'Boolean'>
 }
     
 

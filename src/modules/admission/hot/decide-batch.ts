@@ -38,9 +38,9 @@ export async function decideBatch(
   if (digests.size > 0) await loadApprovals(client, snapshot, [...digests]);
   const runIds = runsAround(snapshot, ops);
   if (runIds.length > 0) {
-    const { orgId, now, seq, settings } = snapshot;
+    const { orgId, now, settings } = snapshot;
     const moment = { now, lockDelaySeconds: settings.lockDelaySeconds };
-    snapshot.waits = await loadWaitGraph(client, { id: orgId, seq }, runIds, moment);
+    snapshot.waits = await loadWaitGraph(client, orgId, runIds, moment);
   }
   return decideInOrder(snapshot, ops);
 }

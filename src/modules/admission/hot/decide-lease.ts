@@ -158,6 +158,8 @@ export function revokedSentence(lease: HeldLease, witness: string): string {
 /** @throws Problem 409 `fence_stale` for another fence, an ended or an expired lease; 404; 403 `not_your_run` */
 export function renew(snapshot: Snapshot, plan: BatchPlan, op: RenewOperation): HotAnswer {
   const lease = currentLease(snapshot, op);
+  const run = snapshot.runs.get(lease.runId);
+  if (run !== undefined) plan.beat(run, op.principal);
   plan.renew(op.principal, lease, op.ttlSeconds ?? lease.ttlSeconds);
   return { status: 200, body: { lease: show(snapshot, lease) } };
 }

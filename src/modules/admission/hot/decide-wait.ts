@@ -41,7 +41,10 @@ interface Wish {
 export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter {
   const { run, repo, wanted, verdict, principal } = wish;
   const own = ownTicket(snapshot, wish);
-  if (own !== null) return own;
+  if (own !== null) {
+    plan.join(own);
+    return own;
+  }
   const waits = waitsFor(holderOf(run), verdict.inTheWay);
   const cycle = snapshot.waits?.cycleWith(waits) ?? null;
   if (cycle !== null) throw deadlock(cycle);
@@ -61,6 +64,7 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
     queuedAt: snapshot.now,
     blockedBy: null,
     heldUntil: wish.heldUntil,
+    joined: false,
     runStatus: 'running',
     status: 'waiting',
     reason: null,
@@ -70,7 +74,6 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
   };
   plan.beat(run, principal);
   plan.queue(principal, waiter, toWatch(verdict.inTheWay));
-  if (snapshot.waits?.isInvolved(run.id) === true) plan.relyOnWaits(snapshot.waits.knownTo);
   snapshot.waiters.get(repo.id)?.add(waiter);
   snapshot.waits?.add(waits);
   return waiter;
@@ -158,7 +161,7 @@ function leave(plan: BatchPlan, ticket: Waiter, reason: string): HotAnswer {
 export function cancel(snapshot: Snapshot, plan: BatchPlan, op: CancelOperation): HotAnswer {
   const ticket = snapshot.tickets.get(op.ticketId);
   if (ticket === undefined) throw notFound('ticket');
-  if (op.placeOnly && ticket.kind === 'lease') return NOTHING;
+  if (op.spares === 'leases' ? ticket.kind === 'lease' : op.spares === 'joined' && ticket.joined) return NOTHING;
   const isServer = op.principal.keyId === null;
   if (!isServer) requireActor(op.principal, ticket.loopId, ticket.holder.owner.id);
   if (ticket.status !== 'waiting' || plan.hasSettled(ticket.id)) {

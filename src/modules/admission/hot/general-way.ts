@@ -32,6 +32,15 @@ interface Deps {
 
 const ATTEMPTS = 12;
 
+/** The connection broke around the COMMIT. */
+const LOST = Symbol('lost');
+
+interface Attempted {
+  readonly decided: Decided;
+  readonly xid: string;
+  readonly written: number | null | typeof LOST;
+}
+
 /** A batch of an org, whatever is in it: lock, read, decide in memory in order of arrival, write and commit. */
 export class GeneralWay {
   readonly #deps: Deps;
@@ -68,6 +77,16 @@ export class GeneralWay {
 
   async #attempt(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
     const startedMs = this.#deps.clock.monotonicMs();
+    const { decided, written, xid } = await this.#write(orgId, ops);
+    // Whether it committed is looked up, not guessed: both guesses are wrong for somebody.
+    const firstSeq = written === LOST ? await outcomeOf(this.#deps, { xid, ...decided }) : written;
+    finish(decided, firstSeq);
+    this.#deps.onDecided(orgId, decided, ops.length, (this.#deps.clock.monotonicMs() - startedMs) / 1000);
+    return decided.results;
+  }
+
+  /** Gives its connection back before anybody looks what became of a lost one: else all could be kept by who waits for one. */
+  async #write(orgId: string, ops: readonly HotOperation[]): Promise<Attempted> {
     const client = await this.#deps.pool.connect();
     let broken: Error | undefined;
     try {
@@ -75,10 +94,13 @@ export class GeneralWay {
       this.#deps.onLoaded(loaded);
       const { snapshot, xid } = loaded;
       const decided = await decideBatch(client, snapshot, ops);
-      const firstSeq = await this.#commit(client, decided, xid);
-      finish(decided, firstSeq);
-      this.#deps.onDecided(orgId, decided, ops.length, (this.#deps.clock.monotonicMs() - startedMs) / 1000);
-      return decided.results;
+      try {
+        return { decided, xid, written: await commit(client, decided) };
+      } catch (error) {
+        if (!isConnectionLoss(error)) throw error;
+        broken = error as Error;
+        return { decided, xid, written: LOST };
+      }
     } catch (error) {
       broken = await rollBack(client, error);
       throw error;
@@ -86,32 +108,26 @@ export class GeneralWay {
       client.release(broken);
     }
   }
+}
 
-  /** Returns the seq of the batch's first event; null when nothing was written. */
-  async #commit(client: pg.PoolClient, { plan, snapshot }: Decided, xid: string): Promise<number | null> {
-    if (plan.isEmpty) {
-      await flush(client, [{ text: 'COMMIT' }]);
-      return null;
-    }
-    try {
-      const [wrote, committed] = await flush(client, [
-        {
-          name: 'hot_write',
-          text: 'SELECT hot_write($1, $2, $3, $4::jsonb) AS first_seq',
-          values: [snapshot.orgId, snapshot.policyVersion, snapshot.haltEpoch, plan.toJson()],
-        },
-        { text: 'COMMIT' },
-      ]);
-      // In a pipeline a COMMIT after an error reports no error: only its tag says that it rolled back.
-      if (committed!.command !== 'COMMIT') throw new Error(`COMMIT answered ${committed!.command}`);
-      const [row] = wrote!.rows as { first_seq: string }[];
-      return Number(row!.first_seq);
-    } catch (error) {
-      if (!isConnectionLoss(error)) throw error;
-      // Whether it committed is looked up, not guessed: both guesses are wrong for somebody.
-      return outcomeOf(this.#deps, { xid, snapshot, plan });
-    }
+/** Returns the seq of the batch's first event; null when nothing was written. */
+async function commit(client: pg.PoolClient, { plan, snapshot }: Decided): Promise<number | null> {
+  if (plan.isEmpty) {
+    await flush(client, [{ text: 'COMMIT' }]);
+    return null;
   }
+  const [wrote, committed] = await flush(client, [
+    {
+      name: 'hot_write',
+      text: 'SELECT hot_write($1, $2, $3, $4::jsonb) AS first_seq',
+      values: [snapshot.orgId, snapshot.policyVersion, snapshot.haltEpoch, plan.toJson()],
+    },
+    { text: 'COMMIT' },
+  ]);
+  // In a pipeline a COMMIT after an error reports no error: only its tag says that it rolled back.
+  if (committed!.command !== 'COMMIT') throw new Error(`COMMIT answered ${committed!.command}`);
+  const [row] = wrote!.rows as { first_seq: string }[];
+  return Number(row!.first_seq);
 }
 
 /** Puts the fences, known only now, into the leases and the answers that show them. */

@@ -4,6 +4,7 @@ import { borrowed } from '../../../platform/database/borrowed.ts';
 import type { CommitSignal } from '../../../platform/database/commit-signal.ts';
 import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher.ts';
 import { Problem, unavailable } from '../../../platform/errors.ts';
+import { KeyedLimiter } from '../../../platform/limiter.ts';
 import type { Logger } from '../../../platform/logger.ts';
 import type { DecisionOutcome, Instruments } from '../../../platform/telemetry/index.ts';
 import {
@@ -49,6 +50,9 @@ export interface LeaseChanges {
 
 /** Searches for one request: what each found may have gone before it was looked at again. */
 const SEARCHES = 3;
+/** One org's searches are not to take the connections that others' batches need, nor are all orgs' together. */
+const PER_ORG = { concurrency: 1, queue: 256 };
+const IN_ALL = { concurrency: 2, queue: 4096 };
 /** How often a request is tried the short way while others come and go, before it goes the general way after all. */
 const LOOKS = 3;
 
@@ -67,6 +71,7 @@ export class HotPath implements LeaseQueue {
   readonly #short: OrgBatcher<Subject, HotAnswer | null>;
   readonly #refusals: Refusals;
   readonly #underWay = new UnderWay();
+  readonly #searches = { ofOrg: new KeyedLimiter(PER_ORG), ofAll: new KeyedLimiter(IN_ALL) };
   readonly #listeners: ((changes: LeaseChanges) => void)[] = [];
 
   constructor(deps: HotPathDeps) {
@@ -151,7 +156,8 @@ export class HotPath implements LeaseQueue {
   }
 
   async #search(orgId: string, runId: string, wanted: WantedIn): Promise<Searched> {
-    return borrowed(this.#deps.pool, (client) => searchBroadly(client, orgId, runId, wanted));
+    const search = () => borrowed(this.#deps.pool, (client) => searchBroadly(client, orgId, runId, wanted));
+    return this.#searches.ofOrg.run(orgId, () => this.#searches.ofAll.run('', search));
   }
 
   /** Called after each commit that changed leases or the line, on this server's batches only. */

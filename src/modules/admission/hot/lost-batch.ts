@@ -56,7 +56,7 @@ export async function findInLog(client: pg.PoolClient, plan: BatchPlan, where: W
   if (wanted.length === 0) return null;
   const { rows } = await client.query<{ seq: string; at: Date; what: string }>(
     `SELECT e.seq, e.at, concat_ws(' ', e.kind, e.subject ->> 'id',
-       extract(epoch FROM (e.data ->> 'expiresAt')::timestamptz - e.at)::int) AS what FROM event e
+       CASE WHEN e.kind LIKE 'lease.%' THEN extract(epoch FROM (e.data ->> 'expiresAt')::timestamptz - e.at)::bigint END) AS what FROM event e
      WHERE e.org_id = $1 AND e.seq > coalesce($2, (SELECT h.seq - ${NEWEST} FROM org_head h WHERE h.org_id = $1))
        AND e.at BETWEEN $3 AND $4 ORDER BY e.seq`,
     [where.orgId, where.afterSeq, where.earliest, where.latest],
@@ -74,6 +74,7 @@ function whatOf(event: string): string {
     data?: { expiresAt?: string };
   };
   const { expiresAt } = data ?? {};
-  if (expiresAt === undefined) return `${kind} ${subject.id}`;
+  // Other kinds may have any other time there.
+  if (expiresAt === undefined || !kind.startsWith('lease.')) return `${kind} ${subject.id}`;
   return `${kind} ${subject.id} ${secondsMarked(expiresAt) ?? Math.round((Date.parse(expiresAt) - Date.parse(at)) / 1000)}`;
 }

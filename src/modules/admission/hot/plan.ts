@@ -6,10 +6,9 @@ import {
   sealEvent,
 } from '../../../platform/database/journal.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
-import { claimKey, closedUntil, type HeldLease, textsOf, type Waiter } from '../../leases/index.ts';
+import { closedUntil, type HeldLease, textsOf, type Waiter } from '../../leases/index.ts';
+import { grantedRows, keyRows, type Row, waiterRow } from './plan-rows.ts';
 import type { Snapshot } from './snapshot.ts';
-
-type Row = Readonly<Record<string, unknown>>;
 
 /** A run must be silent this long before a call writes its beat: not every call of a busy run costs a row. */
 const BEAT_EVERY_MS = 5000;
@@ -39,7 +38,9 @@ export class BatchPlan {
   readonly #waiterKeys: Row[] = [];
   readonly #waiterEnds = new Map<string, Row>();
   readonly #waiterBlocks = new Map<string, Row>();
-  #waitsKnownTo: number | null = null;
+  readonly #waiterJoins = new Set<string>();
+  /** Tickets that the event of a grant names. */
+  readonly #toldOf = new Set<string>();
   /** Leases granted by this batch with the index of their grant's event: that event's seq becomes their fence. */
   readonly granted: { lease: HeldLease; event: number }[] = [];
   readonly ended: HeldLease[] = [];
@@ -58,7 +59,7 @@ export class BatchPlan {
   get isEmpty(): boolean {
     const written = this.#events.length + this.#beats.size + this.#waiterBlocks.size;
     // Neither tells the log: an answer that is kept though nothing changed, a ticket whose lease the run had already.
-    return written + this.#idempotency.length + this.#waiterEnds.size === 0;
+    return written + this.#idempotency.length + this.#waiterEnds.size + this.#waiterJoins.size === 0;
   }
 
   /** Runs whose beat it writes. */
@@ -112,6 +113,7 @@ export class BatchPlan {
         ticketId,
       },
     });
+    if (ticketId !== null) this.#toldOf.add(ticketId);
     this.granted.push({ lease, event });
     this.#liveRuns.add(lease.runId);
   }
@@ -170,7 +172,6 @@ export class BatchPlan {
       patterns: textsOf(waiter.matchers, 'pattern'),
       resources: textsOf(waiter.matchers, 'resource'),
     };
-    const { keyId, role, memberId, loopId } = waiter.principal;
     const event = this.emit(principal, {
       kind: 'lease.queued',
       subject: { id: waiter.id, kind: 'ticket' },
@@ -187,30 +188,15 @@ export class BatchPlan {
     this.#liveRuns.add(waiter.runId);
     waiter.blockedBy = watched.id;
     this.#watch(watched);
-    this.#waiters.push({
-      id: waiter.id,
-      event,
-      repo_id: waiter.repoId,
-      run_id: waiter.runId,
-      loop_id: waiter.loopId,
-      kind: waiter.kind,
-      mode: waiter.mode,
-      ...claims,
-      purpose: waiter.purpose,
-      ttl_seconds: waiter.ttlSeconds,
-      principal: { keyId, role, memberId, loopId },
-      queued_at: waiter.queuedAt,
-      blocked_by: watched.id,
-      held_until: waiter.heldUntil,
-    });
-    waiter.matchers.forEach((matcher, ordinal) => {
-      this.#waiterKeys.push({ repo_id: waiter.repoId, waiter_id: waiter.id, ordinal, ...claimKey(matcher) });
-    });
+    this.#waiters.push(waiterRow(waiter, event));
+    this.#waiterKeys.push(...keyRows(waiter).map((key) => ({ ...key, waiter_id: waiter.id })));
   }
 
-  /** Its wait may close a cycle: nobody may have begun to wait since the graph was read. */
-  relyOnWaits(knownTo: number): void {
-    this.#waitsKnownTo = knownTo;
+  /** Notes that a ticket was given to another request as well. */
+  join(waiter: Waiter): void {
+    if (waiter.joined) return;
+    waiter.joined = true;
+    this.#waiterJoins.add(waiter.id);
   }
 
   /** Notes what a waiter watches from now on; null: nothing is in its way. */
@@ -248,12 +234,29 @@ export class BatchPlan {
     this.settled.push({ ticketId: waiter.id, granted });
     if (granted) this.#aliveRuns.add(waiter.runId);
     this.#snapshot.waiters.get(waiter.repoId)?.remove(waiter.id);
-    if (granted) return;
+    if (granted) this.#handOver(waiter, end.leaseId);
+    if (this.#toldOf.has(waiter.id)) return;
+    // Nothing was granted for it where its run had come to hold all of it meanwhile; it ends all the same.
+    const how = granted ? { leaseId: end.leaseId, reason: 'held' } : { reason: end.reason };
     this.emit(principal, {
       kind: 'lease.wait_ended',
       subject: { id: waiter.id, kind: 'ticket' },
-      data: { reason: end.reason, repo: waiter.repo, runId: waiter.runId },
+      data: { ...how, repo: waiter.repo, runId: waiter.runId },
     });
+  }
+
+  /**
+   * Whoever watched a ticket watches the lease that it got. hot_write sees to those who did so before this batch; and one of
+   * them may be the only one, so that the lease is watched in any case.
+   */
+  #handOver(waiter: Waiter, leaseId: string): void {
+    const handed = (row: Row): Row => (row['blocked_by'] === waiter.id ? { ...row, blocked_by: leaseId } : row);
+    this.#waiters.forEach((row, at) => {
+      this.#waiters[at] = handed(row);
+    });
+    for (const [id, row] of this.#waiterBlocks) this.#waiterBlocks.set(id, handed(row));
+    const lease = this.#snapshot.tables.get(waiter.repoId)?.get(leaseId);
+    if (lease !== undefined) this.#watch(lease);
   }
 
   hasSettled(ticketId: string): boolean {
@@ -303,6 +306,7 @@ export class BatchPlan {
       waiterKeys: this.#waiterKeys,
       waiterEnds: [...this.#waiterEnds.values()],
       waiterBlocks: [...this.#waiterBlocks.values()],
+      waiterJoins: [...this.#waiterJoins],
     };
     return Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0));
   }
@@ -312,35 +316,10 @@ export class BatchPlan {
     const granted = this.granted.length === 0 ? {} : grantedRows(this.granted);
     for (const [name, list] of Object.entries({ ...granted, ...this.rows() }))
       text += `,"${name}":${JSON.stringify(list)}`;
-    if (this.#waitsKnownTo !== null) text += `,"waitsKnownTo":${this.#waitsKnownTo}`;
+    // A wait may close a cycle with one that nobody knew when the graph of waits was read.
+    if (this.hasQueued) text += `,"waitsKnownTo":${this.#snapshot.seq}`;
+    const apiKeys = [...this.#snapshot.keys.keys()];
+    if (apiKeys.length > 0) text += `,"apiKeys":${JSON.stringify(apiKeys)}`;
     return `${text}}`;
   }
-}
-
-function grantedRows(granted: BatchPlan['granted']): { leases: Row[]; leaseKeys: Row[] } {
-  const leases = granted.map(({ lease, event }) => ({
-    id: lease.id,
-    repo_id: lease.repoId,
-    run_id: lease.runId,
-    loop_id: lease.loopId,
-    event,
-    mode: lease.mode,
-    paths: textsOf(lease.matchers, 'path'),
-    patterns: textsOf(lease.matchers, 'pattern'),
-    resources: textsOf(lease.matchers, 'resource'),
-    purpose: lease.purpose,
-    ttl_seconds: lease.ttlSeconds,
-    approval_id: lease.approval?.id ?? null,
-    granted_at: lease.grantedAt,
-    expires_at: lease.expiresAt,
-  }));
-  const leaseKeys = granted.flatMap(({ lease }) =>
-    lease.matchers.map((matcher, ordinal) => ({
-      repo_id: lease.repoId,
-      lease_id: lease.id,
-      ordinal,
-      ...claimKey(matcher),
-    })),
-  );
-  return { leases, leaseKeys };
 }

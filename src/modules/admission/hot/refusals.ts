@@ -4,10 +4,11 @@ import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher
 import { flush } from '../../../platform/database/pipeline.ts';
 import type { Problem } from '../../../platform/errors.ts';
 import type { Logger } from '../../../platform/logger.ts';
-import type { AcquireOperation } from '../../leases/index.ts';
+import { type AcquireOperation, TooBroad } from '../../leases/index.ts';
 import { refusalOf } from './decide-acquire.ts';
 import { loadSnapshot, type VersionCaches } from './load.ts';
 import type { OneCall } from './one-call/one-call.ts';
+import type { Snapshot } from './snapshot.ts';
 import { refuseStillHeld } from './still-held.ts';
 
 interface Deps {
@@ -43,16 +44,44 @@ export class Refusals {
         const refused = await refuseStillHeld(client, known, orgId, ops);
         const rest = ops.filter((op) => !refused.has(op));
         if (rest.length > 0) {
-          const { snapshot } = await loadSnapshot(client, orgId, rest, caches, { lock: false });
-          for (const op of rest) refused.set(op, refusalOf(snapshot, op));
+          const snapshot = await loaded(client, orgId, rest, caches);
+          for (const op of rest) refused.set(op, snapshot === null ? null : refusalUnlessTooBroad(snapshot, op));
           await flush(client, [{ text: 'COMMIT' }]);
         }
         return ops.map((op) => ({ ok: true, answer: refused.get(op) ?? null }));
       });
     } catch (error) {
-      // Too much to look at, or a connection that broke: nothing has been said yet.
+      // A connection that broke: nothing has been said yet.
       logger.debug({ err: error }, 'refusals not looked up');
       return ops.map(() => ({ ok: true, answer: null }));
     }
+  }
+}
+
+/** The connection is as good as before when it comes to nothing. */
+async function loaded(
+  client: pg.PoolClient,
+  orgId: string,
+  ops: readonly AcquireOperation[],
+  caches: VersionCaches,
+): Promise<Snapshot | null> {
+  try {
+    return (await loadSnapshot(client, orgId, ops, caches, { lock: false })).snapshot;
+  } catch (error) {
+    return nullIfTooBroad(error);
+  }
+}
+
+/** Null where there is too much to look at: each request is decided by itself then. */
+function nullIfTooBroad(error: unknown): null {
+  if (error instanceof TooBroad) return null;
+  throw error;
+}
+
+function refusalUnlessTooBroad(snapshot: Snapshot, op: AcquireOperation): Problem | null {
+  try {
+    return refusalOf(snapshot, op);
+  } catch (error) {
+    return nullIfTooBroad(error);
   }
 }

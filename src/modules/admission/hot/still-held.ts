@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { arrayText, flush, type Statement } from '../../../platform/database/pipeline.ts';
 import type { Problem } from '../../../platform/errors.ts';
-import type { AcquireOperation, HeldLease } from '../../leases/index.ts';
+import { type AcquireOperation, claimKey, type HeldLease } from '../../leases/index.ts';
 import { refusalOf } from './decide-acquire.ts';
 import { holderOf } from './decide-lease.ts';
 import { assume } from './one-call/assume.ts';
@@ -20,8 +20,8 @@ interface Guess {
 /**
  * Refuses requests by what this server remembers of who holds what they want, once the database has said that all of that
  * is still so: it is asked for times and versions alone, and not who stands behind each lease. Only where exclusive leases
- * hold all that is wanted: beside those there can be no other holder to tell of. Null for what is not held by them any more;
- * of what is left out nothing is known.
+ * hold all that is wanted, and no other lease of their runs is beside them. Null for what is not held by them any more; of what
+ * is left out nothing is known.
  */
 export async function refuseStillHeld(
   client: pg.PoolClient,
@@ -81,15 +81,25 @@ interface StillHeld {
 function stillHeldStatement(orgId: string, guesses: readonly Guess[], holders: readonly HeldLease[]): Statement {
   const keys = new Set(guesses.map(({ subject }) => subject.keyId));
   const runs = new Set(guesses.map(({ subject }) => subject.runId));
+  const repos: string[] = [];
+  const wanted: string[] = [];
+  for (const { op } of guesses) {
+    for (const claim of op.wanted.matchers) {
+      repos.push(op.repo.id);
+      wanted.push(claimKey(claim).key);
+    }
+  }
   return {
     name: 'still_held',
-    text: 'SELECT * FROM still_held($1::uuid, $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[])',
+    text: 'SELECT * FROM still_held($1::uuid, $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::uuid[], $7)',
     values: [
       orgId,
       arrayText([...keys]),
       arrayText([...runs]),
       arrayText(holders.map(({ id }) => id)),
       arrayText(holders.map(({ fence }) => fence!)),
+      arrayText(repos),
+      wanted.join('\n'),
     ],
   };
 }

@@ -3,6 +3,7 @@ import { Prisma } from '../../../generated/prisma/client.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Database } from '../../../platform/database/database.ts';
 import { systemPrincipal } from '../../../platform/principal.ts';
+import { RecentMap } from '../../../platform/recent-map.ts';
 import type { SettledWatch } from '../../../platform/settled-watch.ts';
 import type { LeaseQueue } from '../operation.ts';
 import { lockDelayOf, type ReadTx } from '../service.ts';
@@ -14,6 +15,9 @@ const heldWaiter = Prisma.raw(HELD_WAITER);
 
 /** Waiters looked at in one go; what is left is looked at right after. */
 const LOOK_SIZE = 200;
+/** Looks of a sweep: who has more waiters that nobody can let in, as under a halt, is gone through in several. */
+const LOOKS = 10;
+const ORGS = 10_000;
 /** An alarm rings once the lock delay is surely over, by the database's clock. */
 const MARGIN_MS = 5;
 /** Settled tickets are told for so long. */
@@ -47,6 +51,8 @@ export class WaitingLine {
   readonly #alarm: Alarm;
   /** By org, while a look is under way: what was freed since it began. */
   readonly #gathered = new Map<string, Set<string>>();
+  /** By org: the seq up to which a sweep has looked. */
+  readonly #reached = new RecentMap<number>(ORGS);
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -132,23 +138,35 @@ export class WaitingLine {
    * and forgets old ones. Of an org in which nobody waits it costs one look.
    */
   async sweep(orgId: string): Promise<void> {
-    const { due, abandoned, old } = await this.#deps.db.read(systemPrincipal(orgId), async (tx) => ({
-      due: await dueWaiters(tx),
+    const { abandoned, old } = await this.#deps.db.read(systemPrincipal(orgId), async (tx) => ({
       abandoned: await abandonedTickets(tx),
       old: await oldTickets(tx),
     }));
-    await this.#lookAt(due);
     await Promise.all(abandoned.map((ticketId) => this.#end(orgId, ticketId)));
-    if (old.length === 0) return;
-    await this.#deps.db.write(systemPrincipal(orgId), (tx) =>
-      tx.db.leaseWaiter.deleteMany({ where: { orgId, id: { in: old }, status: { not: 'waiting' } } }),
-    );
+    if (old.length > 0) {
+      await this.#deps.db.write(systemPrincipal(orgId), (tx) =>
+        tx.db.leaseWaiter.deleteMany({ where: { orgId, id: { in: old }, status: { not: 'waiting' } } }),
+      );
+    }
+    await this.#lookAtDue(orgId);
+  }
+
+  async #lookAtDue(orgId: string): Promise<void> {
+    for (let look = 0; look < LOOKS; look += 1) {
+      const after = this.#reached.get(orgId) ?? 0;
+      const due = await this.#deps.db.read(systemPrincipal(orgId), (tx) => dueWaiters(tx, after));
+      // Before they are looked at: what one of them fails by is not to keep the others waiting for ever.
+      if (due.length < LOOK_SIZE) this.#reached.delete(orgId);
+      else this.#reached.set(orgId, due.at(-1)!.seq!);
+      await this.#lookAt(due);
+      if (due.length < LOOK_SIZE) return;
+    }
   }
 
   async #end(orgId: string, ticketId: string): Promise<void> {
     const principal = systemPrincipal(orgId);
     await this.#deps.queue
-      .submit({ kind: 'cancel', principal, idempotent: null, ticketId, placeOnly: false })
+      .submit({ kind: 'cancel', principal, idempotent: null, ticketId, spares: null })
       // Settled meanwhile, by its run or by another server's sweep.
       .catch(() => undefined);
   }
@@ -173,7 +191,8 @@ async function oldTickets(tx: ReadTx): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-async function dueWaiters(tx: ReadTx): Promise<Waiter[]> {
+/** Whose way seems free, or whose key is valid no more; behind `after` in the line. */
+async function dueWaiters(tx: ReadTx, after: number): Promise<Waiter[]> {
   const { orgId } = tx;
   const lockDelay = await lockDelayOf(tx);
   // Step by step, each by primary key: as one statement the planner walks every waiter for every lease.
@@ -190,9 +209,11 @@ async function dueWaiters(tx: ReadTx): Promise<Waiter[]> {
     WHERE held.id IS NULL AND ahead.id IS NULL LIMIT ${LOOK_SIZE}`;
   const free = gone.map(({ id }) => id);
   const rows = await tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
-    WHERE w.org_id = ${orgId}::uuid AND w.status = 'waiting' AND r.status = 'running' AND (
+    WHERE w.org_id = ${orgId}::uuid AND w.status = 'waiting' AND w.seq > ${after} AND r.status = 'running' AND (
       w.blocked_by IS NULL AND w.kind = 'lease'
-      OR w.blocked_by = ANY (${free}::uuid[]))
+      OR w.blocked_by = ANY (${free}::uuid[])
+      OR EXISTS (SELECT FROM api_key y WHERE y.org_id = ${orgId}::uuid AND y.id = (w.principal ->> 'keyId')::uuid
+        AND (y.revoked_at IS NOT NULL OR y.expires_at <= clock_timestamp())))
     ORDER BY w.seq LIMIT ${LOOK_SIZE}`;
   return rows.map((row) => toWaiter(orgId, row));
 }

@@ -1,11 +1,11 @@
-import { flush, type Statement } from '../../../platform/database/pipeline.ts';
+import { flush } from '../../../platform/database/pipeline.ts';
 import { candidatesStatement, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
 import { ClaimTable } from '../claim-table.ts';
 import { decideLease, type Moment, type Tables } from '../decide.ts';
 import type { HeldLease } from '../lease.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { WaitGraph, waitsFor } from './wait-graph.ts';
-import { counts, placeOf, type Waiter } from './waiter.ts';
+import { mayCount, placeOf, type Waiter } from './waiter.ts';
 
 /** A connection inside a transaction of the org. */
 type Client = Parameters<typeof flush>[0];
@@ -15,39 +15,27 @@ const MOST_WAITERS = 2000;
 
 /**
  * Reads who waits for whom, beginning with `runIds`, in all repos of the org. Waits in repos that the batch has not locked
- * may begin meanwhile; `knownTo` says up to where the graph is whole, and hot_write refuses what it did not know.
+ * may begin meanwhile: hot_write refuses what the graph did not know.
  */
 export async function loadWaitGraph(
   client: Client,
-  org: { readonly id: string; readonly seq: number },
+  orgId: string,
   runIds: readonly string[],
   moment: Moment,
 ): Promise<WaitGraph> {
-  const graph = new WaitGraph(org.seq);
-  const [involved] = await flush(client, [involvedStatement(org.id, runIds)]);
-  for (const { run_id } of involved!.rows as { run_id: string }[]) graph.involve(run_id);
+  const graph = new WaitGraph();
   const seen = new Set<string>();
   let read = 0;
   for (let frontier = [...new Set(runIds)]; frontier.length > 0 && read < MOST_WAITERS; ) {
     for (const runId of frontier) seen.add(runId);
-    const waiters = await waitersOf(client, org.id, frontier);
+    const waiters = await waitersOf(client, orgId, frontier);
     read += waiters.length;
-    const live = waiters.filter((waiter) => counts(waiter, moment.now));
-    const waits = await waitsOf(client, org.id, live, moment);
+    const lasting = waiters.filter((waiter) => mayCount(waiter, moment.now));
+    const waits = await waitsOf(client, orgId, lasting, moment);
     graph.add(waits);
     frontier = [...new Set(waits.map(({ to }) => to.run.id))].filter((runId) => !seen.has(runId));
   }
   return graph;
-}
-
-function involvedStatement(orgId: string, runIds: readonly string[]): Statement {
-  return {
-    name: 'involved_runs',
-    text: `SELECT q.id AS run_id FROM unnest($2::uuid[]) AS q (id)
-      WHERE EXISTS (SELECT FROM lease l WHERE l.org_id = $1 AND l.run_id = q.id AND l.ended_at IS NULL)
-        OR EXISTS (SELECT FROM lease_waiter w WHERE w.org_id = $1 AND w.run_id = q.id AND w.status = 'waiting')`,
-    values: [orgId, runIds],
-  };
 }
 
 async function waitersOf(client: Client, orgId: string, runIds: readonly string[]): Promise<Waiter[]> {

@@ -45,7 +45,8 @@ export class LeaseTickets {
 
   /**
    * Asks for a lease, and waits for it as long as the request says. `ended` aborts when the server drains, or when the
-   * client has gone: a ticket that nobody could ask about then (no Idempotency-Key leads back to it) is given up.
+   * client has gone: a ticket that nobody could ask about then is given up. Others can by an Idempotency-Key, or by the same
+   * request made again, which joined it.
    * @throws Problem as the hot path's `acquire`; 409 `lease_wait_ended` for a ticket that came to nothing
    */
   async acquire(operation: AcquireOperation, waitMs: number, ended: AbortSignal): Promise<Acquired> {
@@ -94,7 +95,7 @@ export class LeaseTickets {
 
   /** @throws Problem 404; 403 `not_your_run`; 409 `ticket_settled` */
   async cancel(principal: Principal, id: string): Promise<TicketView> {
-    await this.#deps.queue.submit({ kind: 'cancel', principal, idempotent: null, ticketId: id, placeOnly: false });
+    await this.#deps.queue.submit({ kind: 'cancel', principal, idempotent: null, ticketId: id, spares: null });
     return this.#read(principal, id);
   }
 
@@ -121,7 +122,7 @@ export class LeaseTickets {
 
   async #giveUp(principal: Principal, id: string): Promise<void> {
     await this.#deps.queue
-      .submit({ kind: 'cancel', principal, idempotent: null, ticketId: id, placeOnly: false })
+      .submit({ kind: 'cancel', principal, idempotent: null, ticketId: id, spares: 'joined' })
       // Settled in the same moment; a lease that was granted runs out by itself.
       .catch(() => undefined);
   }

@@ -17,29 +17,11 @@ export interface Wait {
  */
 export class WaitGraph {
   readonly #waits = new Map<string, Wait[]>();
-  /** Runs that somebody may be waiting for: they hold or want something. A wait of any other run closes no cycle. */
-  readonly #involved = new Set<string>();
-  /** The log's end when the graph was read: waits after that it does not know. */
-  readonly knownTo: number;
-
-  constructor(knownTo: number) {
-    this.knownTo = knownTo;
-  }
-
-  involve(runId: string): void {
-    this.#involved.add(runId);
-  }
-
-  isInvolved(runId: string): boolean {
-    return this.#involved.has(runId);
-  }
-
   add(waits: readonly Wait[]): void {
     for (const wait of waits) {
       const known = this.#waits.get(wait.from.run.id);
       if (known === undefined) this.#waits.set(wait.from.run.id, [wait]);
       else known.push(wait);
-      this.#involved.add(wait.from.run.id);
     }
   }
 

@@ -28,6 +28,8 @@ export interface Waiter {
   /** The lease or waiter that it was last seen to wait for; null: its way was free. */
   blockedBy: string | null;
   readonly heldUntil: Date | null;
+  /** The same was asked for again, and answered with this ticket. */
+  joined: boolean;
   readonly runStatus: string;
   readonly status: TicketStatus;
   readonly reason: string | null;
@@ -41,8 +43,12 @@ export interface Waiter {
  * nobody will take: both keep their row, and are passed over meanwhile.
  */
 export function counts(waiter: Waiter, now: Date): boolean {
-  if (waiter.status !== 'waiting' || waiter.runStatus !== 'running') return false;
-  return waiter.heldUntil === null || waiter.heldUntil > now;
+  return waiter.runStatus === 'running' && mayCount(waiter, now);
+}
+
+/** Whether it counts, or will once its silent run is heard of again. */
+export function mayCount({ status, runStatus, heldUntil }: Waiter, now: Date): boolean {
+  return status === 'waiting' && runStatus !== 'finished' && (heldUntil === null || heldUntil > now);
 }
 
 /** Behind everybody: where a request stands that has no ticket. */

@@ -1,4 +1,5 @@
 import { ClaimTable, type HeldLease } from '../../../leases/index.ts';
+import { holderOf } from '../decide-lease.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { OrgFacts } from './facts.ts';
 import type { Subject } from './subject.ts';
@@ -18,8 +19,8 @@ export function assume(orgId: string, facts: OrgFacts, subjects: readonly Subjec
   const leases = new Map<string, HeldLease>();
   for (const { lease } of subjects) {
     if (lease === null) continue;
-    // A copy: what is decided here may come to nothing.
-    const copy = leases.get(lease.id) ?? { ...lease };
+    // A copy: what is decided here may come to nothing. Whose it is, by names as they are now.
+    const copy = leases.get(lease.id) ?? { ...lease, holder: holderOf(facts.runs.get(lease.runId)!) };
     leases.set(lease.id, copy);
     tables.get(lease.repoId)?.add(copy);
   }
