@@ -14,6 +14,7 @@ import { answerBadHttp, answerBadUrl, answerErrors } from './errors.ts';
 import { registerBodyParsers } from './json-body.ts';
 import { openapiDocument } from './openapi.ts';
 import { problemSchema } from './schemas.ts';
+import { closeUnusedConnections } from './unused-connections.ts';
 
 export type { App } from './app.ts';
 
@@ -37,6 +38,7 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   registerBodyParsers(app);
+  closeUnusedConnections(app);
   answerErrors(app);
   app.addHook('onRoute', (route) => {
     if (route.schema === undefined || route.schema.hide === true) return;

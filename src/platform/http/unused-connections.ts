@@ -1,0 +1,19 @@
+import type { FastifyInstance } from 'fastify';
+
+/**
+ * Closes, when the server does, connections over which nobody has asked anything yet. Browsers and clients open some in
+ * advance; Node takes them for busy, and a drain would wait a minute and more for their first request.
+ */
+export function closeUnusedConnections(app: Pick<FastifyInstance, 'server' | 'addHook'>): void {
+  const unused = new Set<{ destroy(): unknown }>();
+  app.server.on('connection', (socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  });
+  for (const event of ['request', 'upgrade'] as const)
+    app.server.on(event, ({ socket }: { readonly socket: { destroy(): unknown } }) => unused.delete(socket));
+  app.addHook('preClose', (done) => {
+    for (const socket of unused) socket.destroy();
+    done();
+  });
+}
