@@ -89,6 +89,18 @@ describe('a batch in which nothing overlaps anything', () => {
     expect(firstBroken((await org.admin.get('/events?limit=500')).body.items)).toBeNull();
   });
 
+  it('tells of people by the names that they have now', async () => {
+    const { ann } = await known();
+    const { lease } = (await ann.acquire({ paths: ['a'], ttlSeconds: 60 })).body;
+    await way.server.sql(`UPDATE member SET name = 'Anne' WHERE id = $1`, [ann.caller.memberId]);
+    // Decided the general way, it tells the server what has changed.
+    expect((await ann.acquire({ paths: ['b'] })).status).toBe(201);
+    await calls();
+    const renewed = await ann.caller.post(`/leases/${lease.id}/renew`, { fence: lease.fence, ttlSeconds: 600 });
+    expect(renewed).toMatchObject({ status: 200, body: { lease: { holder: { owner: { name: 'Anne' } } } } });
+    expect(await calls()).toEqual([1]);
+  });
+
   it('gives leases back, at the time of the commit', async () => {
     const { org, ann } = await known();
     const { lease } = (await ann.acquire({ paths: ['a', 'b'] })).body;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ClaimTable, TooBroad } from '../../../src/modules/leases/index.ts';
 import { compilePattern } from '../../../src/patterns/index.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
@@ -52,6 +52,17 @@ describe('a pattern over more leases than a batch looks at', () => {
     // Asked again, the run holds it already; wider, its own leases are in nobody's way.
     expect((await bob!.acquire({ patterns: ['docs/[a-z]*'] })).body.lease.id).toBe(granted.body.lease.id);
     expect((await ann!.acquire({ patterns: ['docs/[0-9]*'] })).status).toBe(201);
+  });
+
+  it('costs no connection, where some of it is known to be held', async () => {
+    await hold(ann!, 6000, (n) => `docs/${n}.md`);
+    expect((await ann!.acquire({ paths: ['known.md'] })).status).toBe(201);
+    const removed = vi.fn();
+    server.pools.hot.on('remove', removed);
+    const refused = await bob!.acquire({ paths: ['known.md'], patterns: ['docs/**/*.md'] });
+    server.pools.hot.off('remove', removed);
+    expect(refused).toMatchObject({ status: 409, body: { code: 'lease_conflict' } });
+    expect(removed).not.toHaveBeenCalled();
   });
 
   it('keeps no more than one connection from others, however many are asked for at once', async () => {

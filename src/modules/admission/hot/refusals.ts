@@ -8,7 +8,6 @@ import { type AcquireOperation, TooBroad } from '../../leases/index.ts';
 import { refusalOf } from './decide-acquire.ts';
 import { loadSnapshot, type VersionCaches } from './load.ts';
 import type { OneCall } from './one-call/one-call.ts';
-import type { Snapshot } from './snapshot.ts';
 import { refuseStillHeld } from './still-held.ts';
 
 interface Deps {
@@ -44,8 +43,9 @@ export class Refusals {
         const refused = await refuseStillHeld(client, known, orgId, ops);
         const rest = ops.filter((op) => !refused.has(op));
         if (rest.length > 0) {
-          const snapshot = await loaded(client, orgId, rest, caches);
-          for (const op of rest) refused.set(op, snapshot === null ? null : refusalUnlessTooBroad(snapshot, op));
+          const loaded = await unlessTooBroad(() => loadSnapshot(client, orgId, rest, caches, { lock: false }));
+          for (const op of rest)
+            refused.set(op, loaded === null ? null : await unlessTooBroad(() => refusalOf(loaded.snapshot, op)));
           await flush(client, [{ text: 'COMMIT' }]);
         }
         return ops.map((op) => ({ ok: true, answer: refused.get(op) ?? null }));
@@ -58,30 +58,12 @@ export class Refusals {
   }
 }
 
-/** The connection is as good as before when it comes to nothing. */
-async function loaded(
-  client: pg.PoolClient,
-  orgId: string,
-  ops: readonly AcquireOperation[],
-  caches: VersionCaches,
-): Promise<Snapshot | null> {
+/** Null where there is too much to look at: each request is decided by itself then, and the connection is as good as before. */
+async function unlessTooBroad<T>(work: () => T | Promise<T>): Promise<T | null> {
   try {
-    return (await loadSnapshot(client, orgId, ops, caches, { lock: false })).snapshot;
+    return await work();
   } catch (error) {
-    return nullIfTooBroad(error);
-  }
-}
-
-/** Null where there is too much to look at: each request is decided by itself then. */
-function nullIfTooBroad(error: unknown): null {
-  if (error instanceof TooBroad) return null;
-  throw error;
-}
-
-function refusalUnlessTooBroad(snapshot: Snapshot, op: AcquireOperation): Problem | null {
-  try {
-    return refusalOf(snapshot, op);
-  } catch (error) {
-    return nullIfTooBroad(error);
+    if (error instanceof TooBroad) return null;
+    throw error;
   }
 }

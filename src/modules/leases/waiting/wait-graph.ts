@@ -17,6 +17,7 @@ export interface Wait {
  */
 export class WaitGraph {
   readonly #waits = new Map<string, Wait[]>();
+
   add(waits: readonly Wait[]): void {
     for (const wait of waits) {
       const known = this.#waits.get(wait.from.run.id);
