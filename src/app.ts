@@ -175,10 +175,11 @@ function createHousekeeping({ line, tickets, ...deps }: HousekeepingDeps): House
   const housekeeping = new Housekeeping(deps);
   const { db } = deps;
   const sweep = new LeaseSweep(db, line.freed.bind(line));
+  // Before those who are silent: whoever waits here is not.
+  housekeeping.register('requests that are held open', 'lease_waiter', (orgId) => tickets.keepHeld(orgId));
   housekeeping.register('stalled runs', 'run', (orgId) => sweepStalled(db, orgId));
   housekeeping.register('old idempotency keys', 'idempotency', (orgId) => purgeIdempotency(db, orgId));
   housekeeping.register('leases that are over', 'lease', (orgId) => sweep.pass(orgId));
-  housekeeping.register('requests that are held open', 'lease_waiter', (orgId) => tickets.keepHeld(orgId));
   housekeeping.register('waiters whose way is free', 'lease_waiter', (orgId) => line.sweep(orgId));
   housekeeping.register('approvals that ran out', 'approval', (orgId) => sweepApprovals(db, orgId));
   return housekeeping;

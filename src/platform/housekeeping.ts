@@ -3,9 +3,10 @@ import type { Clock } from './clock.ts';
 import type { Database } from './database/database.ts';
 import { systemPrincipal } from './principal.ts';
 
-const EVERY_MS = 10_000;
+/** With the jitter below the shortest `stallSeconds`: a request that is held open keeps its run alive from pass to pass. */
+const EVERY_MS = 8000;
 /** Servers that were started together do not sweep together. */
-const JITTER = 0.2;
+const JITTER = 0.1;
 
 /** Whose rows a chore is about, as the database's function `chores_due` tells where there is anything to do. */
 type Table = 'approval' | 'idempotency' | 'lease' | 'lease_waiter' | 'run';

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { takeAsText } from '../../platform/http/json-body.ts';
 import { idempotentOf, principalOf } from '../../platform/http/request.ts';
 import { pageOf, pageQuery } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
@@ -38,9 +39,7 @@ function draftRoutes(app: App, policies: PolicyService): void {
   void app.register(async (child) => {
     const scope = child as App;
     scope.removeContentTypeParser('application/json');
-    scope.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) =>
-      done(null, String(body)),
-    );
+    takeAsText(scope, ['application/json']);
     scope.put(
       '/policies/:name/draft',
       {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { Problem } from '../errors.ts';
 
@@ -16,21 +17,32 @@ const MAYBE_PROTOTYPE = /__proto__|\\u00[567]/i;
 export function registerBodyParsers(app: FastifyInstance): void {
   // Fastify takes plain text by itself; nothing here reads it.
   app.removeContentTypeParser(['application/json', 'text/plain']);
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
-    const source = String(body);
-    // Some clients announce JSON and send nothing with a bodiless POST.
-    if (source.trim() === '') return done(null, undefined);
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     try {
-      done(null, parseJson(source));
+      const source = textOf(body);
+      // Some clients announce JSON and send nothing with a bodiless POST.
+      done(null, source.trim() === '' ? undefined : parseJson(source));
     } catch (error) {
       done(error as Error);
     }
   });
-  app.addContentTypeParser(
-    ['application/yaml', 'application/x-yaml', 'text/yaml'],
-    { parseAs: 'string' },
-    (_request, body, done) => done(null, String(body)),
+  takeAsText(app, ['application/yaml', 'application/x-yaml', 'text/yaml']);
+}
+
+/** Bodies of these types arrive as the text they are. */
+export function takeAsText(app: Pick<FastifyInstance, 'addContentTypeParser'>, types: string[]): void {
+  app.addContentTypeParser<Buffer>(types, { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    textOf(body),
   );
+}
+
+/**
+ * Decoded as it stands or refused: with U+FFFD put in for what cannot be read, the path in it would be another one.
+ * @throws Problem 400 `unsupported_encoding`
+ */
+function textOf(body: Buffer): string {
+  if (!isUtf8(body)) throw new Problem(400, 'unsupported_encoding', 'The body is not UTF-8.');
+  return body.toString('utf8');
 }
 
 /** @throws Problem 400 `malformed_json`, 422 `too_deep`, `unsupported_character` */

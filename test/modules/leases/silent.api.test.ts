@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { withClient } from '../../support/database.ts';
 import { untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
+import { until } from './line.ts';
 import { newRunner, type Runner } from './support.ts';
 
 let server: TestServer;
@@ -60,5 +61,21 @@ describe('a run that is found silent while it is decided about', () => {
     expect((await ann.caller.post(`/runs/${ann.runId}/heartbeat`, { epoch: 1 })).status).toBe(200);
     await server.signalbox.services.line.sweep(org.id);
     expect((await org.admin.get(`/lease-tickets/${ticket.id}`)).body).toMatchObject({ status: 'granted' });
+  });
+});
+
+describe('a run whose request is held open', () => {
+  it('is not silent, however short a time that takes', async () => {
+    await org.admin.patch('/org/settings', { stallSeconds: 10 });
+    const ben = await newRunner(org);
+    await ben.acquire({ paths: ['a'] });
+    const asking = ann.acquire({ paths: ['a'], waitSeconds: 30 });
+    await until(async () => (await org.admin.get('/lease-tickets')).body.items.length === 1);
+    await server.sql(`UPDATE run SET last_beat_at = last_beat_at - interval '11 seconds' WHERE id = $1`, [ann.runId]);
+    await server.signalbox.services.housekeeping.pass();
+    expect(await kinds()).not.toContain('run.stalled');
+    const [{ id }] = (await org.admin.get('/lease-tickets')).body.items;
+    expect((await ann.caller.delete(`/lease-tickets/${id}`)).status).toBe(200);
+    expect((await asking).status).toBe(409);
   });
 });
