@@ -1,9 +1,9 @@
+import { isRepoName } from '../../platform/repo-name.ts';
 import { Api } from './api.ts';
 import { renderInbox, renderVote } from './approvals-view.ts';
 import { CLIENT_HELP, CLIENT_OPTIONS, type Command, type Context, textOf, type Values } from './command.ts';
 import { connectionOf } from './connection.ts';
 import { UsageError } from './failure.ts';
-import { isRepoName } from './repo-name.ts';
 import { approvalShape } from './shapes.ts';
 import { json } from './text.ts';
 

@@ -1,12 +1,9 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { isRepoName } from '../../platform/repo-name.ts';
 import { UsageError } from './failure.ts';
 
-const REPO = /^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)+$/;
 const GIT_TIMEOUT_MS = 5000;
-
-/** Whether it could be the name of a repo: the server's own rule. */
-export const isRepoName = (text: string): boolean => text.length <= 200 && REPO.test(text);
 
 /**
  * The repo that a remote's URL names, as its forge does: `acme/shop`, or more segments where the forge has groups.

@@ -1,8 +1,9 @@
+import { isRepoName } from '../../platform/repo-name.ts';
 import { Api, Refusal } from './api.ts';
 import { CLIENT_HELP, CLIENT_OPTIONS, type Command, textOf } from './command.ts';
 import { connectionOf } from './connection.ts';
 import { UsageError } from './failure.ts';
-import { isRepoName, repoOfCheckout } from './repo-name.ts';
+import { repoOfCheckout } from './repo-name.ts';
 import {
   approvalShape,
   haltShape,

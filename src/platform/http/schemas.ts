@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_REPO_NAME, REPO_NAME } from '../repo-name.ts';
 
 /** Text a client may store: no NUL and no lone surrogate, which PostgreSQL refuses, and a stated length. */
 export const text = (maxLength: number, minLength = 1) =>
@@ -18,12 +19,8 @@ export const time = () => z.iso.datetime({ offset: false });
 /** RFC 3339 with any offset, as clients may send it. */
 export const timeInput = () => z.iso.datetime({ offset: true });
 
-/** `acme/shop`: as a forge names a repository. Deeper groups (GitLab) included. */
 export const repoName = () =>
-  z
-    .string()
-    .max(200)
-    .regex(/^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)+$/, { error: 'expected owner/name as the forge writes it' });
+  z.string().max(MAX_REPO_NAME).regex(REPO_NAME, { error: 'expected owner/name as the forge writes it' });
 
 export const MAX_LIMIT = 500;
 

@@ -32,6 +32,7 @@ describe('the repo that a remote names', () => {
     'git@github.com:shop.git',
     'git@github.com:~acme/shop.git',
     'https://github.com/acme/a%20shop',
+    'git@github.com:acme/..',
     'https://',
     '',
   ])('none: %s', (remote) => {

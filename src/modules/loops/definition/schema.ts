@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { MAX_REPO_NAME, REPO_NAME } from '../../../platform/repo-name.ts';
 import { MAX_USD, microsOfAmount } from './money.ts';
 
 const NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N} ._:@/+-]*[\p{L}\p{N}._:@/+-])?$/u;
-const REPO = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[\w.-]+(?:\/[\w.-]+)+$/;
 
 export const countSchema = z
   .int({ error: 'must be a whole number' })
@@ -53,8 +53,8 @@ export const loopDefinitionSchema = z.looseObject({
   /** Absent when the one who registers the loop names its repo in another way. */
   repo: z
     .string({ error: 'must be a string' })
-    .max(200, { error: 'must be at most 200 characters', abort: true })
-    .regex(REPO, 'must be a repository as its forge names it, such as acme/shop')
+    .max(MAX_REPO_NAME, { error: `must be at most ${MAX_REPO_NAME} characters`, abort: true })
+    .regex(REPO_NAME, 'must be a repository as its forge names it, such as acme/shop')
     .optional(),
   scope: z
     .array(z.string({ error: 'must be a string' }), { error: 'must be a pattern or a list of patterns' })
