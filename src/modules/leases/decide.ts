@@ -54,6 +54,8 @@ export type Verdict =
   | {
       readonly kind: 'conflict';
       readonly conflicts: readonly Conflict[];
+      /** Whether there are more than these. */
+      readonly isCut: boolean;
       readonly free: readonly string[];
       readonly inTheWay: InTheWay;
     }
@@ -184,6 +186,7 @@ function refusal(wanted: Wanted, found: Findings, moment: Moment): Verdict {
     conflicts: told.map((overlap) =>
       isByLease(overlap) ? byLease(overlap, found, moment) : byWaiter(overlap as Overlap<Waiter>, found),
     ),
+    isCut: told.length < all.length,
     free: wanted.matchers.filter((claim) => !first.has(claim)).map(({ text }) => text),
     inTheWay: { leases: found.leases, waiters: found.waiters },
   };

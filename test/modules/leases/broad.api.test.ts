@@ -37,8 +37,9 @@ describe('a pattern over more leases than a batch looks at', () => {
   it('is refused by what it overlaps', async () => {
     await hold(ann!, 6000, (n) => `docs/${n}.md`);
     const refused = await bob!.acquire({ patterns: ['**/*.md'] });
-    expect(refused).toMatchObject({ status: 409, body: { code: 'lease_conflict', free: [] } });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'lease_conflict', free: [], moreConflicts: true } });
     expect(refused.body.conflicts).toHaveLength(50);
+    expect((await bob!.acquire({ paths: ['docs/1.md'] })).body.moreConflicts).toBe(false);
     expect((await bob!.admit({ paths: ['x.ts'] })).body.outcome).toBe('allow');
   });
 

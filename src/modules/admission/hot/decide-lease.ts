@@ -137,6 +137,7 @@ export function leaseConflict(verdict: Extract<Verdict, { kind: 'conflict' }>, s
   const detail = `${first.witness} ${stands}${first.purpose === null ? '' : `: ${first.purpose}`}.`;
   return conflict('lease_conflict', detail, {
     conflicts: verdict.conflicts,
+    moreConflicts: verdict.isCut,
     free: verdict.free,
     at: snapshot.now.toISOString(),
   });
