@@ -6,7 +6,16 @@ import { idempotentOf, principalOf } from '../../platform/http/request.ts';
 import { repoName, text, uuid } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
 import { ACTION_NAMES, type ActionName } from '../governance/index.ts';
-import { conflictView, LEASE_MODES, leaseView, pathTexts, purpose, ttlSeconds, waitSeconds } from '../leases/index.ts';
+import {
+  conflictView,
+  LEASE_MODES,
+  leaseView,
+  pathTexts,
+  purpose,
+  speakingEpoch,
+  ttlSeconds,
+  waitSeconds,
+} from '../leases/index.ts';
 import { contextView } from './context-routes.ts';
 import { type AdmissionService, DEFAULT_WISH, type LeaseWish, partsOf } from './service.ts';
 
@@ -55,6 +64,7 @@ const contentDigest = () => text(200);
 
 const admissionBody = z.strictObject({
   runId: uuid(),
+  epoch: speakingEpoch(),
   repo: repoName(),
   action: z.enum(ACTION_NAMES as [ActionName, ...ActionName[]]),
   paths: pathTexts().default([]),
@@ -103,6 +113,7 @@ export function admissionRoutes(app: App, admissions: AdmissionService, draining
       const subject = { ...body.subject, ...(body.command === undefined ? {} : { command: body.command }) };
       const admission = {
         runId: body.runId,
+        epoch: body.epoch,
         repo: body.repo,
         action: body.action,
         parts: partsOf(body.action, subject, body.paths),

@@ -4,7 +4,14 @@ import { invalid } from '../../platform/errors.ts';
 import type { Principal } from '../../platform/principal.ts';
 import type { SettledWatch } from '../../platform/settled-watch.ts';
 import { type ActionName, type Subject } from '../governance/index.ts';
-import { type Conflict, DEFAULT_TTL_SECONDS, type HoldHistory, type LeaseView, parseClaims } from '../leases/index.ts';
+import {
+  type Conflict,
+  DEFAULT_TTL_SECONDS,
+  type HoldHistory,
+  type LeaseView,
+  parseClaims,
+  type Spoken,
+} from '../leases/index.ts';
 import type { RepoService } from '../loops/index.ts';
 import type { Context, ContextService } from './context.ts';
 import type { HotPath } from './hot/hot-path.ts';
@@ -20,7 +27,7 @@ export interface LeaseWish {
 export const DEFAULT_WISH: LeaseWish = { mode: 'exclusive', ttlSeconds: DEFAULT_TTL_SECONDS };
 
 /** "May I do this, now?" Several parts are one request: the strictest decides, and one lease covers the paths of all. */
-export interface AdmissionRequest {
+export interface AdmissionRequest extends Spoken {
   readonly runId: string;
   readonly repo: string;
   /** What it is mainly about, as the log names it. */
@@ -120,6 +127,7 @@ export class AdmissionService {
       principal,
       idempotent,
       runId: request.runId,
+      epoch: request.epoch,
       repo,
       action: request.action,
       parts: request.parts.map((part) => inRepo(part, repo.name)),

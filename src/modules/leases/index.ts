@@ -23,6 +23,7 @@ export type {
   ReleaseOperation,
   RenewOperation,
   RevokeOperation,
+  Spoken,
 } from './operation.ts';
 export {
   DEFAULT_TTL_SECONDS,
@@ -30,6 +31,7 @@ export {
   parseClaims,
   pathTexts,
   purpose,
+  speakingEpoch,
   ttlSeconds,
   type Wanted,
   waitSeconds,

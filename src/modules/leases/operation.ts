@@ -8,7 +8,13 @@ interface Base {
   readonly idempotent: Idempotent | null;
 }
 
-export interface AcquireOperation extends Base {
+/** Of what a process of a run asks. */
+export interface Spoken {
+  /** The epoch of its run, if it says so: a process that was replaced by a resume changes nothing then. */
+  readonly epoch?: number | undefined;
+}
+
+export interface AcquireOperation extends Base, Spoken {
   readonly kind: 'acquire';
   readonly repo: { readonly id: string; readonly name: string };
   readonly runId: string;
@@ -36,7 +42,7 @@ export interface CancelOperation extends Base {
   readonly spares: 'leases' | 'joined' | null;
 }
 
-export interface RenewOperation extends Base {
+export interface RenewOperation extends Base, Spoken {
   readonly kind: 'renew';
   readonly leaseId: string;
   readonly fence: number;
@@ -44,7 +50,7 @@ export interface RenewOperation extends Base {
   readonly ttlSeconds: number | null;
 }
 
-export interface ReleaseOperation extends Base {
+export interface ReleaseOperation extends Base, Spoken {
   readonly kind: 'release';
   readonly leaseId: string;
   readonly fence: number;

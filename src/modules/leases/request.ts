@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { compilePattern, parsePath } from '../../patterns/index.ts';
 import { invalid, type ProblemDetail } from '../../platform/errors.ts';
 import { text } from '../../platform/http/schemas.ts';
+import { epochNumber } from '../loops/index.ts';
 import { type Claim, parseResource } from './claim.ts';
 
 export const LEASE_MODES = ['exclusive', 'shared'] as const;
@@ -33,6 +34,10 @@ export const waitSeconds = () => bounded(0, MAX_WAIT_SECONDS, 'wait_out_of_range
 /** As clients send them; each is read and refused by `parseClaims`, so that a bad one is named with its own code. */
 export const pathTexts = () => z.array(z.string().max(8192)).max(20 * MAX_PATHS);
 export const purpose = () => text(500);
+export const speakingEpoch = () =>
+  epochNumber()
+    .optional()
+    .describe('Of the run: a process that a resume has replaced is refused, if it says which it is.');
 
 /** What a request wants of a repo: at least one claim, without doubles. */
 export interface Wanted {

@@ -13,6 +13,7 @@ import {
   parseClaims,
   pathTexts,
   purpose,
+  speakingEpoch,
   ttlSeconds,
   waitSeconds,
 } from './request.ts';
@@ -38,6 +39,7 @@ type OneLease = z.output<typeof oneLease>;
 const acquireBody = z.strictObject({
   repo: repoName(),
   runId: uuid(),
+  epoch: speakingEpoch(),
   paths: pathTexts().default([]).describe('Literal, repo-relative.'),
   patterns: pathTexts().default([]),
   resources: pathTexts().default([]).describe('Things of the repo that are no files, by name: port:5432.'),
@@ -73,7 +75,8 @@ export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining 
       const idempotent = idempotentOf(request);
       const repo = await repos.resolve(principal, body.repo);
       const waits = body.waitSeconds > 0;
-      const operation = { kind: 'acquire' as const, principal, idempotent, repo, runId: body.runId, wanted, waits };
+      const { runId, epoch } = body;
+      const operation = { kind: 'acquire' as const, principal, idempotent, repo, runId, epoch, wanted, waits };
       const ask = (ended: AbortSignal) => tickets.acquire(operation, body.waitSeconds * 1000, ended);
       const acquired = waits ? await held.hold(reply, ask) : await ask(NEVER);
       if ('lease' in acquired) return reply.code(201).send(acquired);
@@ -138,7 +141,7 @@ function ticketRoutes(app: App, tickets: LeaseTickets, held: HeldAnswers): void 
 }
 
 function holdingRoutes(app: App, queue: LeaseQueue): void {
-  const renewal = z.strictObject({ fence: fenceNumber(), ttlSeconds: ttlSeconds().optional() });
+  const renewal = z.strictObject({ fence: fenceNumber(), ttlSeconds: ttlSeconds().optional(), epoch: speakingEpoch() });
   app.post(
     '/leases/:id/renew',
     {
@@ -153,13 +156,14 @@ function holdingRoutes(app: App, queue: LeaseQueue): void {
       },
     },
     async (request) => {
-      const { fence, ttlSeconds: ttl = null } = request.body;
+      const { fence, epoch, ttlSeconds: ttl = null } = request.body;
       const answer = await queue.submit({
         kind: 'renew',
         principal: principalOf(request),
         idempotent: idempotentOf(request),
         leaseId: request.params.id,
         fence,
+        epoch,
         ttlSeconds: ttl,
       });
       return answer.body as OneLease;
@@ -175,7 +179,7 @@ function holdingRoutes(app: App, queue: LeaseQueue): void {
         tags,
         summary: 'End a lease now',
         params: idParam,
-        body: z.strictObject({ fence: fenceNumber() }),
+        body: z.strictObject({ fence: fenceNumber(), epoch: speakingEpoch() }),
         response: { 200: oneLease },
       },
     },
@@ -186,6 +190,7 @@ function holdingRoutes(app: App, queue: LeaseQueue): void {
         idempotent: idempotentOf(request),
         leaseId: request.params.id,
         fence: request.body.fence,
+        epoch: request.body.epoch,
       });
       return answer.body as OneLease;
     },

@@ -1,6 +1,8 @@
 export { mayActFor } from './access.ts';
+export { epochNumber } from './epoch.ts';
 
 export { beat, sweepStalled } from './liveness.ts';
+export { demandEpoch } from './locked-run.ts';
 export { LoopService, repoIdOf } from './loop-service.ts';
 export { guardrailSignal } from './progress.ts';
 export { ensureRepo, RepoService, repoNames } from './repos.ts';

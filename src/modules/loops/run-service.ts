@@ -122,6 +122,8 @@ export class RunService {
       });
       const data = { loopId: run.loopId, epoch, was: run.status };
       tx.emit({ kind: 'run.resumed', subject: { kind: 'run', id }, data }, now);
+      // As with a halt: what the old epoch has asked for and is being decided now may not commit after this.
+      tx.bump('haltEpoch');
       return this.#whole(tx, resumed, now);
     });
   }

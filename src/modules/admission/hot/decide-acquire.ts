@@ -46,7 +46,7 @@ export function refusalOf(snapshot: Snapshot, op: AcquireOperation): Problem | n
 
 /** @throws Problem 409 `halted`, those of `actingRun` */
 function consider(snapshot: Snapshot, op: AcquireOperation): { run: RunFacts; verdict: Verdict } {
-  const run = actingRun(snapshot, op.principal, op.runId);
+  const run = actingRun(snapshot, op, op.runId);
   const [halt] = haltsOf(snapshot, run, op.repo.id);
   if (halt !== undefined) throw conflict('halted', `Halted (${halt.scopeKind}): ${halt.reason}`, { haltId: halt.id });
   return { run, verdict: judge(snapshot, op.repo.id, { runId: run.id, place: LAST }, op.wanted, op.searched) };

@@ -20,7 +20,7 @@ import type { ApprovalRow, Snapshot } from './snapshot.ts';
 
 /** First half: halts, guardrails, policies. @throws Problem of `actingRun` */
 export function ask(snapshot: Snapshot, op: AskOperation): Asked {
-  const run = op.runId === null ? null : actingRun(snapshot, op.principal, op.runId);
+  const run = op.runId === null ? null : actingRun(snapshot, op, op.runId);
   const judgement = judgeRequest(snapshot, op, run);
   const needsApproval = judgement.outcome === 'require_approval';
   return {

@@ -12,25 +12,32 @@ import {
   type RevokeOperation,
   type Searched,
   type SpentApproval,
+  type Spoken,
   standing,
   TooBroad,
   type Verdict,
   viewLease,
   type Wanted,
 } from '../../leases/index.ts';
-import { mayActFor, type RunFacts } from '../../loops/index.ts';
+import { demandEpoch, mayActFor, type RunFacts } from '../../loops/index.ts';
 import type { HotAnswer } from './operation.ts';
 import type { BatchPlan } from './plan.ts';
 import type { Snapshot } from './snapshot.ts';
 
+/** Who asks for something in the name of a run. */
+interface Acting extends Spoken {
+  readonly principal: Principal;
+}
+
 /**
  * The run that an operation acts for.
- * @throws Problem 404 `not_found`, 403 `not_your_run`, 409 `run_finished`
+ * @throws Problem 404 `not_found`, 403 `not_your_run`, 409 `epoch_stale`, `epoch_unknown`, `run_finished`
  */
-export function actingRun(snapshot: Snapshot, principal: Principal, runId: string): RunFacts {
+export function actingRun(snapshot: Snapshot, { principal, epoch }: Acting, runId: string): RunFacts {
   const run = snapshot.runs.get(runId);
   if (run === undefined) throw notFound('run');
   requireActor(principal, run.loop.id, run.owner.id);
+  if (epoch !== undefined) demandEpoch(run, epoch);
   if (run.status === 'finished') throw conflict('run_finished', 'The run has finished.');
   return run;
 }
@@ -156,7 +163,10 @@ export function revokedSentence(lease: HeldLease, witness: string): string {
   return `An admin revoked this run's lease on ${witness}: ${lease.revoked}. It gets nothing there before ${lease.expiresAt.toISOString()}.`;
 }
 
-/** @throws Problem 409 `fence_stale` for another fence, an ended or an expired lease; 404; 403 `not_your_run` */
+/**
+ * @throws Problem 409 `fence_stale` for another fence, an ended or an expired lease; `epoch_stale`, `epoch_unknown`; 404;
+ * 403 `not_your_run`
+ */
 export function renew(snapshot: Snapshot, plan: BatchPlan, op: RenewOperation): HotAnswer {
   const lease = currentLease(snapshot, op);
   const run = snapshot.runs.get(lease.runId);
@@ -192,6 +202,7 @@ function currentLease(snapshot: Snapshot, op: RenewOperation | ReleaseOperation)
   const known = lease ?? ended;
   if (known === undefined) throw notFound('lease');
   requireActor(op.principal, known.loopId, known.holder.owner.id);
+  if (op.epoch !== undefined) demandEpoch(snapshot.runs.get(known.runId)!, op.epoch);
   const gone = lease === undefined || snapshot.tables.get(lease.repoId)?.get(lease.id) === undefined;
   if (gone || standing(lease, snapshot.now, snapshot.settings.lockDelaySeconds) !== 'live') {
     const said = known.revoked === null ? 'The lease has ended.' : `An admin revoked the lease: ${known.revoked}.`;

@@ -65,7 +65,7 @@ export async function loadSnapshot(
     repos: lock ? lockRepos(orgId, named) : readRepos(orgId, named),
     head: readHead(orgId, lock),
     keys: readKeys(orgId, named.keyIds),
-    runs: runFactsStatement(orgId, named.runIds, named.renewedIds),
+    runs: runFactsStatement(orgId, named.runIds, named.spokenForIds),
     leases: named.leaseIds.length === 0 ? null : readLeases(orgId, named.leaseIds),
     tickets: named.ticketIds.length === 0 ? null : readTickets(orgId, named.ticketIds),
     since: named.since.length === 0 ? null : readLeasesSince(orgId, named.since),

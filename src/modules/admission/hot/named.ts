@@ -5,8 +5,8 @@ import type { HotOperation } from './operation.ts';
 export interface Named {
   readonly repoIds: string[];
   readonly leaseIds: string[];
-  /** Of those, the ones whose runs are heard of by this. */
-  readonly renewedIds: string[];
+  /** Of those, the ones whose runs have to be known: they are heard of by a renewal, or said to be in some epoch. */
+  readonly spokenForIds: string[];
   readonly ticketIds: string[];
   readonly keyIds: string[];
   readonly runIds: string[];
@@ -19,7 +19,7 @@ export interface Named {
 export function collect(ops: readonly HotOperation[]): Named {
   const repoIds = new Set<string>();
   const leaseIds = new Set<string>();
-  const renewedIds = new Set<string>();
+  const spokenForIds = new Set<string>();
   const ticketIds = new Set<string>();
   const keyIds = new Set<string>();
   const runIds = new Set<string>();
@@ -32,7 +32,7 @@ export function collect(ops: readonly HotOperation[]): Named {
     if (keyId !== null && op.idempotent !== null) idempotency.push({ keyId, key: op.idempotent.key });
     if (op.kind === 'renew' || op.kind === 'release' || op.kind === 'revoke') {
       leaseIds.add(op.leaseId);
-      if (op.kind === 'renew') renewedIds.add(op.leaseId);
+      if (op.kind === 'renew' || (op.kind === 'release' && op.epoch !== undefined)) spokenForIds.add(op.leaseId);
       continue;
     }
     if ('ticketId' in op && op.ticketId !== null) ticketIds.add(op.ticketId);
@@ -51,7 +51,7 @@ export function collect(ops: readonly HotOperation[]): Named {
   return {
     repoIds: [...repoIds],
     leaseIds: [...leaseIds],
-    renewedIds: [...renewedIds],
+    spokenForIds: [...spokenForIds],
     ticketIds: [...ticketIds],
     keyIds: [...keyIds],
     runIds: [...runIds],

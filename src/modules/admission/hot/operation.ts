@@ -1,7 +1,7 @@
 import type { Idempotent } from '../../../platform/database/idempotency.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import type { ActionName, Subject } from '../../governance/index.ts';
-import type { LeaseOperation, Searched, Wanted } from '../../leases/index.ts';
+import type { LeaseOperation, Searched, Spoken, Wanted } from '../../leases/index.ts';
 
 /** One action of a request with what it is done to: for actions on paths a subject for each path. */
 export interface Part {
@@ -15,7 +15,7 @@ export interface Part {
  * "May I?", with the lease that comes with a yes. Several parts are one request: the strictest decides, and the lease
  * covers the paths of all of them.
  */
-export interface AskOperation {
+export interface AskOperation extends Spoken {
   readonly kind: 'ask';
   readonly principal: Principal;
   readonly idempotent: Idempotent | null;

@@ -20,12 +20,12 @@ export class OrgFacts {
   readonly factsVersion: number;
   readonly #clockOffsetMs: number;
 
-  /** Goes on from what was known before, if that is of the same version. */
+  /** Goes on from what was known before, if that is of the same versions: a resumed run moves the halt epoch on. */
   constructor(snapshot: Snapshot, factsVersion: number, monotonicMs: number, before: OrgFacts | undefined) {
     this.shared = snapshot;
     this.factsVersion = factsVersion;
     this.#clockOffsetMs = snapshot.now.getTime() - monotonicMs;
-    if (before?.factsVersion === factsVersion) {
+    if (before?.factsVersion === factsVersion && before.shared.haltEpoch === snapshot.haltEpoch) {
       this.keys = before.keys;
       this.runs = before.runs;
       this.repos = before.repos;
