@@ -64,8 +64,11 @@ export interface TestServerOptions {
   /** One more server on the database of another one, which then also drops it. */
   readonly database?: TestDatabase;
   readonly clock?: Clock;
-  /** Starts housekeeping and notifications, too. Default true. */
-  readonly start?: boolean;
+  /**
+   * Starts notifications and housekeeping, too. Default true. `'signals'`: servers hear of each other's commits, but nothing
+   * comes by a timer: what only a sweep would do is seen to be missing.
+   */
+  readonly start?: boolean | 'signals';
   /** Another way to the same database for the hot path, such as through a proxy that breaks. */
   readonly hotUrl?: string;
 }
@@ -84,7 +87,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     version: '0.0.0-test',
     rootKey: ROOT_KEY,
   });
-  if (options.start !== false) await signalbox.start();
+  if (options.start === 'signals') await signalbox.services.signal.start();
+  else if (options.start !== false) await signalbox.start();
   await signalbox.app.listen({ port: 0, host: '127.0.0.1' });
   const url = `http://127.0.0.1:${(signalbox.app.server.address() as AddressInfo).port}`;
   return {

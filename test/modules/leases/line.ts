@@ -12,8 +12,8 @@ export interface Pair {
 export function waitingLine() {
   const pair = {} as { -readonly [part in keyof Pair]: Pair[part] };
   beforeAll(async () => {
-    pair.server = await startTestServer();
-    pair.other = await startTestServer({ database: pair.server.database });
+    pair.server = await startTestServer({ start: 'signals' });
+    pair.other = await startTestServer({ database: pair.server.database, start: 'signals' });
   });
   afterAll(async () => {
     await pair.other?.close();

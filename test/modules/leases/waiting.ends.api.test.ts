@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
-import { sweepStalled } from '../../../src/modules/loops/index.ts';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
 import { finish, give, type Runner, through } from './support.ts';
 
@@ -133,7 +132,7 @@ describe('a wait that ends otherwise', () => {
     await pair.server.sql(`UPDATE run SET last_beat_at = clock_timestamp() - interval '1 hour' WHERE id = $1`, [
       bob!.runId,
     ]);
-    await sweepStalled(pair.server.signalbox.services.db, org.id);
+    await pair.server.signalbox.services.housekeeping.pass();
     await give(ann!, lease);
     const got = await ticketOf(cid!, c, 10);
     expect(got.status).toBe('granted');

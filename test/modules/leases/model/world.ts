@@ -72,13 +72,10 @@ export class Fleet {
     return fleet;
   }
 
-  /** Signals between servers, but no housekeeping by a timer: a turn that only a sweep gives is seen to be late. */
   async #another(): Promise<TestServer> {
     const url = new URL(this.database.url);
     url.searchParams.set('application_name', `model-${(this.#started += 1)}`);
-    const server = await startTestServer({ database: { ...this.database, url: url.href }, start: false });
-    await server.signalbox.services.signal.start();
-    return server;
+    return startTestServer({ database: { ...this.database, url: url.href }, start: 'signals' });
   }
 
   /** As if its process had been killed: no connection to the database any more, at once, and none to its clients. */
