@@ -12,6 +12,8 @@ afterAll(() => server?.close());
 const vote = (runner: Runner, approvalId: string, verdict = 'approve', comment?: string) =>
   runner.caller.post(`/approvals/${approvalId}/votes`, { verdict, comment });
 
+const TWO_NEEDED = HOUSE.replace('reason: Payments', 'approvers: { count: 2 }\n    reason: Payments');
+
 describe('a human checkpoint', () => {
   const PAY = { paths: ['services/payments/pay.ts'] };
 
@@ -116,13 +118,49 @@ describe('a human checkpoint', () => {
     await vote(bob, approvalId);
     const passed = await ann.admit(PAY);
     expect(passed.body.outcome).toBe('allow');
-    await publishPolicy(
-      org,
-      'house',
-      HOUSE.replace('reason: Payments', 'approvers: { count: 2 }\n    reason: Payments'),
-    );
+    await publishPolicy(org, 'house', TWO_NEEDED);
     const held = await ann.admit(PAY);
     expect(held.body.outcome).toBe('require_approval');
     expect(held.body.decision.approvalId).not.toBe(approvalId);
+  });
+
+  it.each([
+    ['before it is voted on', 'pending'],
+    ['before it is spent', 'approved'],
+  ])('does not count for a policy that asks for more %s', async (_when, status) => {
+    const org = await server.newOrg();
+    await publishPolicy(org, 'house', HOUSE);
+    const [ann, bob] = [await newRunner(org), await newRunner(org)];
+    const { approvalId } = (await ann.admit(PAY)).body.decision;
+    if (status === 'approved') await vote(bob, approvalId);
+    expect((await org.admin.get(`/approvals/${approvalId}`)).body.status).toBe(status);
+    await publishPolicy(org, 'house', TWO_NEEDED);
+    const held = await ann.admit(PAY);
+    expect(held.body.outcome).toBe('require_approval');
+    expect(held.body.decision.approvalId).not.toBe(approvalId);
+    expect((await org.admin.get(`/approvals/${approvalId}`)).body.status).toBe('expired');
+    expect((await vote(bob, held.body.decision.approvalId)).body.status).toBe('pending');
+    expect((await ann.admit(PAY)).body.outcome).toBe('require_approval');
+  });
+
+  it('carries no other action than the one that was approved', async () => {
+    const org = await server.newOrg();
+    await publishPolicy(org, 'house', HOUSE);
+    const [ann, bob] = [await newRunner(org), await newRunner(org)];
+    await vote(bob, (await ann.admit(PAY)).body.decision.approvalId);
+    expect((await ann.admit(PAY)).body.outcome).toBe('allow');
+    expect((await ann.admit({ ...PAY, action: 'path.delete' })).body.outcome).toBe('require_approval');
+  });
+
+  it('is not lost with a shared lease that an exclusive one would take the place of', async () => {
+    const org = await server.newOrg();
+    await publishPolicy(org, 'house', HOUSE);
+    const [ann, bob] = [await newRunner(org), await newRunner(org)];
+    const shared = { ...PAY, lease: { mode: 'shared' } };
+    await vote(bob, (await ann.admit(shared)).body.decision.approvalId);
+    const { lease } = (await ann.admit(shared)).body;
+    expect((await ann.acquire(PAY)).body.lease).toMatchObject({ mode: 'exclusive' });
+    expect((await ann.admit(shared)).body).toMatchObject({ outcome: 'allow' });
+    expect((await org.admin.get(`/leases/${lease.id}`)).body.state).toBe('live');
   });
 });
