@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import { invalid } from '../../platform/errors.ts';
-import type { Principal } from '../../platform/principal.ts';
+import { type Principal, systemPrincipal } from '../../platform/principal.ts';
 import type { SettledWatch } from '../../platform/settled-watch.ts';
 import { type ActionName, type Subject } from '../governance/index.ts';
 import {
@@ -148,24 +148,48 @@ export class AdmissionService {
     };
   }
 
-  /** Asks, and asks again each time the way seems free, with the place that the first ask took. */
   async #queueing(operation: AskOperation, waitMs: number, ended: AbortSignal): Promise<HotAnswer> {
     const untilMs = this.#clock.monotonicMs() + waitMs;
-    const { orgId } = operation.principal;
-    for (let answer = await this.#hot.submit(operation); ; ) {
-      const { ticketId, ...body } = answer.body as { ticketId?: string };
-      if (ticketId === undefined) return answer;
-      const leftMs = untilMs - this.#clock.monotonicMs();
-      if (leftMs <= 0 || ended.aborted) {
-        await this.#giveUp(operation, ticketId);
-        return { ...answer, body };
-      }
-      await this.#watch.settled(orgId, ticketId, leftMs, ended);
-      answer = await this.#hot.submit({ ...operation, ticketId });
+    const answer = await this.#hot.submit(operation);
+    const { ticketId } = answer.body as { ticketId?: string };
+    if (ticketId === undefined) return answer;
+    try {
+      return await this.#inPlace(operation, ticketId, answer, { untilMs, ended });
+    } catch (error) {
+      // Nobody will ask with that place again, and whoever stands behind it is not to wait for that.
+      await this.#giveUp(systemPrincipal(operation.principal.orgId), ticketId);
+      throw error;
     }
   }
 
-  async #giveUp({ principal }: AskOperation, ticketId: string): Promise<void> {
+  /** Asks again each time the way seems free, with the place that the first ask took, until there is another answer. */
+  async #inPlace(
+    operation: AskOperation,
+    ticketId: string,
+    first: HotAnswer,
+    { untilMs, ended }: { readonly untilMs: number; readonly ended: AbortSignal },
+  ): Promise<HotAnswer> {
+    for (let answer = first; ; ) {
+      const { ticketId: place, ...body } = answer.body as { ticketId?: string };
+      if (place === undefined) return answer;
+      const leftMs = untilMs - this.#clock.monotonicMs();
+      if (leftMs <= 0 || ended.aborted || !(await this.#hasWaited(operation.principal.orgId, place, leftMs, ended))) {
+        await this.#giveUp(operation.principal, place);
+        return { ...answer, body };
+      }
+      answer = await this.#hot.submit({ ...operation, ticketId: place });
+    }
+  }
+
+  /** False where so many requests are held open already that this one cannot be. */
+  async #hasWaited(orgId: string, ticketId: string, waitMs: number, ended: AbortSignal): Promise<boolean> {
+    return this.#watch.settled(orgId, ticketId, waitMs, ended).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async #giveUp(principal: Principal, ticketId: string): Promise<void> {
     await this.#hot
       .submit({ kind: 'cancel', principal, idempotent: null, ticketId, spares: 'leases' })
       // Another ask of the same run that joined it may have settled it; else it runs out by itself.

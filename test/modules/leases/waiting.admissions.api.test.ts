@@ -30,6 +30,20 @@ describe('an admission that waits', () => {
     expect((await cid!.acquire({ paths: ['a'] })).status).toBe(201);
   });
 
+  it('answers wait at once where too many requests are held open already, and keeps nothing either', async () => {
+    const [org, ann, bob, cid] = await crew(3);
+    await held(ann!, { paths: ['a'] });
+    const id = await queue(cid!, { paths: ['a'] });
+    const { tickets } = pair.server.signalbox.services;
+    const principal = { orgId: org.id, keyId: org.admin.keyId, role: 'admin' as const, memberId: null, loopId: null };
+    const done = new AbortController();
+    const open = Array.from({ length: 2000 }, () => tickets.wait(principal, id, 60_000, done.signal));
+    expect((await bob!.admit({ paths: ['a'], waitSeconds: 30 })).body.outcome).toBe('wait');
+    expect(await waiters(bob!)).toBe(0);
+    done.abort();
+    expect(new Set((await Promise.all(open)).map(({ status }) => status))).toEqual(new Set(['waiting']));
+  });
+
   it('that joined a request for the lease itself leaves that in the line when it gives up', async () => {
     const [, ann, bob] = await crew(2);
     const lease = await held(ann!, { paths: ['a'] });
