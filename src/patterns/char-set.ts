@@ -28,6 +28,8 @@ const FORBIDDEN: Ranges = [
 ];
 const SEGMENT: Ranges = complement(FORBIDDEN);
 const CASED = casedPoints();
+/** What each of them may be written as besides. */
+const OTHER_CASES = CASED.map((point) => unfoldPoint(foldPoint(point)).filter((other) => other !== point));
 
 /** ASCII in the order a reader likes it, then some letters that compose with nothing. */
 const PREFERRED = points(
@@ -81,7 +83,9 @@ export function commonPoint(a: CharSet, b: CharSet): number {
   if (a.favourite >= 0 && hasPoint(b, a.favourite)) return a.favourite;
   if (b.favourite >= 0 && hasPoint(a, b.favourite)) return b.favourite;
   if (a.ascii.some((word, at) => (word & b.ascii[at]!) !== 0)) {
-    return PREFERRED.find((point) => point < 0x80 && hasPoint(a, point) && hasPoint(b, point))!;
+    const shared = PREFERRED.find((point) => point < 0x80 && hasPoint(a, point) && hasPoint(b, point));
+    // Else it is the dot, which is taken only if there is no other.
+    if (shared !== undefined) return shared;
   }
   return favouriteOf(intersect(a.ranges, b.ranges));
 }
@@ -113,7 +117,8 @@ function otherCases(ranges: Ranges): Ranges {
   const others: (readonly [number, number])[] = [];
   for (const [low, high] of ranges) {
     for (let at = firstAtLeast(CASED, low); at < CASED.length && CASED[at]! <= high; at++) {
-      for (const other of unfoldPoint(foldPoint(CASED[at]!))) if (!inside(other)) others.push([other, other]);
+      for (const other of OTHER_CASES[at]!)
+        if ((other < low || other > high) && !inside(other)) others.push([other, other]);
     }
   }
   return others;

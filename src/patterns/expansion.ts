@@ -38,6 +38,11 @@ function expand(items: readonly Item[]): Token[][] {
       continue;
     }
     const endings = item.options.flatMap((option) => expand(option));
+    const [only] = endings;
+    if (endings.length === 1) {
+      for (const text of texts) text.push(...only!);
+      continue;
+    }
     texts = texts.flatMap((text) => endings.map((ending) => text.concat(ending)));
   }
   return texts;
@@ -83,7 +88,7 @@ function closeDirectory(tokens: Token[]): Token[] {
 function checkSegments(tokens: readonly Token[]): readonly Token[] {
   const first = tokens[0];
   if (first === undefined) throw new Refusal('pattern_empty', 'the pattern, or one of its expansions, is empty');
-  if (isSlash(first)) {
+  if (isSlash(first) || beginsWithDrive(tokens)) {
     throw new Refusal('pattern_absolute', 'a pattern is relative to the root of the repo; drop the leading "/"');
   }
   let start = 0;
@@ -93,6 +98,12 @@ function checkSegments(tokens: readonly Token[]): readonly Token[] {
     start = at + 1;
   }
   return tokens;
+}
+
+/** `C:/x`, which is refused as a path. */
+function beginsWithDrive(tokens: readonly Token[]): boolean {
+  const points = tokens.slice(0, 3).flatMap((token) => (token.kind === 'point' ? [token.point] : []));
+  return points.length === 3 && /^[A-Za-z]:\/$/.test(String.fromCodePoint(...points));
 }
 
 function checkSegment(segment: readonly Token[]): void {

@@ -1,5 +1,6 @@
 import type { Automaton } from './automaton.ts';
 import { ANY, DOT, hasPoint, SLASH } from './char-set.ts';
+import { foldPoint } from './fold.ts';
 import { statesAfter } from './simulation.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
 
@@ -18,10 +19,10 @@ interface State {
  * the search grew too large, or that only spellings that are not NFC tell the two apart: a caller that relies on
  * true then merely does more work.
  */
-export function includes(outer: Automaton, inner: Automaton): boolean {
+export function includes(outer: Automaton, inner: Automaton, caseSensitive: boolean): boolean {
   // With a longer literal beginning, `outer` demands text where `inner` has a choice.
   if (!inner.prefix.startsWith(outer.prefix)) return false;
-  const alphabet = representatives([...labelsOf(outer), ...labelsOf(inner)]);
+  const alphabet = representatives([...labelsOf(outer), ...labelsOf(inner)], caseSensitive);
   if (alphabet === null) return false;
   const outerStart = statesAfter(outer, inner.prefix, outer.prefix.length).toSorted((a, b) => a - b);
   const validity = validityAfter(inner.prefix);
@@ -94,18 +95,26 @@ function labelsOf(automaton: Automaton): Label[] {
 }
 
 /**
- * One code point for each set of code points that no label tells apart; `/` and `.` stand for themselves. Null if
- * finding them would be too much work already.
+ * One code point for each set of code points that no label tells apart; `/` and `.` stand for themselves. Of folded
+ * paths, one that such a path may hold. Null if finding them would be too much work already.
  */
-function representatives(labels: readonly Label[]): readonly number[] | null {
-  const bounds = new Set([...ANY.ranges.map(([low]) => low), SLASH, DOT, ...labels.flatMap((label) => label.bounds)]);
-  if (bounds.size * labels.length > WORK_MAX) return null;
+function representatives(labels: readonly Label[], caseSensitive: boolean): readonly number[] | null {
+  const starts = [...ANY.ranges.map(([low]) => low), SLASH, SLASH + 1, DOT, ...labels.flatMap((label) => label.bounds)];
+  const bounds = [...new Set(starts)].toSorted((a, b) => a - b);
+  if (bounds.length * labels.length > WORK_MAX) return null;
   const chosen = new Map<string, number>();
-  for (const point of bounds) {
-    if (!hasPoint(ANY, point)) continue;
+  for (const [at, low] of bounds.entries()) {
+    const point = caseSensitive ? low : firstFolded(low, bounds[at + 1] ?? low + 1);
+    if (point === null || !hasPoint(ANY, point)) continue;
     const own = point === SLASH || point === DOT ? String(point) : '';
     const key = own + labels.map((label) => (label.has(point) ? '1' : '0')).join('');
     if (!chosen.has(key)) chosen.set(key, point);
   }
   return [...chosen.values()];
+}
+
+/** Upper-case letters stand in rows of a hundred at most. */
+function firstFolded(low: number, below: number): number | null {
+  for (let point = low; point < below; point++) if (foldPoint(point) === point) return point;
+  return null;
 }

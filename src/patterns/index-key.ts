@@ -1,7 +1,6 @@
 import { foldText } from './fold.ts';
 import { cut, type IndexKey, KEY_LENGTH_MAX, TAIL_LENGTH_MAX } from './literal-key.ts';
 import type { Matcher } from './matcher.ts';
-import type { Pattern } from './pattern.ts';
 import type { Token } from './syntax.ts';
 
 /**
@@ -22,8 +21,13 @@ const KEY_DEPTH_MAX = 32;
 
 /** The key to store `matcher` under. */
 export function indexKey(matcher: Matcher): IndexKey {
-  if (matcher.kind === 'path') return matcher.index;
-  return { kind: 'pattern', key: patternKey(matcher), tail: patternTail(matcher) };
+  return matcher.index;
+}
+
+/** @param prefix the literal text that all of them begin with */
+export function patternIndex(prefix: string, expansions: readonly (readonly Token[])[]): IndexKey {
+  const key = cutToLiteral(directoriesOf(foldText(prefix)).at(-1)!);
+  return { kind: 'pattern', key, tail: commonTail(expansions) };
 }
 
 /** Where to look for what may overlap `matcher`. Never narrower than `overlap`. */
@@ -47,19 +51,14 @@ function directoriesOf(text: string): readonly string[] {
   return directories;
 }
 
-function patternKey(pattern: Pattern): string {
-  const prefix = foldText(pattern.automaton(true).prefix);
-  return cutToLiteral(directoriesOf(prefix).at(-1)!);
-}
-
 /** A pattern's key must be a beginning of the cut key of every literal below it. */
 function cutToLiteral(directory: string): string {
   if (directory.length <= KEY_LENGTH_MAX - 1) return directory;
   return directory.slice(0, directory.lastIndexOf('/', KEY_LENGTH_MAX - 2) + 1);
 }
 
-function patternTail(pattern: Pattern): string | null {
-  const tails = new Set(pattern.expansions.map(expansionTail));
+function commonTail(expansions: readonly (readonly Token[])[]): string | null {
+  const tails = new Set(expansions.map(expansionTail));
   const [only] = tails;
   return tails.size === 1 ? only! : null;
 }

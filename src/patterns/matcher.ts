@@ -38,7 +38,7 @@ export function covers(outer: Matcher, inner: Matcher, mode: CaseMode): boolean 
   if (inner.kind === 'path') return matches(outer, inner, mode);
   const automaton = inner.automaton(mode.caseSensitive);
   if (outer.kind === 'pattern')
-    return outer.spellsOut(inner) || includes(outer.automaton(mode.caseSensitive), automaton);
+    return outer.spellsOut(inner) || includes(outer.automaton(mode.caseSensitive), automaton, mode.caseSensitive);
   const only = mode.caseSensitive ? outer.text : outer.folded;
   return automaton.prefix === only && automaton.labels.length === 0;
 }

@@ -1,3 +1,11 @@
+import type { Automaton } from './automaton.ts';
+
+/** Two automata that run side by side, both compiled for the same case mode. */
+export interface Pair {
+  readonly a: Automaton;
+  readonly b: Automaton;
+}
+
 /** Where two automata stand once the literal text that both demand is consumed. */
 export interface Meeting {
   readonly prefix: string;

@@ -1,19 +1,19 @@
 import type { Automaton } from './automaton.ts';
 import { commonRanges, hasPoint, type Ranges } from './char-set.ts';
 import { foldPoint, unfoldPoint } from './fold.ts';
-import type { Meeting } from './meeting.ts';
+import type { Meeting, Pair } from './meeting.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
 
 /** Members of one class that are tried; beyond, the search is no longer exhaustive. */
 const CANDIDATES_MAX = 256;
 /** Spellings of the literal beginning's last cluster that are tried. */
 const VARIANTS_MAX = 64;
-/** States after which the search gives up. */
-const STATES_MAX = 10_000;
+/** Characters tried, and ranges of classes compared, after which the search gives up: some two milliseconds. */
+const WORK_MAX = 5000;
 
 /** These compose with nothing, before or behind: where one is allowed, nothing else need be tried. */
-const INERT = Array.from('q0123456789_-QX,;:()!@#%&~+*?', (character) => character.codePointAt(0)!);
-const IDEOGRAPHS: Ranges = [[0x4e00, 0x9fff]];
+export const INERT = Array.from('q0123456789_-Q,;:()!@#%&~+*?', (character) => character.codePointAt(0)!);
+export const IDEOGRAPHS: Ranges = [[0x4e00, 0x9fff]];
 
 interface Node {
   readonly a: number;
@@ -33,46 +33,39 @@ export function isNormal(text: string): boolean {
  * A shortest path in NFC that both automata accept, or null if there is none. For the rare pair whose first
  * witness, `candidate`, is no NFC text: `e*` and `*\u0301x` meet in `eq\u0301x`, `e?` and `?\u0301` nowhere.
  *
- * Exhaustive within bounds. Beyond them, which takes classes of more than 256 characters none of which is an
- * ordinary letter or digit, it answers `candidate`: a conflict that may be none is better than one overlooked.
+ * Exhaustive within bounds. Beyond them, which takes large classes none of which has an ordinary letter or digit, it answers
+ * `candidate`: a conflict that may be none is better than one overlooked.
  */
 export function normalWitness(
-  a: Automaton,
-  b: Automaton,
+  pair: Pair,
   meeting: Meeting,
   caseSensitive: boolean,
   candidate: string,
-): string | null {
+): { readonly witness: string | null; readonly work: number } {
+  const search = new Search(pair, caseSensitive);
   const queue = beginnings(meeting, caseSensitive);
-  if (queue === null) return candidate;
+  if (queue === null) return { witness: candidate, work: 0 };
   const seen = new Set<string>();
-  let exhaustive = true;
   for (const node of queue) {
-    if (node.validity === VALID_END && a.accepts[node.a] === 1 && b.accepts[node.b] === 1) return node.text;
-    const steps = stepsFrom(a, b, node, caseSensitive);
-    exhaustive &&= steps.exhaustive;
-    for (const next of steps.nodes) {
+    if (node.validity === VALID_END && pair.a.accepts[node.a] === 1 && pair.b.accepts[node.b] === 1)
+      return { witness: node.text, work: search.work };
+    for (const next of search.stepsFrom(node)) {
       const key = `${next.a} ${next.b} ${next.validity} ${next.cluster}`;
       if (seen.has(key)) continue;
       seen.add(key);
       queue.push(next);
     }
-    if (queue.length > STATES_MAX) return candidate;
+    if (search.work > WORK_MAX) return { witness: candidate, work: search.work };
   }
-  return exhaustive ? null : candidate;
+  return { witness: search.isExhaustive ? null : candidate, work: search.work };
 }
 
 /** The literal beginning in all cases that matter to what follows: only its last cluster can still compose. */
 function beginnings(meeting: Meeting, caseSensitive: boolean): Node[] | null {
   const at = clusterStart(meeting.spelling);
-  const before = meeting.spelling.slice(0, at);
-  let clusters = [''];
-  for (const character of meeting.spelling.slice(at)) {
-    const points = caseSensitive ? [character.codePointAt(0)!] : unfoldPoint(foldPoint(character.codePointAt(0)!));
-    clusters = clusters.flatMap((cluster) => points.map((point) => cluster + String.fromCodePoint(point)));
-    if (clusters.length > VARIANTS_MAX) return null;
-  }
-  if (!caseSensitive && !isNormal(before)) return null;
+  const before = spelledNormally(meeting.spelling.slice(0, at), caseSensitive);
+  const clusters = spellings(meeting.spelling.slice(at), caseSensitive);
+  if (before === null || clusters === null) return null;
   const validity = validityAfter(meeting.prefix);
   return clusters
     .filter((cluster) => isNormal(before + cluster))
@@ -83,21 +76,80 @@ function clusterStart(text: string): number {
   return Math.max(0, text.search(/\P{M}\p{M}*$/u));
 }
 
-function stepsFrom(a: Automaton, b: Automaton, node: Node, caseSensitive: boolean) {
-  const nodes: Node[] = [];
-  let exhaustive = true;
-  for (let edgeA = a.first[node.a]!; edgeA < a.first[node.a + 1]!; edgeA++) {
-    for (let edgeB = b.first[node.b]!; edgeB < b.first[node.b + 1]!; edgeB++) {
-      const candidates = candidatesOf(commonLabel(a, b, a.labels[edgeA]!, b.labels[edgeB]!));
-      exhaustive &&= candidates.exhaustive;
-      const points = caseSensitive ? candidates.points : candidates.points.flatMap((point) => unfoldPoint(point));
-      for (const point of points) {
-        const next = follow(node, point, a.targets[edgeA]!, b.targets[edgeB]!);
-        if (next !== null) nodes.push(next);
+/** All ways to write `text` in other cases, itself first; null for too many. */
+function spellings(text: string, caseSensitive: boolean): string[] | null {
+  if (caseSensitive) return [text];
+  let spelled = [''];
+  for (const character of text) {
+    const point = character.codePointAt(0)!;
+    const points = [point, ...unfoldPoint(foldPoint(point)).filter((other) => other !== point)];
+    spelled = spelled.flatMap((before) => points.map((other) => before + String.fromCodePoint(other)));
+    if (spelled.length > VARIANTS_MAX) return null;
+  }
+  return spelled;
+}
+
+/** The beginning in such cases that it is NFC: folded, `j\u030c` is of `J\u030c`, which is, and of itself, which is not. */
+function spelledNormally(text: string, caseSensitive: boolean): string | null {
+  if (caseSensitive || isNormal(text)) return text;
+  let before = '';
+  for (const [cluster] of text.matchAll(/\p{M}+|\P{M}\p{M}*/gu)) {
+    const last = before.slice(clusterStart(before));
+    const normal = spellings(cluster, false)?.find((spelling) => isNormal(last + spelling));
+    if (normal === undefined) return null;
+    before += normal;
+  }
+  return before;
+}
+
+/** One search: what it has cost, and what need not be worked out again. */
+class Search {
+  readonly #pair: Pair;
+  readonly #caseSensitive: boolean;
+  readonly #tried = new Map<string, readonly number[]>();
+  work = 0;
+  /** Whether all members of every class were tried. */
+  isExhaustive = true;
+
+  constructor(pair: Pair, caseSensitive: boolean) {
+    this.#pair = pair;
+    this.#caseSensitive = caseSensitive;
+  }
+
+  stepsFrom(node: Node): Node[] {
+    const { a, b } = this.#pair;
+    const nodes: Node[] = [];
+    for (let edgeA = a.first[node.a]!; edgeA < a.first[node.a + 1]!; edgeA++) {
+      for (let edgeB = b.first[node.b]!; edgeB < b.first[node.b + 1]!; edgeB++) {
+        if (this.work > WORK_MAX) return nodes;
+        const points = this.#pointsOf(a.labels[edgeA]!, b.labels[edgeB]!);
+        this.work += 1 + points.length;
+        for (const point of points) {
+          const next = follow(node, point, a.targets[edgeA]!, b.targets[edgeB]!);
+          if (next !== null) nodes.push(next);
+        }
       }
     }
+    return nodes;
   }
-  return { nodes, exhaustive };
+
+  /** What to try where both labels are followed. */
+  #pointsOf(labelA: number, labelB: number): readonly number[] {
+    const key = `${labelA} ${labelB}`;
+    const known = this.#tried.get(key);
+    if (known !== undefined) return known;
+    const common = commonLabel(this.#pair, labelA, labelB);
+    const { points, exhaustive, looked } = candidatesOf(common);
+    this.work += sizeOf(this.#pair.a, labelA) + sizeOf(this.#pair.b, labelB) + looked;
+    this.isExhaustive &&= exhaustive;
+    const all = this.#caseSensitive ? points : points.flatMap((point) => unfoldPoint(point));
+    this.#tried.set(key, all);
+    return all;
+  }
+}
+
+function sizeOf(automaton: Automaton, label: number): number {
+  return label < 0 ? automaton.sets[~label]!.ranges.length : 1;
 }
 
 function follow(node: Node, point: number, a: number, b: number): Node | null {
@@ -110,7 +162,7 @@ function follow(node: Node, point: number, a: number, b: number): Node | null {
 }
 
 /** What two labels share; as in the first search, never a slash that both would merely run over. */
-function commonLabel(a: Automaton, b: Automaton, labelA: number, labelB: number): Ranges {
+function commonLabel({ a, b }: Pair, labelA: number, labelB: number): Ranges {
   if (labelA < 0 && labelB < 0) return commonRanges(a.sets[~labelA]!, b.sets[~labelB]!);
   const point = Math.max(labelA, labelB);
   const both = [
@@ -123,18 +175,22 @@ function commonLabel(a: Automaton, b: Automaton, labelA: number, labelB: number)
   return taken ? [[point, point]] : [];
 }
 
-function candidatesOf(ranges: Ranges): { points: number[]; exhaustive: boolean } {
+/** `looked`: code points looked at to find them. */
+function candidatesOf(ranges: Ranges): { points: number[]; exhaustive: boolean; looked: number } {
   const inside = (point: number) => ranges.some(([low, high]) => point >= low && point <= high);
   const inert = INERT.find(inside) ?? firstCommon(ranges, IDEOGRAPHS);
-  if (inert !== undefined) return { points: [inert], exhaustive: true };
+  if (inert !== undefined) return { points: [inert], exhaustive: true, looked: 1 };
   const points: number[] = [];
+  let looked = 0;
   for (const [low, high] of ranges) {
     for (let point = low; point <= high; point++) {
-      if (points.length === CANDIDATES_MAX) return { points, exhaustive: false };
-      points.push(point);
+      if (points.length === CANDIDATES_MAX) return { points, exhaustive: false, looked };
+      looked += 1;
+      // Some thousand are spelled otherwise wherever they stand.
+      if (isNormal(String.fromCodePoint(point))) points.push(point);
     }
   }
-  return { points, exhaustive: true };
+  return { points, exhaustive: true, looked };
 }
 
 function firstCommon(a: Ranges, b: Ranges): number | undefined {

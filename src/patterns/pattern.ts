@@ -1,5 +1,7 @@
 import { type Automaton, compileExpansions } from './automaton.ts';
 import { expandPattern, refuseNegation } from './expansion.ts';
+import { patternIndex } from './index-key.ts';
+import type { IndexKey } from './literal-key.ts';
 import { LruCache } from './lru-cache.ts';
 import { type Problem, Refusal } from './problem.ts';
 import { findWitness } from './product.ts';
@@ -13,34 +15,38 @@ export class Pattern {
   readonly kind = 'pattern';
   /** As declared, NFC. */
   readonly text: string;
-  readonly expansions: readonly (readonly Token[])[];
+  /** See `indexKey`. */
+  readonly index: IndexKey;
   readonly #exact: Automaton;
   #folded: Automaton | null = null;
-  #spellings: ReadonlySet<string> | null = null;
 
-  constructor(text: string, expansions: readonly (readonly Token[])[], exact: Automaton) {
+  constructor(text: string, index: IndexKey, exact: Automaton) {
     this.text = text;
-    this.expansions = expansions;
+    this.index = index;
     this.#exact = exact;
   }
 
-  /** Case-insensitive repos are the rarer kind: the second automaton is built when first asked for. */
+  /** Case-insensitive repos are the rarer kind: the second automaton is kept once it was asked for. */
   automaton(caseSensitive: boolean): Automaton {
     if (caseSensitive) return this.#exact;
-    this.#folded ??= compileExpansions(this.expansions, true);
+    this.#folded ??= compileExpansions(expansionsOf(this.text), true);
     return this.#folded;
   }
 
-  /** Whether each of `inner`'s expansions is, token by token, one of this pattern's: then it is covered, at no cost. */
+  /** Whether each of `inner`'s expansions is, token by token, one of this pattern's: then it is covered. */
   spellsOut(inner: Pattern): boolean {
-    const own = this.#spelled();
-    return [...inner.#spelled()].every((spelling) => own.has(spelling));
+    const own = spellingsOf(this);
+    return [...spellingsOf(inner)].every((spelling) => own.has(spelling));
   }
+}
 
-  #spelled(): ReadonlySet<string> {
-    this.#spellings ??= new Set(this.expansions.map((tokens) => JSON.stringify(tokens)));
-    return this.#spellings;
-  }
+/** Read anew: at the limits they take some hundred times as much memory as the automata, and are rarely asked for. */
+function expansionsOf(text: string): readonly (readonly Token[])[] {
+  return expandPattern(readPattern(Array.from(text, (character) => character.codePointAt(0)!)));
+}
+
+function spellingsOf({ text }: Pattern): ReadonlySet<string> {
+  return new Set(expansionsOf(text).map((tokens) => JSON.stringify(tokens)));
 }
 
 export type PatternResult =
@@ -71,10 +77,13 @@ function readAndCompile(text: string): Pattern {
   refuseNegation(points);
   const expansions = expandPattern(readPattern(points));
   const exact = compileExpansions(expansions, false);
+  // A class may be one character in one case mode, and several or none in the other: a pattern that is accepted must not be
+  // found to be over the limit when a repo is asked about in which it lies.
+  compileExpansions(expansions, true);
   if (findWitness(exact, EVERYTHING, true) === null) {
     throw new Refusal('pattern_matches_nothing', 'no valid path matches the pattern');
   }
-  return new Pattern(normal, expansions, exact);
+  return new Pattern(normal, patternIndex(exact.prefix, expansions), exact);
 }
 
 function refuseLength(): never {

@@ -1,14 +1,9 @@
 import type { Automaton } from './automaton.ts';
 import { commonPoint, hasPoint } from './char-set.ts';
-import type { Meeting } from './meeting.ts';
+import type { Meeting, Pair } from './meeting.ts';
 import { isNormal, normalWitness } from './normal-witness.ts';
 import { statesAfter } from './simulation.ts';
 import { nextValidity, VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
-
-interface Pair {
-  readonly a: Automaton;
-  readonly b: Automaton;
-}
 
 /** Breadth-first search over the product; reused between calls, which never interleave. */
 const scratch = {
@@ -21,7 +16,7 @@ const scratch = {
   length: 0,
 };
 
-/** Product states that the last search entered: what it cost, without a clock. */
+/** Product states that the last search entered, and what it then tried for NFC: what it cost, without a clock. */
 export function lastSearchSize(): number {
   return scratch.length;
 }
@@ -37,7 +32,10 @@ export function findWitness(a: Automaton, b: Automaton, caseSensitive: boolean):
   const rest = search({ a, b }, meeting);
   if (rest === null) return null;
   const witness = meeting.spelling + rest;
-  return isNormal(witness) ? witness : normalWitness(a, b, meeting, caseSensitive, witness);
+  if (isNormal(witness)) return witness;
+  const normal = normalWitness({ a, b }, meeting, caseSensitive, witness);
+  scratch.length += normal.work;
+  return normal.witness;
 }
 
 /** Compares the literal beginnings, and runs the automaton with the shorter one over what the other still demands. */

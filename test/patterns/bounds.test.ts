@@ -7,6 +7,11 @@ import { pattern } from './build.ts';
 
 const EXACT = { caseSensitive: true };
 
+const astral = (point: number): string => String.fromCodePoint(point);
+const anyOf = (count: number, option: (at: number) => string): string =>
+  `{${Array.from({ length: count }, (_, at) => option(at)).join(',')}}`;
+const MARKS = '[\u0300-\u0362]'.repeat(2);
+
 /** Pairs within the limits that make the product large. */
 const HOSTILE: readonly (readonly [string, string])[] = [
   ['*a'.repeat(96), '*b'.repeat(96)],
@@ -17,6 +22,15 @@ const HOSTILE: readonly (readonly [string, string])[] = [
   [`${'**/a/'.repeat(38)}x`, `${'**/b/'.repeat(38)}y`],
   [`${'**/?/'.repeat(38)}x`, `${'**/?/'.repeat(38)}y`],
   [`${'**/*/'.repeat(40)}x`, `${'**/*/'.repeat(40)}y`],
+  // No letter or digit is in them, and marks before them may compose.
+  [
+    MARKS + anyOf(50, (at) => `[! -\u{2f7ff}${astral(0x30000 + at)}]`),
+    MARKS + anyOf(50, () => '[!\u{2fa1e}-\u{10ffff}]'),
+  ],
+  [
+    anyOf(50, (at) => `[! -\u{2f7ff}${astral(0x30000 + at)}]`),
+    anyOf(50, (at) => `[!\u{2fa1e}-${astral(0x10ff00 + at)}]`),
+  ],
   [`*a{${Array.from({ length: 60 }, (_, at) => `*${at}`).join(',')}}`, '*b'.repeat(96)],
 ];
 
@@ -33,6 +47,14 @@ describe('the cost of a pair', () => {
       }
     },
   );
+
+  it('is counted by what it takes', () => {
+    // Six times as long as a pair of which the same is said would be hundreds of times as slow.
+    for (const text of [HOSTILE.at(-1)![0], MARKS + anyOf(50, (at) => `[! -\u{2f7ff}${astral(0x30000 + at)}]`)]) {
+      parsePattern(text);
+      expect(lastSearchSize()).toBeLessThanOrEqual(STATES_MAX);
+    }
+  });
 
   it('stays within bounds for whatever repeats', () => {
     const part = fc.constantFrom('*a', '*b', '*?', '?', '[a-c]', '**/', '*/', 'a/', '?/', '{a,*b}', '*[!a]');

@@ -29,6 +29,7 @@ export const CONFLICTS: readonly (readonly [string, string])[] = [
   ['a{,b}c', 'ac'],
   ['{a,b{c,d{e,{f,g}}}}', 'bdg'],
   ['\\*', '?'],
+  ['src/[a.]env', 'src/[b.]env'],
   ['**/.*', '**/*.ts'],
   ['[.\u0e01]/x', '**'],
 ];
@@ -52,6 +53,9 @@ export const DISJOINT: readonly (readonly [string, string])[] = [
   ['{a/**,b}/c', 'b/x/c'],
   ['a[!-~]b', 'a/b'],
   ['?', 'aa'],
+  // All that the classes share is the dot, and that is no name.
+  ['lib/[b.]', 'lib/[a.]'],
+  ['lib/[b.][c.]', 'lib/[a.][d.]'],
   ['app/[id]/page.tsx', 'app/\\[id\\]/page.tsx'],
 ];
 
@@ -63,6 +67,8 @@ export const REFUSED: readonly (readonly [pattern: string, code: string])[] = [
   ['/abs', 'pattern_absolute'],
   ['/', 'pattern_absolute'],
   ['{/a,b}', 'pattern_absolute'],
+  ['C:/src/*', 'pattern_absolute'],
+  ['{x,d:/a}', 'pattern_absolute'],
   ['{a,}/b', 'pattern_absolute'],
   ['a//b', 'pattern_empty_segment'],
   ['a//', 'pattern_empty_segment'],

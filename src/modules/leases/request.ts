@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { compilePattern, parsePath } from '../../patterns/index.ts';
 import { invalid, type ProblemDetail } from '../../platform/errors.ts';
@@ -48,6 +49,18 @@ export interface Wanted {
 }
 
 type Refused = ProblemDetail & { code: string };
+
+/** Patterns between two turns of the event loop: one at the limits takes some ten milliseconds to compile. */
+const PATTERNS_A_TURN = 8;
+
+/** Compiles patterns that `parseClaims` will ask for, and lets others' requests go on meanwhile. */
+export async function compileFairly(patterns: readonly string[]): Promise<void> {
+  if (patterns.length <= PATTERNS_A_TURN || patterns.length > MAX_PATHS) return;
+  for (const [at, text] of patterns.entries()) {
+    if (at % PATTERNS_A_TURN === PATTERNS_A_TURN - 1) await nextTurn();
+    compilePattern(text);
+  }
+}
 
 /**
  * Reads paths (always literal), patterns and resources.

@@ -7,6 +7,7 @@ import type { App } from '../../platform/http/server.ts';
 import type { RepoService } from '../loops/index.ts';
 import type { LeaseQueue } from './operation.ts';
 import {
+  compileFairly,
   DEFAULT_TTL_SECONDS,
   LEASE_MODES,
   MAX_PATHS,
@@ -66,6 +67,7 @@ export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining 
     async (request, reply) => {
       const principal = principalOf(request);
       const { body } = request;
+      await compileFairly(body.patterns);
       const wanted = {
         matchers: parseClaims(body.paths, body.patterns, body.resources),
         mode: body.mode,
