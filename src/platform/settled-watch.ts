@@ -30,6 +30,11 @@ export class SettledWatch {
     return this.#orgs.get(orgId)?.ids ?? [];
   }
 
+  /** Whether anybody waits for it here. */
+  isWatched(orgId: string, id: string): boolean {
+    return this.#orgs.get(orgId)?.has(id) ?? false;
+  }
+
   /** Says that a row is settled, to whoever waits for it on this server, without another look. */
   wake(orgId: string, id: string): void {
     this.#orgs.get(orgId)?.wake(id);
@@ -95,6 +100,10 @@ class WatchedOrg {
 
   get ids(): string[] {
     return [...this.#waiters.keys()];
+  }
+
+  has(id: string): boolean {
+    return this.#waiters.has(id);
   }
 
   wake(id: string): void {

@@ -7,6 +7,7 @@ const FOLDED = { caseSensitive: false };
 
 describe('covers', () => {
   it.each([
+    ['{a,b}/**', '[ab]/x'],
     ['**', 'a'],
     ['**', '**/x'],
     ['src/**', 'src/a/*.ts'],

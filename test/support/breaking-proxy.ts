@@ -1,8 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** What happens to the next commit that passes: it goes through, never arrives, or arrives and its answer does not. */
-export type Fate = 'pass' | 'lose-request' | 'lose-answer';
+/**
+ * What happens to the next commit that passes: it goes through, never arrives, or arrives and its answer does not. A connection
+ * that goes silent is not even cut: it only brings nothing back any more.
+ */
+export type Fate = 'pass' | 'lose-request' | 'lose-answer' | 'go-silent';
 
 export interface BreakingProxy {
   readonly port: number;
@@ -32,20 +35,20 @@ export async function startBreakingProxy(target: { host: string; port: number })
         upstream.end();
       });
     }
-    let deaf = false;
+    let deaf: Fate | null = null;
     client.on('data', (chunk: Buffer) => {
       if (proxy.fate === 'pass' || !chunk.includes(proxy.at)) return void upstream.write(chunk);
       const { fate } = proxy;
       proxy.fate = 'pass';
       broken += 1;
       if (fate === 'lose-request') return void client.destroy();
-      deaf = true;
+      deaf = fate;
       upstream.write(chunk);
     });
     upstream.on('data', (chunk: Buffer) => {
       // The answer to COMMIT is there, so it has taken effect: now the client loses its connection.
-      if (deaf) client.destroy();
-      else client.write(chunk);
+      if (deaf === 'lose-answer') client.destroy();
+      else if (deaf === null) client.write(chunk);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

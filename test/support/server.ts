@@ -107,10 +107,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   };
 }
 
+/** Of a way to the database that breaks: a test waits for it. */
+const HOT_SILENCE_MS = 1500;
+
 function poolsOf(url: string, hotUrl: string | undefined): Pools {
   const pools = createPools(url, () => undefined);
   if (hotUrl === undefined) return pools;
-  const { hot, end } = createPools(hotUrl, () => undefined);
+  const { hot, end } = createPools(hotUrl, () => undefined, { ordinary: 1, hot: 8 }, HOT_SILENCE_MS);
   return { ...pools, hot, end: async () => void (await Promise.all([pools.end(), end()])) };
 }
 

@@ -79,17 +79,23 @@ export class ClaimTable<T extends Claimant> {
 
   /** Everybody who shares something with `requested`, one overlap each. @throws TooBroad */
   overlaps(requested: Claim): readonly Overlap<T>[] {
-    return this.#look(requested, Number.POSITIVE_INFINITY);
+    const { overlaps, isWhole } = this.look(requested);
+    if (!isWhole) throw new TooBroad('the patterns are too intricate to be compared under a lock');
+    return overlaps;
   }
 
   /** Whether anybody does: the first is enough. @throws TooBroad */
   overlapsAny(requested: Claim): boolean {
-    return this.#look(requested, 1).length > 0;
+    const { overlaps, isWhole } = this.look(requested, 1);
+    if (overlaps.length === 0 && !isWhole)
+      throw new TooBroad('the patterns are too intricate to be compared under a lock');
+    return overlaps.length > 0;
   }
 
-  #look(requested: Claim, most: number): Overlap<T>[] {
+  /** As `overlaps`, but so many at most; and those that were found where it would take too long to find all. */
+  look(requested: Claim, most = Number.POSITIVE_INFINITY): { overlaps: readonly Overlap<T>[]; isWhole: boolean } {
     const overlaps: Overlap<T>[] = [];
-    if (this.#claimants.size === 0) return overlaps;
+    if (this.#claimants.size === 0) return { overlaps, isWhole: true };
     const { tail: wantedTail } = claimKey(requested);
     let seen = null as Set<T> | null;
     for (const { by, claim, tail } of this.#near(requested)) {
@@ -97,12 +103,13 @@ export class ClaimTable<T extends Claimant> {
       if (seen?.has(by) === true || this.#claimants.get(by.id) !== by) continue;
       const witness = meet(requested, claim, this.#mode);
       this.#work += costOf(requested, claim);
-      if (this.#work > WORK_MAX) throw new TooBroad('the patterns are too intricate to be compared under a lock');
-      if (witness === null) continue;
-      (seen ??= new Set()).add(by);
-      if (overlaps.push({ by, held: claim, requested, witness }) === most) break;
+      if (witness !== null) {
+        (seen ??= new Set()).add(by);
+        if (overlaps.push({ by, held: claim, requested, witness }) === most) break;
+      }
+      if (this.#work > WORK_MAX) return { overlaps, isWhole: false };
     }
-    return overlaps;
+    return { overlaps, isWhole: true };
   }
 
   /** Most ask for a path where nobody has patterns: then there is one place to look. */

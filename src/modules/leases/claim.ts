@@ -7,6 +7,7 @@ import {
   type Matcher,
   matches,
   overlap,
+  type Pattern,
   parsePath,
 } from '../../patterns/index.ts';
 
@@ -58,12 +59,21 @@ export function meet(a: Claim, b: Claim, mode: CaseMode): string | null {
 }
 
 /**
- * Whether `held` is sure to hold all of `wanted`: a path by matching it, a pattern only by the same text, which is all
- * that a run asking again sends.
+ * Whether `held` is sure to hold all of `wanted`: a path by matching it, a pattern by the same text, which is what a run asking
+ * again sends, or by lying in a directory that is held whole. False for what only a longer proof would tell.
  */
 export function holds(held: Claim, wanted: Claim, mode: CaseMode): boolean {
   if (wanted.kind === 'path') return held.kind !== 'resource' && matches(held, wanted, mode);
-  return held.kind === wanted.kind && held.text === wanted.text;
+  if (held.kind === wanted.kind && held.text === wanted.text) return true;
+  return held.kind === 'pattern' && wanted.kind === 'pattern' && isWithin(held, wanted, mode);
+}
+
+/** `dir/**` and `dir/` hold every pattern that begins with that directory. */
+function isWithin(held: Pattern, wanted: Pattern, { caseSensitive }: CaseMode): boolean {
+  const directory = /^[^*?[\]{}\\]*\/(?=\*\*$|$)/.exec(held.text)?.[0];
+  if (directory === undefined) return false;
+  const { prefix } = held.automaton(caseSensitive);
+  return prefix.length === directory.length && wanted.automaton(caseSensitive).prefix.startsWith(prefix);
 }
 
 export function pathsAndPatterns(claims: readonly Claim[]): Matcher[] {

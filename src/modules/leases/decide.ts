@@ -1,4 +1,5 @@
 import type { CaseMode } from '../../patterns/index.ts';
+import { TooBroad } from './broad-search.ts';
 import { type Claim, holds } from './claim.ts';
 import type { ClaimTable, Overlap } from './claim-table.ts';
 import { closedUntil, type HeldLease, type Holder, standing } from './lease.ts';
@@ -44,10 +45,12 @@ export interface Asker {
   readonly place: number;
 }
 
-/** Everything in the way of a request, whole: what the refusal tells is only a part of it. */
+/** Everything in the way of a request: what the refusal tells is only a part of it. */
 export interface InTheWay {
   readonly leases: readonly Overlap<HeldLease>[];
   readonly waiters: readonly Overlap<Waiter>[];
+  /** False where it would have taken too long to find all of it: enough for a refusal, and too little to wait by. */
+  readonly isWhole: boolean;
 }
 
 export type Verdict =
@@ -76,8 +79,11 @@ interface Findings {
   readonly own: Map<HeldLease, Set<Claim>>;
   readonly leases: Overlap<HeldLease>[];
   readonly waiters: Overlap<Waiter>[];
+  /** The claims about which all was found out. */
+  readonly known: Set<Claim>;
   readonly queues: Map<Claim, number>;
   revoked: Overlap<HeldLease> | null;
+  isWhole: boolean;
 }
 
 /**
@@ -85,6 +91,7 @@ interface Findings {
  * (unless both are shared), and by every waiter who came before and wants such a path too, so that a wide pattern is not
  * starved by narrow ones. Already held when one live lease of the same run covers all of it, granted otherwise. A run never
  * conflicts with itself, and does not stand behind waiters for what it holds already: they wait for that very run.
+ * @throws TooBroad where it would take too long to find out, and nothing has been found in the way so far
  */
 export function decideLease(tables: Tables, asker: Asker, wanted: Wanted, moment: Moment): Verdict {
   const found: Findings = {
@@ -92,15 +99,21 @@ export function decideLease(tables: Tables, asker: Asker, wanted: Wanted, moment
     own: new Map(),
     leases: [],
     waiters: [],
+    known: new Set(),
     queues: new Map(),
     revoked: null,
+    isWhole: true,
   };
   tables.leases.begin();
   tables.waiters.begin();
   for (const requested of wanted.matchers) {
     lookAtLeases(tables.leases, requested, { asker, wanted, moment, found });
     lookAtWaiters(tables.waiters, requested, { asker, wanted, moment, found });
+    if (!found.isWhole) break;
+    found.known.add(requested);
   }
+  if (!found.isWhole && found.leases.length + found.waiters.length === 0)
+    throw new TooBroad('the patterns are too intricate to be compared under a lock');
   if (found.revoked !== null) return { kind: 'revoked', lease: found.revoked.by, witness: found.revoked.witness };
   if (found.leases.length > 0 || found.waiters.length > 0) return refusal(wanted, found, moment);
   for (const [lease, claims] of found.own) {
@@ -118,7 +131,9 @@ interface Look {
 }
 
 function lookAtLeases(table: ClaimTable<HeldLease>, requested: Claim, { asker, wanted, moment, found }: Look): void {
-  for (const overlap of table.overlaps(requested)) {
+  const { overlaps, isWhole } = table.look(requested);
+  found.isWhole &&= isWhole;
+  for (const overlap of overlaps) {
     const lease = overlap.by;
     const isOwn = lease.runId === asker.runId;
     const state = standing(lease, moment.now, moment.lockDelaySeconds);
@@ -145,9 +160,11 @@ function isTakenAgain(lease: HeldLease, wanted: Wanted, mode: CaseMode): boolean
 
 function lookAtWaiters(table: ClaimTable<Waiter>, requested: Claim, { asker, wanted, moment, found }: Look): void {
   if (table.size === 0) return;
+  const { overlaps, isWhole } = table.look(requested);
+  found.isWhole &&= isWhole;
   const holding = [...found.own].filter(([, claims]) => claims.has(requested)).map(([lease]) => lease);
   let queue = 0;
-  for (const overlap of table.overlaps(requested)) {
+  for (const overlap of overlaps) {
     const waiter = overlap.by;
     if (waiter.runId === asker.runId || !isAhead(waiter, asker)) continue;
     if (!counts(waiter, moment.now)) continue;
@@ -186,9 +203,9 @@ function refusal(wanted: Wanted, found: Findings, moment: Moment): Verdict {
     conflicts: told.map((overlap) =>
       isByLease(overlap) ? byLease(overlap, found, moment) : byWaiter(overlap as Overlap<Waiter>, found),
     ),
-    isCut: told.length < all.length,
-    free: wanted.matchers.filter((claim) => !first.has(claim)).map(({ text }) => text),
-    inTheWay: { leases: found.leases, waiters: found.waiters },
+    isCut: told.length < all.length || !found.isWhole,
+    free: wanted.matchers.filter((claim) => found.known.has(claim) && !first.has(claim)).map(({ text }) => text),
+    inTheWay: { leases: found.leases, waiters: found.waiters, isWhole: found.isWhole },
   };
 }
 

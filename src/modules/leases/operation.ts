@@ -40,6 +40,8 @@ export interface CancelOperation extends Base {
   readonly ticketId: string;
   /** What it leaves alone: a request for the lease itself, which an admission has joined; a ticket that anything else has. */
   readonly spares: 'leases' | 'joined' | null;
+  /** Why the server ends it. */
+  readonly reason?: 'abandoned' | 'deadlock';
 }
 
 export interface RenewOperation extends Base, Spoken {

@@ -61,7 +61,12 @@ export const ticketView = z
     id: uuid(),
     status: z.enum(TICKET_STATUSES),
     reason: z.string().nullable().describe('Why it ended without a lease: cancelled, run_ended, key_revoked, …'),
-    position: z.int().nullable().describe('How many are to be served first, plus one; null once it is settled.'),
+    position: z
+      .int()
+      .nullable()
+      .describe(
+        'How many are to be served first, plus one; null once it is settled, or where that is too much to find out.',
+      ),
     repo: z.string(),
     runId: uuid(),
     paths: z.array(z.string()),

@@ -1,7 +1,7 @@
 export { mayActFor } from './access.ts';
 export { epochNumber } from './epoch.ts';
 
-export { beat, sweepStalled } from './liveness.ts';
+export { beat, beatAll, sweepStalled } from './liveness.ts';
 export { demandEpoch } from './locked-run.ts';
 export { LoopService, repoIdOf } from './loop-service.ts';
 export { guardrailSignal } from './progress.ts';

@@ -25,6 +25,22 @@ export async function beat(tx: OrgTx, runId: string): Promise<void> {
   if (rows[0]?.was === 'stalled') tx.emit(revived(runId));
 }
 
+/** As `beat`, of many runs at once; one whose row another transaction has locked is left out. */
+export async function beatAll(tx: OrgTx, runIds: readonly string[]): Promise<void> {
+  const rows = await tx.db.$queryRaw<{ id: string; was: string }[]>`
+    WITH due AS (
+      SELECT org_id, id, status FROM run
+      WHERE org_id = ${tx.orgId}::uuid AND id = ANY (${runIds}::uuid[])
+        AND (status = 'stalled'
+          OR (status = 'running' AND last_beat_at <= clock_timestamp() - make_interval(secs => ${BEAT_EVERY_SECONDS}::int)))
+      ORDER BY id FOR UPDATE SKIP LOCKED
+    )
+    UPDATE run SET status = 'running', last_beat_at = clock_timestamp()
+    FROM due WHERE run.org_id = due.org_id AND run.id = due.id
+    RETURNING run.id, due.status AS was`;
+  for (const { id, was } of rows) if (was === 'stalled') tx.emit(revived(id));
+}
+
 /** The resolution of `last_beat_at`; far below the shortest `stallSeconds`. */
 export const BEAT_EVERY_SECONDS = 5;
 

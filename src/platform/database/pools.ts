@@ -43,8 +43,17 @@ export interface Pools {
   readonly end: () => Promise<void>;
 }
 
-/** Opens no connection yet. `onError` hears of idle connections that break (a restarted database): not fatal. */
-export function createPools(url: string, onError: (error: Error) => void, size = { ordinary: 10, hot: 8 }): Pools {
+/**
+ * Opens no connection yet. `onError` hears of idle connections that break (a restarted database): not fatal.
+ * @param silenceMs how long a hot connection may say nothing to a statement: then it is taken for lost. The timeouts above are
+ *   the server's; of one that is gone without a word, TCP says so after a quarter of an hour.
+ */
+export function createPools(
+  url: string,
+  onError: (error: Error) => void,
+  size = { ordinary: 10, hot: 8 },
+  silenceMs = 5 * SECOND_MS,
+): Pools {
   const base = {
     connectionString: url,
     application_name: 'signalbox',
@@ -56,6 +65,7 @@ export function createPools(url: string, onError: (error: Error) => void, size =
     ...base,
     max: size.hot,
     pipeline: true,
+    query_timeout: silenceMs,
     options: startupOptions(HOT_SETTINGS),
   });
   for (const pool of [ordinary, hot]) {

@@ -16,7 +16,7 @@ const SESSION_ENDED = new Set(['25P03', '25P04']);
 const PRISMA_LOST = new Set(['P1001', 'P1002', 'P1008', 'P1017']);
 /** What pg and Prisma say without a code. */
 const LOST_IN_WORDS =
-  /connection terminated|connection.*closed|closed the connection|not queryable|timeout expired|timeout exceeded when trying to connect|unreachable/i;
+  /connection terminated|connection.*closed|closed the connection|not queryable|timeout expired|query read timeout|timeout exceeded when trying to connect|unreachable/i;
 /** A statement that took too long; no connection of the pool, or no transaction, in time. */
 const OVERLOADED = new Set(['57014', 'P2024', 'P2028']);
 

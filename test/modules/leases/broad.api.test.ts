@@ -129,4 +129,31 @@ describe('patterns that are costly to compare', () => {
     expect((await bob!.acquire({ patterns: costly('n') })).status).toBe(201);
     expect((await ann!.acquire({ paths: [`x/${'ab'.repeat(9)}7n`] })).body.code).toBe('lease_conflict');
   });
+
+  it('are refused by what was found in their way, and nothing is called free that was not looked at', async () => {
+    expect((await ann!.acquire({ patterns: [`**/*${'a*'.repeat(90)}`] })).status).toBe(201);
+    const patterns = Array.from({ length: 40 }, (_, n) => `**/${n}*${'a*'.repeat(90)}`);
+    const refused = await bob!.acquire({ patterns });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'lease_conflict', free: [], moreConflicts: true } });
+    expect((await bob!.acquire({ patterns: patterns.slice(0, 1) })).body.conflicts).toHaveLength(1);
+  });
+});
+
+describe('a wait that is costly to look at', () => {
+  it('keeps neither its own ticket nor those of others from being read, nor anybody from waiting beside it', async () => {
+    const [cid, dan] = [await newRunner(org), await newRunner(org)];
+    for (let n = 0; n < 42; n += 1) {
+      const paths = Array.from({ length: 500 }, (_, at) => `src/l${n}/f${at}.ts`);
+      expect((await bob!.acquire({ paths })).status).toBe(201);
+    }
+    expect((await cid.acquire({ paths: ['src/z.ts', 'q'] })).status).toBe(201);
+    const { ticket: beside } = (await dan.acquire({ paths: ['q'], waitSeconds: 0.001 })).body;
+    const waiting = await ann!.acquire({ patterns: ['src/**/z*.ts'], waitSeconds: 0.01 });
+    expect(waiting.status).toBe(202);
+    const look = (id: string) => org.admin.get(`/lease-tickets/${id}`);
+    const seen = await Promise.all([beside.id, waiting.body.ticket.id, beside.id].map(look));
+    expect(seen.map(({ status, body }) => [status, body.status])).toEqual(seen.map(() => [200, 'waiting']));
+    expect(seen[0]!.body.position).toBe(1);
+    expect((await dan.acquire({ paths: ['src/z.ts'], waitSeconds: 0.001 })).status).toBe(202);
+  });
 });

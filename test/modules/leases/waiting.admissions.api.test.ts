@@ -1,8 +1,13 @@
+import { setMaxListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
 import { give } from './support.ts';
 
 const { crew, pair, waiters } = waitingLine();
+
+async function joined(runId: string): Promise<number> {
+  return (await pair.server.sql('SELECT FROM lease_waiter WHERE run_id = $1 AND joined', [runId])).length;
+}
 
 describe('an admission that waits', () => {
   it('is decided when its turn comes, with its lease, in its place in the line', async () => {
@@ -37,11 +42,26 @@ describe('an admission that waits', () => {
     const { tickets } = pair.server.signalbox.services;
     const principal = { orgId: org.id, keyId: org.admin.keyId, role: 'admin' as const, memberId: null, loopId: null };
     const done = new AbortController();
+    setMaxListeners(0, done.signal);
     const open = Array.from({ length: 2000 }, () => tickets.wait(principal, id, 60_000, done.signal));
     expect((await bob!.admit({ paths: ['a'], waitSeconds: 30 })).body.outcome).toBe('wait');
     expect(await waiters(bob!)).toBe(0);
     done.abort();
     expect(new Set((await Promise.all(open)).map(({ status }) => status))).toEqual(new Set(['waiting']));
+  });
+
+  it('that was joined by another keeps its place for that one', async () => {
+    const [, ann, bob, cid] = await crew(3);
+    const lease = await held(ann!, { paths: ['x'] });
+    const first = bob!.admit({ paths: ['x'], waitSeconds: 1 });
+    await until(async () => (await waiters(bob!)) === 1);
+    const second = bob!.admit({ paths: ['x'], waitSeconds: 20 });
+    await until(async () => (await joined(bob!.runId)) === 1);
+    const behind = await queue(cid!, { paths: ['x'] });
+    expect((await first).body.outcome).toBe('wait');
+    await give(ann!, lease);
+    expect((await second).body.outcome).toBe('allow');
+    expect((await ticketOf(cid!, behind)).status).toBe('waiting');
   });
 
   it('that joined a request for the lease itself leaves that in the line when it gives up', async () => {

@@ -2,13 +2,80 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { withClient } from '../../support/database.ts';
 import { untilBlocked } from '../../support/locks.ts';
+import type { TestOrg } from '../../support/server.ts';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
-import { give, through } from './support.ts';
+import { expiredFor, give, through } from './support.ts';
 
 const { crew, pair, waiters } = waitingLine();
 
 const KEPT = `INSERT INTO idempotency (org_id, key_id, key, operation, fingerprint, status, created_at)
   VALUES ($1, $2, $3, '', '', 200, now())`;
+
+describe('a lease of which only the lock delay still runs', () => {
+  it('closes no cycle: it comes free whatever its run does', async () => {
+    const [, ann, bob] = await crew(2);
+    const lease = await held(ann!, { paths: ['x'] });
+    await queue(bob!, { paths: ['x'] });
+    await expiredFor(pair.server, lease.id, 1);
+    expect((await ann!.acquire({ paths: ['x'], waitSeconds: 0.01 })).status).toBe(202);
+  });
+});
+
+describe('a standstill that no wait has begun', () => {
+  const statuses = async (org: TestOrg, ids: string[]) =>
+    Promise.all(ids.map(async (id) => (await org.admin.get(`/lease-tickets/${id}`)).body));
+  const sweep = (org: TestOrg) => pair.server.signalbox.services.line.sweep(org.id);
+
+  it('of who let go what others waited for behind it is broken up: its youngest ticket ends', async () => {
+    const [org, ann, eve, guy] = await crew(3);
+    const x = await held(ann!, { paths: ['x'] });
+    await held(ann!, { paths: ['z'] });
+    const y = await held(guy!, { paths: ['y'] });
+    const ex = await queue(eve!, { paths: ['x'] });
+    const ez = await queue(eve!, { paths: ['z'] });
+    // Passes eve, who waits for ann's own x.
+    const axy = await queue(ann!, { paths: ['x', 'y'] });
+    await give(ann!, x);
+    await until(async () => (await ticketOf(eve!, ex)).status === 'granted');
+    await give(guy!, y);
+    await sweep(org);
+    expect((await statuses(org, [axy, ez])).map(({ status }) => status)).toEqual(['waiting', 'waiting']);
+    await sweep(org);
+    await sweep(org);
+    expect(await statuses(org, [axy, ez])).toMatchObject([
+      { status: 'ended', reason: 'deadlock' },
+      { status: 'waiting' },
+    ]);
+  });
+
+  it('of who was silent and came back is, too', async () => {
+    const [org, ann, cid, dan] = await crew(3);
+    await held(cid!, { paths: ['z'] });
+    const y = await held(dan!, { paths: ['y'] });
+    const tc = await queue(cid!, { paths: ['y'] });
+    await pair.server.sql(
+      `UPDATE run SET status = 'stalled', last_beat_at = clock_timestamp() - interval '20 minutes' WHERE id = $1`,
+      [cid!.runId],
+    );
+    const ta = await queue(ann!, { paths: ['z'] });
+    await give(dan!, y);
+    expect((await ann!.acquire({ paths: ['y'] })).status).toBe(201);
+    await cid!.caller.post(`/runs/${cid!.runId}/heartbeat`, { epoch: 1 });
+    for (let pass = 0; pass < 4; pass += 1) await sweep(org);
+    expect(await statuses(org, [tc, ta])).toMatchObject([
+      { status: 'waiting' },
+      { status: 'ended', reason: 'deadlock' },
+    ]);
+  });
+
+  it('is none where somebody in it goes on', async () => {
+    const [org, ann, bob, cid] = await crew(3);
+    await held(ann!, { paths: ['a'] });
+    const tickets = [await queue(bob!, { paths: ['a'] }), await queue(cid!, { paths: ['a'] })];
+    for (let pass = 0; pass < 3; pass += 1) await sweep(org);
+    expect((await statuses(org, tickets)).map(({ status }) => status)).toEqual(['waiting', 'waiting']);
+  });
+});
 
 describe('deadlocks', () => {
   it('a wait that would close a cycle is refused at once, with the cycle written out', async () => {

@@ -190,6 +190,25 @@ describe('the sweep', () => {
     expect((await ticketOf(bob!, id, 10)).status).toBe('granted');
   });
 
+  it('comes to those behind many whose runs are silent', async () => {
+    const [org, ann, bob] = await crew(2);
+    const lease = await held(bob!, { paths: ['x'] });
+    const runs: string[] = [];
+    for (let at = 0; at < 210; at += 1) {
+      const { body: run } = await ann!.caller.post(`/loops/${ann!.loopId}/runs`, {});
+      runs.push(run.id);
+      await ann!.acquire({ runId: run.id, paths: ['x'], waitSeconds: 0.001 });
+    }
+    const id = await queue(ann!, { paths: ['x'] });
+    await pair.server.sql(
+      `UPDATE run SET status = 'stalled', last_beat_at = clock_timestamp() - interval '20 minutes' WHERE id = ANY ($1::uuid[])`,
+      [runs],
+    );
+    await give(bob!, lease);
+    await pair.server.signalbox.services.line.sweep(org.id);
+    expect((await ticketOf(ann!, id)).status).toBe('granted');
+  });
+
   it('comes to those behind many that nobody can let in', async () => {
     const [org, ann, bob, cid, dan] = await crew(4);
     const lease = await held(ann!, { patterns: ['d/**'] });

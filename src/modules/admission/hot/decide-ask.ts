@@ -1,6 +1,7 @@
 import { canonicalDigest } from '../../../platform/canonical.ts';
 import { principalId } from '../../../platform/principal.ts';
 import {
+  HELD_SECONDS,
   type HeldLease,
   holds,
   type SpentApproval,
@@ -11,7 +12,7 @@ import {
 } from '../../leases/index.ts';
 import type { RunFacts } from '../../loops/index.ts';
 import { actingRun, judge, settle, show } from './decide-lease.ts';
-import { enqueue, HELD_MS, keptPlace, placeIn } from './decide-wait.ts';
+import { enqueue, keptPlace, placeIn } from './decide-wait.ts';
 import { type Judgement, judgeRequest, type ShownRule } from './judgement.ts';
 import type { AskOperation, HotAnswer } from './operation.ts';
 import type { BatchPlan } from './plan.ts';
@@ -233,6 +234,6 @@ function placeOfAdmission(
     return ticket;
   }
   const { principal, repo, wanted } = op;
-  const heldUntil = new Date(snapshot.now.getTime() + HELD_MS);
+  const heldUntil = new Date(snapshot.now.getTime() + HELD_SECONDS * 1000);
   return enqueue(snapshot, plan, { principal, run, repo, wanted, verdict, kind: 'admission', heldUntil });
 }

@@ -6,6 +6,7 @@ import {
   LAST,
   type PromoteOperation,
   placeOf,
+  TooBroad,
   toWatch,
   type Verdict,
   type Wait,
@@ -20,9 +21,6 @@ import type { HotAnswer } from './operation.ts';
 import type { BatchPlan } from './plan.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** How long a place is kept for an admission that nobody is heard of any more. */
-export const HELD_MS = 45_000;
-
 interface Wish {
   readonly principal: Principal;
   readonly run: RunFacts;
@@ -36,7 +34,7 @@ interface Wish {
 /**
  * Puts a refused request in the line, behind all that have come. The same run asking for the same again joins its own
  * ticket: a client that retries must not stand behind itself.
- * @throws Problem 409 `lease_wait_on_self`, `lease_deadlock`
+ * @throws Problem 409 `lease_wait_on_self`, `lease_deadlock`; TooBroad
  */
 export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter {
   const { run, repo, wanted, verdict, principal } = wish;
@@ -45,7 +43,8 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
     plan.join(own);
     return own;
   }
-  const waits = waitsFor(holderOf(run), verdict.inTheWay);
+  if (!verdict.inTheWay.isWhole) throw new TooBroad('not all is known that this would wait for');
+  const waits = waitsFor(holderOf(run), verdict.inTheWay, snapshot.now);
   const cycle = snapshot.waits?.cycleWith(waits) ?? null;
   if (cycle !== null) throw deadlock(cycle);
   const waiter: Waiter = {
@@ -169,7 +168,7 @@ export function cancel(snapshot: Snapshot, plan: BatchPlan, op: CancelOperation)
     throw conflict('ticket_settled', 'There is nothing left to cancel.', { ticketStatus: status, leaseId });
   }
   const end = isServer
-    ? ({ status: 'ended', reason: ticket.runStatus === 'finished' ? 'run_ended' : 'abandoned' } as const)
+    ? ({ status: 'ended', reason: ticket.runStatus === 'finished' ? 'run_ended' : (op.reason ?? 'abandoned') } as const)
     : ({ status: 'cancelled', reason: 'cancelled' } as const);
   plan.settle(op.principal, ticket, end);
   return { status: 200, body: { ticket: { id: ticket.id } } };

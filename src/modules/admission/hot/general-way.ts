@@ -31,6 +31,8 @@ interface Deps {
 }
 
 const ATTEMPTS = 12;
+/** Who waits for so long is told to try again: nobody is granted anything after his client has gone. */
+const GIVE_UP_MS = 10_000;
 
 /** The connection broke around the COMMIT. */
 const LOST = Symbol('lost');
@@ -51,27 +53,34 @@ export class GeneralWay {
 
   /** Tries a batch until it commits or cannot; one that fails whole is split, so that a poison request fails alone. */
   async settle(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
+    return this.#settle(orgId, ops, this.#deps.clock.monotonicMs() + GIVE_UP_MS);
+  }
+
+  async #settle(orgId: string, ops: readonly HotOperation[], untilMs: number): Promise<Settled<HotAnswer>[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#attempt(orgId, ops);
       } catch (error) {
         const reason = retryReason(error);
         this.#deps.logger.debug({ err: error, attempt, size: ops.length }, 'hot batch rolled back');
-        if (reason !== null && attempt < ATTEMPTS) {
+        const isLate = this.#deps.clock.monotonicMs() >= untilMs;
+        if (reason !== null && attempt < ATTEMPTS && !isLate) {
           this.#deps.instruments.transactionRetried(reason);
           continue;
         }
-        if (ops.length === 1)
-          return [{ ok: false, error: reason === null ? error : unavailable('This org is busy; try again.') }];
+        // Where the database cannot be reached, it cannot be for one of them either.
+        if (reason !== null && (isLate || reason === 'connection' || ops.length === 1))
+          return ops.map(() => ({ ok: false, error: unavailable('This org is busy; try again.') }));
+        if (ops.length === 1) return [{ ok: false, error }];
         this.#deps.instruments.transactionRetried('split_batch');
-        return this.#oneByOne(orgId, ops);
+        return this.#oneByOne(orgId, ops, untilMs);
       }
     }
   }
 
-  async #oneByOne(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
+  async #oneByOne(orgId: string, ops: readonly HotOperation[], untilMs: number): Promise<Settled<HotAnswer>[]> {
     const results: Settled<HotAnswer>[] = [];
-    for (const op of ops) results.push(...(await this.settle(orgId, [op])));
+    for (const op of ops) results.push(...(await this.#settle(orgId, [op], untilMs)));
     return results;
   }
 

@@ -9,6 +9,7 @@ import type { LeaseQueue } from '../operation.ts';
 import { lockDelayOf, type ReadTx } from '../service.ts';
 import { Alarm } from './alarm.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
+import { watches, youngestInCycles } from './standstill.ts';
 import type { Waiter } from './waiter.ts';
 
 const heldWaiter = Prisma.raw(HELD_WAITER);
@@ -53,6 +54,8 @@ export class WaitingLine {
   readonly #gathered = new Map<string, Set<string>>();
   /** By org: the seq up to which a sweep has looked. */
   readonly #reached = new RecentMap<number>(ORGS);
+  /** By org: tickets that the last sweep found in a cycle. */
+  readonly #stuck = new RecentMap<ReadonlySet<string>>(ORGS);
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -135,7 +138,7 @@ export class WaitingLine {
 
   /**
    * The net under all that: looks at every waiter whose way seems free, ends places and tickets that nobody will ask for,
-   * and forgets old ones. Of an org in which nobody waits it costs one look.
+   * and forgets old ones. Breaks up what has come to a standstill. Of an org in which nobody waits it costs one look.
    */
   async sweep(orgId: string): Promise<void> {
     const { abandoned, old } = await this.#deps.db.read(systemPrincipal(orgId), async (tx) => ({
@@ -143,12 +146,24 @@ export class WaitingLine {
       old: await oldTickets(tx),
     }));
     await Promise.all(abandoned.map((ticketId) => this.#end(orgId, ticketId)));
+    await this.#breakCycles(orgId);
     if (old.length > 0) {
       await this.#deps.db.write(systemPrincipal(orgId), (tx) =>
         tx.db.leaseWaiter.deleteMany({ where: { orgId, id: { in: old }, status: { not: 'waiting' } } }),
       );
     }
     await this.#lookAtDue(orgId);
+  }
+
+  /**
+   * No wait begins that would close a cycle; but whoever passed others for what it holds already, or while they were silent,
+   * may come to wait for them. Seen in two sweeps, the youngest ticket of a cycle ends.
+   */
+  async #breakCycles(orgId: string): Promise<void> {
+    const found = youngestInCycles(await this.#deps.db.read(systemPrincipal(orgId), watches));
+    const before = this.#stuck.get(orgId);
+    this.#stuck.set(orgId, new Set(found));
+    for (const ticketId of found) if (before?.has(ticketId) === true) await this.#end(orgId, ticketId, 'deadlock');
   }
 
   async #lookAtDue(orgId: string): Promise<void> {
@@ -163,10 +178,10 @@ export class WaitingLine {
     }
   }
 
-  async #end(orgId: string, ticketId: string): Promise<void> {
+  async #end(orgId: string, ticketId: string, reason: 'abandoned' | 'deadlock' = 'abandoned'): Promise<void> {
     const principal = systemPrincipal(orgId);
     await this.#deps.queue
-      .submit({ kind: 'cancel', principal, idempotent: null, ticketId, spares: null })
+      .submit({ kind: 'cancel', principal, idempotent: null, ticketId, spares: null, reason })
       // Settled meanwhile, by its run or by another server's sweep.
       .catch(() => undefined);
   }
@@ -198,7 +213,8 @@ async function dueWaiters(tx: ReadTx, after: number): Promise<Waiter[]> {
   // Step by step, each by primary key: as one statement the planner walks every waiter for every lease.
   const gone = await tx.db.$queryRaw<{ id: string }[]>`
     WITH watched AS MATERIALIZED (SELECT DISTINCT x.blocked_by AS id FROM lease_waiter x
-      WHERE x.org_id = ${orgId}::uuid AND x.status = 'waiting' AND x.blocked_by IS NOT NULL)
+      CROSS JOIN LATERAL (SELECT xr.status FROM run xr WHERE xr.org_id = ${orgId}::uuid AND xr.id = x.run_id OFFSET 0) xr
+      WHERE x.org_id = ${orgId}::uuid AND x.status = 'waiting' AND x.blocked_by IS NOT NULL AND xr.status = 'running')
     SELECT q.id FROM watched q
     LEFT JOIN LATERAL (SELECT l.id FROM lease l JOIN run lr ON lr.org_id = l.org_id AND lr.id = l.run_id
       WHERE l.org_id = ${orgId}::uuid AND l.id = q.id AND l.ended_at IS NULL AND lr.status <> 'finished'
@@ -206,7 +222,7 @@ async function dueWaiters(tx: ReadTx, after: number): Promise<Waiter[]> {
     LEFT JOIN LATERAL (SELECT a.id FROM lease_waiter a JOIN run ar ON ar.org_id = a.org_id AND ar.id = a.run_id
       WHERE a.org_id = ${orgId}::uuid AND a.id = q.id AND a.status = 'waiting' AND ar.status = 'running'
         AND (a.held_until IS NULL OR a.held_until > clock_timestamp()) OFFSET 0) ahead ON true
-    WHERE held.id IS NULL AND ahead.id IS NULL LIMIT ${LOOK_SIZE}`;
+    WHERE held.id IS NULL AND ahead.id IS NULL`;
   const free = gone.map(({ id }) => id);
   const rows = await tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
     WHERE w.org_id = ${orgId}::uuid AND w.status = 'waiting' AND w.seq > ${after} AND r.status = 'running' AND (

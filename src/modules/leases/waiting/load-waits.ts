@@ -1,10 +1,11 @@
 import { flush } from '../../../platform/database/pipeline.ts';
+import { TooBroad } from '../broad-search.ts';
 import { candidatesStatement, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
 import { ClaimTable } from '../claim-table.ts';
 import { decideLease, type Moment, type Tables } from '../decide.ts';
 import type { HeldLease } from '../lease.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
-import { WaitGraph, waitsFor } from './wait-graph.ts';
+import { type Wait, WaitGraph, waitsFor } from './wait-graph.ts';
 import { mayCount, placeOf, type Waiter } from './waiter.ts';
 
 /** A connection inside a transaction of the org. */
@@ -69,13 +70,16 @@ async function waitsOf(client: Client, orgId: string, waiters: readonly Waiter[]
   );
   for (const row of leases!.rows as HeldLeaseRow[]) tables.get(row.repo_id)?.leases.add(toHeldLease(row));
   for (const row of others!.rows as WaiterRow[]) tables.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
-  return waiters.flatMap((waiter) => {
-    const verdict = decideLease(
-      tables.get(waiter.repoId)!,
-      { runId: waiter.runId, place: placeOf(waiter) },
-      waiter,
-      moment,
-    );
-    return verdict.kind === 'conflict' ? waitsFor(waiter.holder, verdict.inTheWay) : [];
-  });
+  return waiters.flatMap((waiter) => waitsIn(tables.get(waiter.repoId)!, waiter, moment));
+}
+
+/** Of one about which it would take too long to find out, as far as it is known: a cycle through it may be left to the sweep. */
+function waitsIn(tables: Tables, waiter: Waiter, moment: Moment): Wait[] {
+  try {
+    const verdict = decideLease(tables, { runId: waiter.runId, place: placeOf(waiter) }, waiter, moment);
+    return verdict.kind === 'conflict' ? waitsFor(waiter.holder, verdict.inTheWay, moment.now) : [];
+  } catch (error) {
+    if (error instanceof TooBroad) return [];
+    throw error;
+  }
 }

@@ -6,6 +6,7 @@ import { flush } from '../../../platform/database/pipeline.ts';
 import { notFound, unauthenticated } from '../../../platform/errors.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import { settingsOf } from '../../identity/index.ts';
+import { TooBroad } from '../broad-search.ts';
 import { candidatesStatement, HELD_LEASE, type HeldLeaseRow, MOST_CANDIDATES, toHeldLease } from '../candidates.ts';
 import { textsOf } from '../claim.ts';
 import { ClaimTable } from '../claim-table.ts';
@@ -142,21 +143,32 @@ function viewTicket(ticket: Waiter, lines: Lines, leases: LeaseOf, moment: Momen
   return {
     ...wantedOf(ticket),
     reason: ticket.reason,
-    position: ticket.status === 'waiting' ? ahead + 1 : null,
+    position: ahead === null ? null : ahead + 1,
     ttlSeconds: ticket.ttlSeconds,
     settledAt: ticket.settledAt?.toISOString() ?? null,
     expectedWaitSeconds: null,
-    conflicts,
+    conflicts: [...conflicts],
     lease: lease !== null && given!.ended && given!.lease.revoked === null ? { ...lease, state: 'over' } : lease,
   };
 }
 
-function inTheWay(ticket: Waiter, lines: Lines, moment: Moment): { conflicts: Conflict[]; ahead: number } {
+/** `ahead`: how many are to be served first; null if it is settled, or it would take too long to find out. */
+function inTheWay(
+  ticket: Waiter,
+  lines: Lines,
+  moment: Moment,
+): { conflicts: readonly Conflict[]; ahead: number | null } {
   const tables = lines.get(ticket.repoId);
-  if (ticket.status !== 'waiting' || tables === undefined) return { conflicts: [], ahead: 0 };
-  const verdict = decideLease(tables, { runId: ticket.runId, place: placeOf(ticket) }, ticket, moment);
-  if (verdict.kind !== 'conflict') return { conflicts: [], ahead: 0 };
-  return { conflicts: [...verdict.conflicts], ahead: new Set(verdict.inTheWay.waiters.map(({ by }) => by.id)).size };
+  if (ticket.status !== 'waiting' || tables === undefined) return { conflicts: [], ahead: null };
+  try {
+    const verdict = decideLease(tables, { runId: ticket.runId, place: placeOf(ticket) }, ticket, moment);
+    if (verdict.kind !== 'conflict') return { conflicts: [], ahead: 0 };
+    const { waiters, isWhole } = verdict.inTheWay;
+    return { conflicts: verdict.conflicts, ahead: isWhole ? new Set(waiters.map(({ by }) => by.id)).size : null };
+  } catch (error) {
+    if (error instanceof TooBroad) return { conflicts: [], ahead: null };
+    throw error;
+  }
 }
 
 /** What a ticket is for, however much else is shown of it. */

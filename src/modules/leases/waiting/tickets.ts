@@ -7,14 +7,14 @@ import { decodeCursor, type Page, pageFrom } from '../../../platform/http/page.t
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
 import { RecentMap } from '../../../platform/recent-map.ts';
 import type { SettledWatch } from '../../../platform/settled-watch.ts';
-import { beat, mayActFor } from '../../loops/index.ts';
+import { beat, beatAll, mayActFor } from '../../loops/index.ts';
 import type { Conflict } from '../decide.ts';
 import type { HoldHistory } from '../hold-history.ts';
 import type { AcquireOperation, LeaseQueue } from '../operation.ts';
 import type { LeaseView, TicketSummary, TicketView } from '../views.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { type TicketReader, wantedOf } from './ticket-reader.ts';
-import { placeOf, type Waiter } from './waiter.ts';
+import { HELD_SECONDS, placeOf, type Waiter } from './waiter.ts';
 
 const heldWaiter = Prisma.raw(HELD_WAITER);
 
@@ -103,15 +103,29 @@ export class LeaseTickets {
   async keepHeld(orgId: string): Promise<void> {
     const ids = this.#deps.watch.watched(orgId);
     if (ids.length === 0) return;
-    await this.#deps.db.write(systemPrincipal(orgId), async (tx) => {
-      const rows = await tx.db.$queryRaw<{ run_id: string }[]>`
-        UPDATE lease_waiter w SET held_until = CASE WHEN w.kind = 'admission' THEN clock_timestamp() + interval '45 seconds' END
+    const system = systemPrincipal(orgId);
+    const rows = await this.#deps.db.read(
+      system,
+      (tx) => tx.db.$queryRaw<{ run_id: string }[]>`
+        SELECT DISTINCT w.run_id FROM lease_waiter w
+        WHERE w.org_id = ${orgId}::uuid AND w.id = ANY (${ids}::uuid[]) AND w.status = 'waiting'`,
+    );
+    // Apart, and what a batch has locked is left to the next pass: nobody in the line waits for this.
+    await this.#deps.db.write(system, (tx) =>
+      beatAll(
+        tx,
+        rows.map(({ run_id: runId }) => runId),
+      ),
+    );
+    await this.#deps.db.write(
+      system,
+      (tx) => tx.db.$executeRaw`
+        UPDATE lease_waiter w SET held_until = clock_timestamp() + make_interval(secs => ${HELD_SECONDS}::int)
         WHERE w.org_id = ${orgId}::uuid AND w.id IN (
-          SELECT x.id FROM lease_waiter x WHERE x.org_id = ${orgId}::uuid AND x.id = ANY (${ids}::uuid[]) AND x.status = 'waiting'
-          ORDER BY x.id FOR UPDATE SKIP LOCKED)
-        RETURNING w.run_id`;
-      for (const runId of new Set(rows.map(({ run_id }) => run_id))) await beat(tx, runId);
-    });
+          SELECT x.id FROM lease_waiter x
+          WHERE x.org_id = ${orgId}::uuid AND x.id = ANY (${ids}::uuid[]) AND x.status = 'waiting' AND x.kind = 'admission'
+          ORDER BY x.id FOR UPDATE SKIP LOCKED)`,
+    );
   }
 
   async #explain(orgId: string, repoId: string, { extras }: Problem): Promise<void> {

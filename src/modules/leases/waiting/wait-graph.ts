@@ -58,10 +58,14 @@ function pathTo(runId: string, cameBy: ReadonlyMap<string, { wait: Wait; before:
   return path;
 }
 
-/** What somebody would wait for, one wait for each run in the way. */
-export function waitsFor(from: Holder, { leases, waiters }: InTheWay): Wait[] {
+/**
+ * What somebody would wait for, one wait for each run in the way. Not for a lease of which only the lock delay still runs: that
+ * comes free whatever its run does.
+ */
+export function waitsFor(from: Holder, { leases, waiters }: InTheWay, now: Date): Wait[] {
   const waits = new Map<string, Wait>();
-  for (const { by, witness } of leases) waits.set(by.runId, { from, to: by.holder, witness, over: 'lease' });
+  for (const { by, witness } of leases)
+    if (by.expiresAt > now) waits.set(by.runId, { from, to: by.holder, witness, over: 'lease' });
   for (const { by, witness } of waiters)
     if (!waits.has(by.runId)) waits.set(by.runId, { from, to: by.holder, witness, over: 'ticket' });
   return [...waits.values()];

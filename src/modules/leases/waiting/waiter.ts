@@ -9,6 +9,9 @@ export type TicketStatus = (typeof TICKET_STATUSES)[number];
 /** `lease`: granted when its turn comes. `admission`: the place of a request that is decided when its turn comes. */
 export type WaiterKind = 'lease' | 'admission';
 
+/** How long a place is kept for an admission that nobody is heard of any more. */
+export const HELD_SECONDS = 45;
+
 /** A request that waits for its lease; its id is the ticket. */
 export interface Waiter {
   readonly id: string;

@@ -46,7 +46,8 @@ export function judgeAcquire(m: Model, step: Extract<Step, { kind: 'acquire' }>,
   demandLease(m, told, request, verdict.kind === 'held');
   run.status = 'running';
   if (verdict.kind === 'held') {
-    const lease = verdict.leases.find(({ id }) => id === told.id || id === null);
+    const { leases } = verdict;
+    const lease = leases.find(({ id }) => id === told.id) ?? leases.find(({ id }) => id === null);
     demand(lease !== undefined, 'the lease that is held already', told);
     lease.id = told.id;
     askAgain(lease, request.ttlSeconds);
@@ -92,7 +93,7 @@ function judgeWait(
   }
   if (same === undefined) {
     const graph = waitGraph(m);
-    for (const run of inTheWay(verdict)) graph.get(request.run)!.add(run);
+    for (const run of inTheWay(m, verdict)) graph.get(request.run)!.add(run);
     const length = shortestCycle(graph, request.run);
     if (length !== null) return judgeDeadlock(m, { graph, length, run: request.run }, reply);
   }

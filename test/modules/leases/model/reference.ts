@@ -219,13 +219,14 @@ export function waitGraph(m: Model): Map<number, Set<number>> {
   const graph = new Map<number, Set<number>>(m.runs.map((_, run) => [run, new Set()]));
   for (const ticket of m.tickets.filter((one) => isInLine(m, one))) {
     const verdict = decideTicket(m, ticket);
-    if (verdict.kind === 'conflict') for (const run of inTheWay(verdict)) graph.get(ticket.run)!.add(run);
+    if (verdict.kind === 'conflict') for (const run of inTheWay(m, verdict)) graph.get(ticket.run)!.add(run);
   }
   return graph;
 }
 
-export const inTheWay = ({ leases, tickets }: Extract<Verdict, { kind: 'conflict' }>): Set<number> =>
-  new Set([...leases, ...tickets].map(({ by }) => by.run));
+/** Whom it waits for: what is only closing comes free whatever its run does. */
+export const inTheWay = (m: Model, { leases, tickets }: Extract<Verdict, { kind: 'conflict' }>): Set<number> =>
+  new Set([...leases.filter(({ by }) => isLive(m, by)), ...tickets].map(({ by }) => by.run));
 
 /** How many steps the shortest way from a run back to itself has; null if there is none. */
 export function shortestCycle(graph: ReadonlyMap<number, ReadonlySet<number>>, from: number): number | null {

@@ -47,8 +47,12 @@ export const MENU: readonly Claim[] = [
 
 export const share = (a: Claim, b: Claim): boolean => a.points.some((point) => b.points.includes(point));
 
-/** Sure to hold all of it: a path by taking it, anything else only by the same words, which is what the product says. */
+/**
+ * Sure to hold all of it: a path by taking it, anything else by the same words, or as what lies in the one directory of which
+ * all can be held. That is what the product says.
+ */
 export function holds(held: Claim, wanted: Claim): boolean {
   if (wanted.kind === 'paths') return share(held, wanted);
-  return held.kind === wanted.kind && held.text === wanted.text;
+  if (held.kind !== wanted.kind) return false;
+  return held.text === wanted.text || (held.text === 'src/**' && wanted.text.startsWith('src/'));
 }
