@@ -1,8 +1,8 @@
 import { type Automaton, compileExpansions } from './automaton.ts';
 import { expandPattern, refuseNegation } from './expansion.ts';
-import { patternIndex } from './index-key.ts';
 import type { IndexKey } from './literal-key.ts';
 import { LruCache } from './lru-cache.ts';
+import { patternIndex } from './pattern-key.ts';
 import { type Problem, Refusal } from './problem.ts';
 import { findWitness } from './product.ts';
 import { checkCharacters, readPattern, type Token } from './syntax.ts';

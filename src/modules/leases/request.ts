@@ -56,9 +56,9 @@ const PATTERNS_A_TURN = 8;
 /** Compiles patterns that `parseClaims` will ask for, and lets others' requests go on meanwhile. */
 export async function compileFairly(patterns: readonly string[]): Promise<void> {
   if (patterns.length <= PATTERNS_A_TURN || patterns.length > MAX_PATHS) return;
-  for (const [at, text] of patterns.entries()) {
+  for (const [at, source] of patterns.entries()) {
     if (at % PATTERNS_A_TURN === PATTERNS_A_TURN - 1) await nextTurn();
-    compilePattern(text);
+    compilePattern(source);
   }
 }
 
