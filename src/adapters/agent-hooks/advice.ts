@@ -26,6 +26,13 @@ export function quoted(text: string, most = 200): string {
   return `"${cut.toWellFormed().replaceAll('"', "'")}"`;
 }
 
+/** Leases that the session thinks it holds, and that an admin has taken back. */
+export function revokedAdvice(revocations: readonly { readonly detail: string }[]): string | null {
+  if (revocations.length === 0) return null;
+  const lines = revocations.map(({ detail }) => `- ${quoted(detail, 700)}`);
+  return ['Signalbox: these are not yours any more. Leave them as they are, and tell your user.', ...lines].join('\n');
+}
+
 /** Somebody else holds what was asked for. */
 export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'context'>, now: Date): string {
   const conflicts = admission.conflicts ?? [];

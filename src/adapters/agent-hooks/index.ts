@@ -1,6 +1,7 @@
 import type { AdmissionService } from '../../modules/admission/index.ts';
 import type { ApprovalService } from '../../modules/governance/index.ts';
 import type { Authenticator, OrgService, RoleTable } from '../../modules/identity/index.ts';
+import type { LeaseService } from '../../modules/leases/index.ts';
 import type { RunService, SessionRuns } from '../../modules/loops/index.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Database } from '../../platform/database/database.ts';
@@ -22,6 +23,7 @@ export interface AgentHookDeps {
   readonly orgs: OrgService;
   readonly sessions: SessionRuns;
   readonly runs: RunService;
+  readonly leases: LeaseService;
   readonly admissions: AdmissionService;
   readonly approvals: ApprovalService;
   readonly publicUrl: string | undefined;
@@ -33,7 +35,7 @@ const OPERATIONS = ['startRun', 'admit', 'heartbeatRun', 'finishRun'];
 
 /** The endpoints that coding agents ask before they act, each in its own dialect. */
 export async function agentHookRoutes(app: App, deps: AgentHookDeps): Promise<void> {
-  const { db, clock, orgs, sessions, runs, admissions, approvals } = deps;
+  const { db, clock, orgs, sessions, runs, leases, admissions, approvals } = deps;
   const failsOpen = new RecentMap<boolean>(10_000);
   const settings = async (principal: Principal) => {
     const read = await orgs.settings(principal);
@@ -41,7 +43,7 @@ export async function agentHookRoutes(app: App, deps: AgentHookDeps): Promise<vo
     return read;
   };
   const gate = new AgentGate({ admissions, approvals, settings, clock });
-  const hook = new ClaudeCodeHook({ db, sessions, runs, gate, roots: new RootBook(db, clock), settings });
+  const hook = new ClaudeCodeHook({ db, sessions, runs, leases, gate, roots: new RootBook(db, clock), settings });
   await claudeCodeRoutes(app, {
     hook,
     authenticator: deps.authenticator,

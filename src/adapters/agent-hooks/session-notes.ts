@@ -10,6 +10,7 @@ const PURPOSE_CHARACTERS = 200;
 export class SessionNotes {
   readonly #purposes = new RecentMap<string>(SESSIONS);
   readonly #reports = new RecentMap<Root>(SESSIONS);
+  readonly #revoked = new RecentMap<true>(SESSIONS);
   readonly #scrub = createScrubber();
 
   /** The last prompt, as the purpose of what the session does next: others read it. Secrets that can be told are blanked. */
@@ -25,6 +26,16 @@ export class SessionNotes {
   purposeFrom(text: string): string | null {
     const line = quoted(this.#scrub(text.slice(0, 4 * PURPOSE_CHARACTERS)), PURPOSE_CHARACTERS).slice(1, -1);
     return line === '' ? null : line;
+  }
+
+  /** Those of the revocations that the session has not been told here yet: from now on it has. */
+  untold<R extends { readonly leaseId: string }>(session: string, revocations: readonly R[]): R[] {
+    return revocations.filter(({ leaseId }) => {
+      const key = `${session} ${leaseId}`;
+      const isNew = this.#revoked.get(key) === undefined;
+      this.#revoked.set(key, true);
+      return isNew;
+    });
   }
 
   /** A root reported while no run could start, as under a halt; kept for the run that starts later. */

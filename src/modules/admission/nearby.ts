@@ -23,6 +23,8 @@ export interface NearbyOptions {
 }
 
 const STALE_MS = 1000;
+/** What is older is not told any more: leases that have ended long ago would be. */
+const OLD_MS = 5000;
 /** Advice, not a decision: of a repo with more leases than this, the newest are enough. */
 const LEASES_PER_REPO = 500;
 const SHOWN = 10;
@@ -119,12 +121,13 @@ export class NearbyLeases {
     const key = `${principal.orgId} ${repo.id}`;
     const view = this.#views.get(key) ?? new View();
     this.#views.set(key, view);
-    if (!fresh && this.#clock.monotonicMs() - view.readAtMs < STALE_MS) return view;
+    const ageMs = this.#clock.monotonicMs() - view.readAtMs;
+    if (!fresh && ageMs < STALE_MS) return view;
     view.loading ??= this.#load(principal, repo, view).finally(() => {
       view.loading = null;
     });
     // The first reader waits; later ones take what is there rather than slow every admission down once a second.
-    if (fresh || view.readAtMs === Number.NEGATIVE_INFINITY) await view.loading;
+    if (fresh || ageMs > OLD_MS) await view.loading;
     else view.loading.catch(() => undefined);
     return view;
   }

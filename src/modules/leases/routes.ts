@@ -286,6 +286,8 @@ function readingRoutes(app: App, leases: LeaseService): void {
         operationId: 'verifyLeases',
         tags,
         summary: 'Whether leases cover paths, for push and merge gates',
+        description:
+          'Only exclusive leases cover what is pushed: under a shared one another run may have changed the same.',
         body,
         response: { 200: verification },
       },

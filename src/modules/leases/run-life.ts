@@ -1,6 +1,7 @@
 import type { OrgTx } from '../../platform/database/database.ts';
-import type { ObservedRun, RunNotice, RunObserver } from '../loops/index.ts';
+import type { ObservedRun, RunObserver } from '../loops/index.ts';
 import { endLeases } from './end-leases.ts';
+import { revocationsOf } from './revocations.ts';
 
 /** Told, after the commit, which leases and tickets are in nobody's way any more. */
 export type OnFreed = (orgId: string, ids: readonly string[]) => void;
@@ -17,7 +18,8 @@ export function createLeaseObserver(onFreed: OnFreed): RunObserver {
     lockRepos: lockReposOfRun,
     onHeartbeat: async (tx, run) => {
       await renewOfRun(tx, run);
-      return revokedOfRun(tx, run);
+      const revocations = await revocationsOf(tx, run.id, run.now);
+      return revocations.map(({ detail }) => ({ code: 'lease_revoked', detail }));
     },
     onFinish: async (tx, run) => {
       const freed = [...(await endOfRun(tx, run)), ...(await leaveLine(tx, run))];
@@ -33,18 +35,6 @@ async function lockReposOfRun(tx: OrgTx, runId: string): Promise<string[]> {
       UNION SELECT w.repo_id FROM lease_waiter w WHERE w.org_id = ${tx.orgId}::uuid AND w.run_id = ${runId}::uuid AND w.status = 'waiting')
     ORDER BY p.id FOR NO KEY UPDATE`;
   return rows.map(({ id }) => id);
-}
-
-/** Until the moment at which the holder would have thought them over anyway: an answer that got lost is given again. */
-async function revokedOfRun(tx: OrgTx, { id: runId, now }: ObservedRun): Promise<RunNotice[]> {
-  const rows = await tx.db.$queryRaw<{ id: string; what: string[]; revoke_reason: string | null }[]>`
-    SELECT l.id, (l.paths || l.patterns || l.resources)[1:5] AS what, l.revoke_reason FROM lease l
-    WHERE l.org_id = ${tx.orgId}::uuid AND l.run_id = ${runId}::uuid AND l.ended_at IS NOT NULL AND l.end_reason = 'revoked' AND l.expires_at > ${now}
-    ORDER BY l.ended_at DESC LIMIT 50`;
-  return rows.map(({ id, what, revoke_reason: reason }) => ({
-    code: 'lease_revoked',
-    detail: `An admin revoked lease ${id} on ${what.join(', ')}: ${reason}`,
-  }));
 }
 
 /** Returns the tickets that ended. */

@@ -11,13 +11,14 @@ import { meet } from './claim.ts';
 import { ClaimTable } from './claim-table.ts';
 import { type HeldLease, standing } from './lease.ts';
 import { parseClaims } from './request.ts';
+import { type Revocation, revocationsOf } from './revocations.ts';
 import { type LeaseView, viewLease } from './views.ts';
 
 export type ReadTx = Pick<OrgTx, 'db' | 'orgId' | 'now'>;
 
 export interface Verification {
   readonly ok: boolean;
-  /** Paths that none of the presented live leases covers. */
+  /** Paths that none of the presented live and exclusive leases covers. */
   readonly uncovered: string[];
   readonly stale: { id: string; fence: number; reason: StaleReason; message: string | null }[];
 }
@@ -86,9 +87,15 @@ export class LeaseService {
     });
   }
 
+  /** The leases of a run that an admin took back, and that it might still take for its own. */
+  async revocations(principal: Principal, runId: string): Promise<readonly Revocation[]> {
+    return this.#db.read(principal, async (tx) => revocationsOf(tx, runId, tx.now));
+  }
+
   /**
    * For push and merge gates: are all paths covered by these leases, each live and with its own fence? Whoever holds a
-   * lease that has expired cannot know whether another run has taken over: it counts as stale.
+   * lease that has expired cannot know whether another run has taken over: it counts as stale. A shared one covers nothing:
+   * it kept nobody else from the same.
    * @throws Problem 422 for a bad path, `verify_too_large`
    */
   async verify(
@@ -112,8 +119,8 @@ export class LeaseService {
         const lease = found.get(claimed.id);
         const reason = staleness(lease, claimed.fence, repo?.id, tx.now);
         const message = reason === 'revoked' ? (lease?.revoked ?? null) : null;
-        if (reason === null && lease !== undefined) live.add(lease);
-        else stale.push({ ...claimed, reason: reason ?? 'unknown', message });
+        if (reason === null && lease?.mode === 'exclusive') live.add(lease);
+        if (reason !== null) stale.push({ ...claimed, reason, message });
       }
       const uncovered = paths.filter((path) => !live.overlapsAny(path)).map(({ text }) => text);
       return { ok: uncovered.length === 0 && stale.length === 0, uncovered, stale };

@@ -97,6 +97,13 @@ describe('listing and verifying', () => {
       (await ann.caller.post('/leases/verify', { repo, paths, leases })).body;
     expect(await verify(['src/a.ts', 'src/b/c.ts'])).toEqual({ ok: true, uncovered: [], stale: [] });
     expect(await verify(['src/a.ts', 'README.md'])).toEqual({ ok: false, uncovered: ['README.md'], stale: [] });
+    // Others may have changed the same.
+    const shared = (await ann.acquire({ paths: ['docs/a.md'], mode: 'shared' })).body.lease;
+    expect(await verify(['docs/a.md'], [{ id: shared.id, fence: shared.fence }])).toEqual({
+      ok: false,
+      uncovered: ['docs/a.md'],
+      stale: [],
+    });
     expect(await verify(['src/a.ts'], [{ id, fence: fence + 1 }])).toMatchObject({
       ok: false,
       stale: [{ id, reason: 'fence' }],

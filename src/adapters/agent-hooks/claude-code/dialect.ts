@@ -22,6 +22,12 @@ export function beforeTool(verdict: Verdict): Answer {
   }
 }
 
+/** The answer to PostToolUse. */
+export function afterTool(context: string | null): Answer {
+  if (context === null) return NO_OPINION;
+  return { hookSpecificOutput: { hookEventName: 'PostToolUse', additionalContext: context } };
+}
+
 function denial(reason: string): Answer {
   return { hookEventName: 'PreToolUse', permissionDecision: 'deny', permissionDecisionReason: reason };
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { OrgSettings } from '../../../modules/identity/index.ts';
+import type { LeaseService } from '../../../modules/leases/index.ts';
 import {
   beat,
   type RunService,
@@ -11,7 +12,7 @@ import type { Database } from '../../../platform/database/database.ts';
 import { Problem } from '../../../platform/errors.ts';
 import { encodeCursor } from '../../../platform/http/page.ts';
 import { type Principal, principalId } from '../../../platform/principal.ts';
-import { haltAdvice, unexplainedAdvice } from '../advice.ts';
+import { haltAdvice, revokedAdvice, unexplainedAdvice } from '../advice.ts';
 import type { AgentGate, Verdict } from '../agent-gate.ts';
 import type { Patience } from '../patience.ts';
 import { MAIN_AGENT, type RootBook } from '../root-book.ts';
@@ -19,7 +20,7 @@ import { SessionNotes } from '../session-notes.ts';
 import { whereaboutsOf } from '../whereabouts.ts';
 import { readRoot, spellings, stripAgentWorktree, type Whereabouts } from '../worktree.ts';
 import { askOf } from './asks.ts';
-import { type Answer, beforeTool, NO_OPINION, onPrompt } from './dialect.ts';
+import { type Answer, afterTool, beforeTool, NO_OPINION, onPrompt } from './dialect.ts';
 import { type Common, type EventName, PAYLOADS, type StopCall, storable, type ToolCall } from './payload.ts';
 import { descriptionOf, ownDirectoriesOf } from './tools.ts';
 
@@ -28,6 +29,7 @@ export interface HookDeps {
   readonly sessions: SessionRuns;
   readonly runs: RunService;
   readonly gate: AgentGate;
+  readonly leases: LeaseService;
   readonly roots: RootBook;
   readonly settings: (principal: Principal) => Promise<OrgSettings>;
 }
@@ -110,9 +112,16 @@ export class ClaudeCodeHook {
     const { run } = await this.#enter(payload, caller);
     const round = { epoch: run.epoch, iteration: run.iteration + 1 };
     const { signal, reasons } = await this.#deps.runs.heartbeat(caller.principal, run.id, round);
-    const told = reasons.map(({ detail }) => detail);
+    const told = reasons.filter(({ code }) => code !== 'lease_revoked').map(({ detail }) => detail);
     if (signal === 'stop') return { kind: 'halt', reason: haltAdvice(told) };
-    return { kind: 'proceed', context: signal === 'pause' ? `Signalbox: ${told.join(' ')}` : null };
+    const verdict: Verdict = { kind: 'proceed', context: signal === 'pause' ? `Signalbox: ${told.join(' ')}` : null };
+    return withContext(verdict, await this.#revoked(caller, session, run.id));
+  }
+
+  /** What the session has to hear of leases that were taken back; null if it has, or there are none. */
+  async #revoked(caller: Caller, session: Session, runId: string): Promise<string | null> {
+    const revocations = await this.#deps.leases.revocations(caller.principal, runId);
+    return revokedAdvice(this.#notes.untold(keyOf(caller, session), revocations));
   }
 
   async #asked(payload: ToolCall, caller: Caller): Promise<Verdict> {
@@ -122,11 +131,12 @@ export class ClaudeCodeHook {
     if (ask.kind === 'unexplained' && !(await this.#deps.settings(caller.principal)).hooksFailOpen)
       return this.#refuse(caller, run, unexplainedAdvice(ask.path, where.roots));
     const asked = ask.kind === 'ask' ? ask.request : ask.asTool;
-    const session = keyOf(caller, sessionOf(payload, caller));
+    const session = sessionOf(payload, caller);
     const description = descriptionOf(payload);
     const purpose =
-      this.#notes.purposeOf(session) ?? (description === null ? null : this.#notes.purposeFrom(description));
-    return this.#deps.gate.ask({
+      this.#notes.purposeOf(keyOf(caller, session)) ??
+      (description === null ? null : this.#notes.purposeFrom(description));
+    const verdict = await this.#deps.gate.ask({
       principal: caller.principal,
       request: { runId: run.id, repo: caller.repo, purpose, ...asked },
       callId: payload.tool_use_id ?? null,
@@ -135,6 +145,7 @@ export class ClaudeCodeHook {
       patience: caller.patience,
       ended: caller.ended,
     });
+    return withContext(verdict, await this.#revoked(caller, session, run.id));
   }
 
   /** A refusal of our own; a halt goes before it, since it must stop the agent whatever it asks for. */
@@ -173,7 +184,7 @@ export class ClaudeCodeHook {
       });
       return { status: 200, body: {} };
     });
-    return NO_OPINION;
+    return ok ? afterTool(await this.#revoked(caller, sessionOf(payload, caller), run.id)) : NO_OPINION;
   }
 
   /** Every Stop ends a round, also one that another hook did not let stand: loops within a session work that way. */
@@ -254,6 +265,13 @@ export class ClaudeCodeHook {
   async #live(payload: Common, caller: Caller): Promise<SessionRun | null> {
     return this.#deps.sessions.liveRunOf(caller.principal, sessionOf(payload, caller));
   }
+}
+
+/** With something more to tell; whoever is stopped has no use for it. */
+function withContext(verdict: Verdict, more: string | null): Verdict {
+  if (more === null || verdict.kind === 'halt') return verdict;
+  if (verdict.kind === 'refuse') return { kind: 'refuse', reason: `${verdict.reason}\n${more}` };
+  return { kind: 'proceed', context: verdict.context === null ? more : `${verdict.context}\n${more}` };
 }
 
 /** A run that cannot start because of a halt is the halt's own answer. */

@@ -47,6 +47,21 @@ describe('paths', () => {
     expect(await bob('pre-write', {}, cart)).toEqual({});
   });
 
+  it.each([
+    ['pre-bash-append', { command: 'ls' }],
+    ['pre-write', { file_path: '/home/dev/alice/docs/other.md' }],
+    ['post-edit', {}],
+    ['user-prompt-submit', {}],
+  ])('and whatever else the agent does next, as %s, it hears of it once', async (event, input) => {
+    await alice('pre-edit');
+    const [lease] = await leases();
+    await org.admin.post(`/leases/${lease.id}/revoke`, { reason: 'The cart is\nfrozen' });
+    expect((await alice(event, {}, input)).hookSpecificOutput).toMatchObject({
+      additionalContext: expect.stringMatching(/not yours any more[^]*src\/cart\.ts: The cart is frozen/),
+    });
+    expect(JSON.stringify(await alice(event, {}, input))).not.toContain('frozen');
+  });
+
   it('one who waits for a path is named to whoever would go before', async () => {
     await alice('user-prompt-submit', { prompt: 'Move the prices to integers' });
     await alice('pre-edit');

@@ -108,7 +108,7 @@ function judgeLook(m: Model, lease: Lease, reply: Reply): void {
   const ids = new Set(open.map(({ id }) => id));
   const isSame = listed.length === ids.size && listed.every((id: string) => ids.has(id));
   demand(isSame, `the list ${[...ids].join(' ')}`, listed);
-  const covers = lease.claims.some((claim) => claim.points.includes('src/a.ts'));
+  const covers = lease.mode === 'exclusive' && lease.claims.some((claim) => claim.points.includes('src/a.ts'));
   demand(ok === (now === 'live' && covers) && (now === 'live') === (stale.length === 0), `${now} at the gate`, stale);
   if (now === 'revoked') demand(stale[0].reason === 'revoked', 'revoked at the gate', stale);
 }
