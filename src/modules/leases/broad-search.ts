@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { readInOrg } from '../../platform/database/in-org.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
 import { settingsOf } from '../identity/index.ts';
-import { candidateIdsStatement, type WantedIn } from './candidates.ts';
+import { candidateIdsStatement, claimsOf, type WantedIn } from './candidates.ts';
 import { type Claim, type ClaimTexts, meet, readClaims } from './claim.ts';
 
 /**
@@ -27,7 +27,9 @@ export interface Searched {
 /** More than these are not needed for a refusal, and a grant has none at all. */
 const FOUND_MAX = 200;
 const FOUND_PATTERNS_MAX = 300;
-const CHUNK = 1000;
+const FOUND_CLAIMS_MAX = 20_000;
+/** Leases read at once, each with all that it holds. */
+const CHUNK = 100;
 /** Pairs of claims between two turns of the event loop: other orgs' requests go on meanwhile. */
 const PAIRS_A_TURN = 1000;
 
@@ -131,14 +133,16 @@ async function overlapping(
 class Found {
   readonly ids: string[] = [];
   #patterns = 0;
+  #claims = 0;
 
   get isFull(): boolean {
-    return this.ids.length >= FOUND_MAX || this.#patterns >= FOUND_PATTERNS_MAX;
+    return this.ids.length >= FOUND_MAX || this.#patterns >= FOUND_PATTERNS_MAX || this.#claims >= FOUND_CLAIMS_MAX;
   }
 
-  add({ id, patterns }: Candidate): void {
-    this.ids.push(id);
-    this.#patterns += patterns.length;
+  add(candidate: Candidate): void {
+    this.ids.push(candidate.id);
+    this.#patterns += candidate.patterns.length;
+    this.#claims += claimsOf([candidate]);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Statement } from '../../platform/database/pipeline.ts';
 import { type Claim, type ClaimLookup, type ClaimTexts, claimLookup, readClaims } from './claim.ts';
 import type { HeldLease, SpentApproval } from './lease.ts';
-import type { LeaseMode } from './request.ts';
+import { type LeaseMode, MAX_PATHS } from './request.ts';
 import { HELD_WAITER } from './waiting/rows.ts';
 
 /** The columns of a held lease with those who stand behind it. Joins go by primary key, each inside the org. */
@@ -82,17 +82,27 @@ type Claimants = 'lease' | 'waiter';
 
 /** Candidates that a batch looks at under its locks. With more it is too broad: see `searchBroadly`. */
 export const MOST_CANDIDATES = 5000;
+/** What they claim together. */
+const MOST_CLAIMS = 50_000;
 /** Patterns of theirs: to compile one that no cache has costs some tenths of a millisecond. */
 const MOST_PATTERNS = 2000;
 
 /** Whether rows are more than should be read and compared while others wait. */
-export function areTooMany(rows: readonly Pick<ClaimTexts, 'patterns'>[]): boolean {
-  return rows.length > MOST_CANDIDATES || rows.reduce((sum, { patterns }) => sum + patterns.length, 0) > MOST_PATTERNS;
+export function areTooMany(rows: readonly ClaimTexts[]): boolean {
+  const patterns = rows.reduce((sum, row) => sum + row.patterns.length, 0);
+  return rows.length > MOST_CANDIDATES || patterns > MOST_PATTERNS || claimsOf(rows) > MOST_CLAIMS;
+}
+
+export function claimsOf(rows: readonly ClaimTexts[]): number {
+  return rows.reduce(
+    (sum, { paths, patterns, resources }) => sum + paths.length + patterns.length + resources.length,
+    0,
+  );
 }
 
 /**
  * All leases not ended (or revoked before their expiry), or all waiters, that might share a path with what is wanted: never
- * fewer, by the keys of the index tables; but at most one more than `MOST_CANDIDATES`. Run it after the repos are locked,
+ * fewer, by the keys of the index tables; but no more than it takes for them to be too many. Run it after the repos are locked,
  * as a statement of its own.
  */
 export function candidatesStatement(orgId: string, wanted: readonly WantedIn[], of: Claimants = 'lease'): Statement {
@@ -185,7 +195,10 @@ const textsFor = (keys: KeyTable, rows: string) => {
   // Keys go with their lease or waiter, in the same transaction: each hit has its row, and the limit cuts off none unseen.
   const withHits = (hits: string) => `
   WITH hit AS MATERIALIZED (${distinct(hits)} LIMIT ${MOST_CANDIDATES + 1})
-  SELECT h.* FROM hit CROSS JOIN LATERAL (${rows} OFFSET 0) h`;
+  SELECT * FROM (
+    SELECT h.*, sum(cardinality(h.paths) + cardinality(h.patterns) + cardinality(h.resources)) OVER (ROWS UNBOUNDED PRECEDING) AS claims
+    FROM hit CROSS JOIN LATERAL (${rows} OFFSET 0) h
+  ) c WHERE c.claims <= ${MOST_CLAIMS + MAX_PATHS}`;
   return {
     byPoint: withHits(pointHits(keys)),
     withRange: withHits(`${pointHits(keys)} UNION ALL ${rangeHits(keys)}`),

@@ -29,6 +29,7 @@ export {
   DEFAULT_TTL_SECONDS,
   LEASE_MODES,
   parseClaims,
+  parseWanted,
   pathTexts,
   purpose,
   speakingEpoch,

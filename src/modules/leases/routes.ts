@@ -11,7 +11,7 @@ import {
   DEFAULT_TTL_SECONDS,
   LEASE_MODES,
   MAX_PATHS,
-  parseClaims,
+  parseWanted,
   pathTexts,
   purpose,
   speakingEpoch,
@@ -69,7 +69,7 @@ export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining 
       const { body } = request;
       await compileFairly(body.patterns);
       const wanted = {
-        matchers: parseClaims(body.paths, body.patterns, body.resources),
+        matchers: parseWanted(body.paths, body.patterns, body.resources),
         mode: body.mode,
         ttlSeconds: body.ttlSeconds,
         purpose: body.purpose ?? null,

@@ -139,6 +139,29 @@ describe('patterns that are costly to compare', () => {
   });
 });
 
+describe('more paths than should be read while others wait', () => {
+  it('are looked up without the lock, and refused by', async () => {
+    const many = (n: number) => Array.from({ length: 500 }, (_, at) => `d/${n}/${at}.ts`);
+    // As many grants as that would take long; a lease of 500 paths each.
+    await server.sql(
+      `WITH one AS (
+         INSERT INTO lease (org_id, id, repo_id, run_id, loop_id, fence, mode, paths, patterns, ttl_seconds, granted_at, expires_at)
+         SELECT $1, gen_random_uuid(), p.id, $2, $3, -n, 'exclusive', ARRAY(SELECT replace(x, 'd/0/', 'd/' || n || '/') FROM unnest($4::text[]) x),
+           '{}', 900, clock_timestamp(), clock_timestamp() + interval '1 hour'
+         FROM generate_series(1, 110) n, repo p WHERE p.org_id = $1 AND p.name = $5
+         RETURNING org_id, repo_id, id, paths)
+       INSERT INTO lease_key (org_id, repo_id, lease_id, ordinal, kind, key, tail)
+       SELECT org_id, repo_id, id, n - 1, 'literal', path, '.ts' FROM one CROSS JOIN LATERAL unnest(paths) WITH ORDINALITY AS u (path, n)`,
+      [org.id, ann!.runId, ann!.loopId, many(0), REPO],
+    );
+    const refused = await bob!.acquire({ patterns: ['d/**'] });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'lease_conflict', moreConflicts: true } });
+    expect((await bob!.acquire({ patterns: ['d/*/x*.ts'] })).status).toBe(201);
+    const last = await bob!.acquire({ paths: ['d/110/499.ts'] });
+    expect(last.body.conflicts).toMatchObject([{ witness: 'd/110/499.ts' }]);
+  });
+});
+
 describe('a wait that is costly to look at', () => {
   it('keeps neither its own ticket nor those of others from being read, nor anybody from waiting beside it', async () => {
     const [cid, dan] = [await newRunner(org), await newRunner(org)];

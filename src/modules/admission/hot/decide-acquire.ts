@@ -14,7 +14,14 @@ export function acquire(snapshot: Snapshot, plan: BatchPlan, op: AcquireOperatio
   if (verdict.kind === 'revoked') throw revokedConflict(verdict);
   if (verdict.kind === 'conflict') {
     if (!op.waits) throw leaseConflict(verdict, snapshot);
-    const waiter = enqueue(snapshot, plan, { ...op, run, verdict, kind: 'lease', heldUntil: null });
+    const waiter = enqueue(snapshot, plan, {
+      ...op,
+      run,
+      verdict,
+      kind: 'lease',
+      heldUntil: null,
+      searched: op.searched,
+    });
     return { status: 202, body: { ticket: { id: waiter.id } } };
   }
   plan.beat(run, op.principal);

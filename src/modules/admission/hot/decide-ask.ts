@@ -233,7 +233,7 @@ function placeOfAdmission(
     plan.block(ticket, toWatch(verdict.inTheWay));
     return ticket;
   }
-  const { principal, repo, wanted } = op;
+  const { principal, repo, wanted, searched } = op;
   const heldUntil = new Date(snapshot.now.getTime() + HELD_SECONDS * 1000);
-  return enqueue(snapshot, plan, { principal, run, repo, wanted, verdict, kind: 'admission', heldUntil });
+  return enqueue(snapshot, plan, { principal, run, repo, wanted, verdict, kind: 'admission', heldUntil, searched });
 }

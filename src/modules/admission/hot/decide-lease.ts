@@ -62,10 +62,10 @@ export function judge(
     now,
     lockDelaySeconds: settings.lockDelaySeconds,
   });
-  // Of a part only a refusal is sure.
-  if (searched?.isWhole === false && verdict.kind !== 'conflict')
-    throw new TooBroad('what was found is in nobody’s way');
-  return verdict;
+  if (searched?.isWhole !== false) return verdict;
+  // Of a part only a refusal is sure, and that there is more.
+  if (verdict.kind !== 'conflict') throw new TooBroad('what was found is in nobody’s way');
+  return { ...verdict, isCut: true };
 }
 
 interface Settlement {

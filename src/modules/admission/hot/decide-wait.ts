@@ -6,6 +6,7 @@ import {
   LAST,
   type PromoteOperation,
   placeOf,
+  type Searched,
   TooBroad,
   toWatch,
   type Verdict,
@@ -29,6 +30,7 @@ interface Wish {
   readonly verdict: Extract<Verdict, { kind: 'conflict' }>;
   readonly kind: Waiter['kind'];
   readonly heldUntil: Date | null;
+  readonly searched: Searched | undefined;
 }
 
 /**
@@ -43,7 +45,9 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
     plan.join(own);
     return own;
   }
-  if (!verdict.inTheWay.isWhole) throw new TooBroad('not all is known that this would wait for');
+  // By a part a cycle may go unseen, until the sweep finds it: only where a search has not told more either.
+  if (!verdict.inTheWay.isWhole && wish.searched === undefined)
+    throw new TooBroad('not all is known that this would wait for');
   const waits = waitsFor(holderOf(run), verdict.inTheWay, snapshot.now);
   const cycle = snapshot.waits?.cycleWith(waits) ?? null;
   if (cycle !== null) throw deadlock(cycle);

@@ -7,7 +7,7 @@ import { notFound, unauthenticated } from '../../../platform/errors.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import { settingsOf } from '../../identity/index.ts';
 import { TooBroad } from '../broad-search.ts';
-import { candidatesStatement, HELD_LEASE, type HeldLeaseRow, MOST_CANDIDATES, toHeldLease } from '../candidates.ts';
+import { areTooMany, candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
 import { textsOf } from '../claim.ts';
 import { ClaimTable } from '../claim-table.ts';
 import { type Conflict, decideLease, type Moment, type Tables } from '../decide.ts';
@@ -132,7 +132,7 @@ async function around(
   const leases = (granted!.rows as HeldLeaseRow[]).map(
     (row) => [row.id, { lease: toHeldLease(row), ended: row.ended_at !== null }] as const,
   );
-  const isWhole = held!.rows.length <= MOST_CANDIDATES && others!.rows.length <= MOST_CANDIDATES;
+  const isWhole = !areTooMany(held!.rows as HeldLeaseRow[]) && !areTooMany(others!.rows as WaiterRow[]);
   return { lines, leases: new Map(leases), isWhole };
 }
 
