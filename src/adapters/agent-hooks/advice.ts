@@ -42,7 +42,8 @@ export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'co
     .flatMap(({ freeAt }) => (freeAt === null ? [] : [freeAt]))
     .toSorted()
     .at(-1);
-  const free = admission.free ?? [];
+  // A directory is not free while somebody holds what lies in it, though no file of that name is held.
+  const free = (admission.free ?? []).filter((path) => !conflicts.some(({ witness }) => isAbout(path, witness)));
   const others = admission.context.active.filter(({ leaseId }) => !conflicts.some((one) => one.leaseId === leaseId));
   return [
     'Not now: another loop is working on this. Nothing was changed.',
@@ -55,11 +56,18 @@ export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'co
   ].join('\n');
 }
 
+/** Whether a path, or `dir/`, is where the witness lies. */
+function isAbout(path: string, witness: string): boolean {
+  const bare = path.replace(/\/(\*\*)?$/, '');
+  return witness === bare || witness.startsWith(`${bare}/`);
+}
+
 function conflictLine(conflict: Conflict, now: Date): string {
   const isWhole = conflict.held === conflict.witness;
+  const [witness, held] = [shown(conflict.witness), shown(conflict.held)];
   if (conflict.freeAt === null || conflict.expiresAt === null)
-    return `${isWhole ? conflict.witness : `${conflict.witness} (of ${conflict.held})`} is next for ${holderOf(conflict)}, who asked for it before: ${purposeOf(conflict.purpose)}.`;
-  const what = isWhole ? conflict.witness : `${conflict.witness} (its lease: ${conflict.held})`;
+    return `${isWhole ? witness : `${witness} (of ${held})`} is next for ${holderOf(conflict)}, who asked for it before: ${purposeOf(conflict.purpose)}.`;
+  const what = isWhole ? witness : `${witness} (its lease: ${held})`;
   const until = conflict.closing
     ? `its lease has run out, and opens to others at ${clock(conflict.freeAt, now)}`
     : `until ${clock(conflict.expiresAt, now)} unless it is renewed or released before`;
@@ -77,7 +85,7 @@ function freeNearby(conflicts: readonly Conflict[], others: readonly Nearby[]): 
     others.length < NEARBY_TOLD &&
     others.every(({ patterns }) => patterns.length === 0);
   if (directory === undefined || directory === '' || !isKnown) return also;
-  return [...also, `The rest of ${directory} is free right now.`];
+  return [...also, `The rest of ${shown(directory)} is free right now.`];
 }
 
 /** Policies or guardrails say no. */
@@ -199,8 +207,17 @@ function purposeOf(purpose: string | null): string {
 }
 
 function list(items: readonly string[], most: number): string {
-  const shown = items.slice(0, most).join(', ');
-  return items.length > most ? `${shown} and ${items.length - most} more` : shown;
+  const told = items.slice(0, most).map(shown).join(', ');
+  return items.length > most ? `${told} and ${items.length - most} more` : told;
+}
+
+/** A path as it is, or in quotes and escaped where it holds what a reader might take for anything else: a line's end, say. */
+function shown(path: string): string {
+  if (!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}"]/u.test(path)) return path;
+  return JSON.stringify(path).replaceAll(
+    /[\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  );
 }
 
 /** `16:52:10 UTC (in 12 min)`; with the date if it is another day. */

@@ -33,10 +33,13 @@ const CHUNK = 100;
 /** Pairs of claims between two turns of the event loop: other orgs' requests go on meanwhile. */
 const PAIRS_A_TURN = 1000;
 
-/** A connection of the hot path, in no transaction. */
+/** Whose claims are looked for. */
 type Claimants = 'lease' | 'waiter';
 
-/** Finds what shares anything with what a run wants, page by page, in short transactions that lock nothing. */
+/**
+ * Finds what shares anything with what a run wants, page by page, in short transactions that lock nothing.
+ * @param client of the hot path, in no transaction
+ */
 export async function searchBroadly(
   client: pg.PoolClient,
   orgId: string,

@@ -35,7 +35,7 @@ export const ttlSeconds = () =>
 /** How long the request may be held open. */
 export const waitSeconds = () => bounded(0, MAX_WAIT_SECONDS, 'wait_out_of_range').default(0);
 /** As clients send them; each is read and refused by `parseClaims`, so that a bad one is named with its own code. */
-export const pathTexts = () => z.array(z.string().max(8192)).max(20 * MAX_PATHS);
+export const pathTexts = () => z.array(z.string().max(8192)).meta({ maxItems: MAX_PATHS });
 export const purpose = () => text(500);
 export const speakingEpoch = () =>
   epochNumber()

@@ -142,6 +142,7 @@ describe('refusing', () => {
     [{ paths: ['a'], waitSeconds: 86_400 }, 422, 'wait_out_of_range'],
     [{ paths: ['a'], mode: 'both' }, 422, 'invalid_request'],
     [{ paths: ['a'], repo: 'shop' }, 422, 'invalid_request'],
+    [{ paths: Array.from({ length: 10_001 }, (_, n) => String(n)) }, 422, 'too_many_paths'],
     [{ paths: Array.from({ length: 400 }, (_, n) => `${'d'.repeat(400)}/${n}`) }, 422, 'paths_too_long'],
     [{ paths: ['a'], repo: 'acme/..' }, 422, 'invalid_request'],
     [{ paths: ['a'], runId: 'nonsense' }, 422, 'invalid_request'],

@@ -20,8 +20,8 @@ export interface Decided {
 }
 
 /**
- * Decides a batch in order of arrival. Only requests that a policy sends to a human need a second look at the database,
- * for their approvals; their rows stay locked until the batch ends.
+ * Decides a batch in order of arrival. Two kinds of requests need a second look at the database: those that a policy sends to
+ * a human, for their approvals, whose rows stay locked until the batch ends; and those that may wait, for who waits for whom.
  */
 export async function decideBatch(
   client: pg.PoolClient,
@@ -61,7 +61,7 @@ function runsAround(snapshot: Snapshot, ops: readonly HotOperation[]): string[] 
   return [...runIds];
 }
 
-/** Pure but for the snapshot's own tables: every operation sees what those before it were given. */
+/** No effect but on the snapshot and the plan: every operation sees what those before it were given. */
 function decideInOrder(snapshot: Snapshot, ops: readonly HotOperation[]): Decided {
   const plan = new BatchPlan(snapshot);
   const results = ops.map((op) => attempt(() => decideOne(snapshot, plan, op)));

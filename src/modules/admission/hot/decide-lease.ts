@@ -141,7 +141,9 @@ export function leaseConflict(verdict: Extract<Verdict, { kind: 'conflict' }>, s
   const first = verdict.conflicts[0]!;
   const who = `loop ${first.holder.loop.name} of ${first.holder.owner.name || first.holder.owner.id}`;
   const stands = first.leaseId === null ? `is waited for by ${who}` : `is held by ${who} until ${first.freeAt}`;
-  const detail = `${first.witness} ${stands}${first.purpose === null ? '' : `: ${first.purpose}`}.`;
+  // One line: purposes are others' words.
+  const purpose = first.purpose?.replaceAll(/\s+/gu, ' ');
+  const detail = `${first.witness} ${stands}${purpose === undefined ? '' : `: ${purpose}`}.`;
   return conflict('lease_conflict', detail, {
     conflicts: verdict.conflicts,
     moreConflicts: verdict.isCut,

@@ -157,7 +157,7 @@ function finish({ plan, results }: Decided, firstSeq: number | null): void {
 
 /** Returns the error with which the connection must be thrown away, or undefined when it is fit for the next batch. */
 async function rollBack(client: pg.PoolClient, error: unknown): Promise<Error | undefined> {
-  if (isConnectionLoss(error) || error instanceof LostCommit) return error as Error;
+  if (isConnectionLoss(error)) return error as Error;
   try {
     await client.query('ROLLBACK');
     return undefined;

@@ -95,6 +95,22 @@ export class HotPath implements LeaseQueue {
   }
 
   async submit(operation: LeaseOperation | AskOperation): Promise<HotAnswer> {
+    try {
+      const answer = await this.#settle(operation);
+      if (answer.body['outcome'] === 'wait') this.#conflicted(operation);
+      return answer;
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'lease_conflict') this.#conflicted(operation);
+      throw error;
+    }
+  }
+
+  #conflicted(operation: LeaseOperation | AskOperation): void {
+    if ('wanted' in operation && operation.wanted !== null)
+      this.#deps.instruments.leaseConflicted(operation.wanted.mode);
+  }
+
+  async #settle(operation: LeaseOperation | AskOperation): Promise<HotAnswer> {
     const { orgId } = operation.principal;
     const short = isPlain(operation) ? await this.#plainly(operation) : await this.#shortly(operation);
     if (short !== null) return short;
@@ -128,10 +144,7 @@ export class HotPath implements LeaseQueue {
       if (held.size === 0) return null;
       const isKnown = leases.remembers(held);
       const refusal = await this.#refusals.of(operation);
-      if (refusal !== null) {
-        this.#deps.instruments.leaseConflicted('exclusive');
-        throw refusal;
-      }
+      if (refusal !== null) throw refusal;
       // Perhaps it is the run's own, given so long ago that only its key is left: one call would find it in its way.
       if (!isKnown) return null;
       // It has come free meanwhile, here or elsewhere.
@@ -205,11 +218,8 @@ export class HotPath implements LeaseQueue {
       instruments.leaseGranted(mode, count);
     const outcomes: DecisionOutcome[] = [];
     for (const result of results) {
-      if (!result.ok && result.error instanceof Problem && result.error.code === 'lease_conflict')
-        instruments.leaseConflicted('exclusive');
       const outcome = result.ok ? result.answer.body['outcome'] : undefined;
-      if (outcome === 'wait') instruments.leaseConflicted('exclusive');
-      else if (outcome === 'allow' || outcome === 'deny' || outcome === 'require_approval') outcomes.push(outcome);
+      if (outcome === 'allow' || outcome === 'deny' || outcome === 'require_approval') outcomes.push(outcome);
     }
     for (const [outcome, count] of counted(outcomes)) instruments.decided(outcome, count);
     const { granted, ended, settled, watched } = plan;

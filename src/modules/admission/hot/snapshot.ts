@@ -37,7 +37,7 @@ export interface ApprovalRow {
 
 /**
  * All that a batch decides on, read after its repos were locked. Decisions are functions of this and of the operations
- * before them in the batch; they change only the lease tables, the approvals and the plan.
+ * before them in the batch; they change only what is mutable here, and the plan.
  */
 export interface Snapshot {
   readonly orgId: string;
@@ -63,9 +63,9 @@ export interface Snapshot {
   readonly tickets: ReadonlyMap<string, Waiter>;
   /** Who waits for whom; read only when a wait may begin. */
   waits: WaitGraph | null;
-  /** Those named by a renewal or a release, if not ended. */
+  /** Those read, by what is wanted or by their ids, if not ended. */
   readonly leases: ReadonlyMap<string, HeldLease>;
-  /** Those named that have ended. */
+  /** Those named by their ids that have ended. */
   readonly endedLeases: ReadonlyMap<string, HeldLease>;
   /** By `keptKey`. */
   readonly kept: Map<string, KeptAnswer>;

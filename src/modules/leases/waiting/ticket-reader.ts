@@ -25,6 +25,8 @@ interface Ask {
 export interface SeenTicket {
   readonly ticket: Waiter;
   readonly view: TicketView;
+  /** The database's clock when it was read. */
+  readonly at: Date;
 }
 
 type Lines = ReadonlyMap<string, Tables>;
@@ -92,7 +94,7 @@ async function look(client: pg.PoolClient, orgId: string, asks: readonly Ask[]):
       return { ok: false, error: unauthenticated('The API key is revoked or expired.') };
     const ticket = tickets.get(id);
     if (ticket === undefined) return { ok: false, error: notFound('ticket') };
-    return { ok: true, answer: { ticket, view: viewTicket(ticket, lines, leases, moment) } };
+    return { ok: true, answer: { ticket, view: viewTicket(ticket, lines, leases, moment), at: now } };
   });
 }
 

@@ -142,9 +142,9 @@ export class LeaseTickets {
   }
 
   async #read(principal: Principal, id: string): Promise<TicketView> {
-    const { ticket, view } = await this.#deps.reader.read(principal, id);
+    const { ticket, view, at } = await this.#deps.reader.read(principal, id);
     if (view.status !== 'waiting') return view;
-    await this.#deps.history.judge(principal.orgId, ticket.repoId, view.conflicts, new Date());
+    await this.#deps.history.judge(principal.orgId, ticket.repoId, view.conflicts, at);
     const waits = view.conflicts.map(({ expectedWaitSeconds }) => expectedWaitSeconds ?? 0);
     view.expectedWaitSeconds = waits.length === 0 ? null : Math.max(...waits);
     if (mayActFor(principal, { loopId: ticket.loopId, ownerId: ticket.holder.owner.id }))
