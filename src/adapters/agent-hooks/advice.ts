@@ -36,7 +36,7 @@ export function revokedAdvice(revocations: readonly { readonly detail: string }[
 /** Somebody else holds what was asked for. */
 export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'context'>, now: Date): string {
   const conflicts = admission.conflicts ?? [];
-  const shown = conflicts.slice(0, SHOWN).map((conflict) => `- ${conflictLine(conflict, now)}`);
+  const first = conflicts.slice(0, SHOWN).map((conflict) => `- ${conflictLine(conflict, now)}`);
   const more = conflicts.length > SHOWN ? [`- and ${conflicts.length - SHOWN} more`] : [];
   const earliest = conflicts
     .flatMap(({ freeAt }) => (freeAt === null ? [] : [freeAt]))
@@ -47,7 +47,7 @@ export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'co
   const others = admission.context.active.filter(({ leaseId }) => !conflicts.some((one) => one.leaseId === leaseId));
   return [
     'Not now: another loop is working on this. Nothing was changed.',
-    ...shown,
+    ...first,
     ...more,
     ...(free.length > 0 ? [`Of what you asked for, this is free right now: ${list(free, 10)}.`] : []),
     ...freeNearby(conflicts, others),

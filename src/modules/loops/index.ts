@@ -8,7 +8,7 @@ export { guardrailSignal } from './progress.ts';
 export { ensureRepo, RepoService, repoNames } from './repos.ts';
 export { loopsRoutes } from './routes.ts';
 export { type RunFacts, runFactsStatement, toRunFacts } from './run-facts.ts';
-export { type ObservedRun, type RunNotice, type RunObserver } from './run-observer.ts';
+export { type ObservedRun, type RunObserver } from './run-observer.ts';
 export { RunService } from './run-service.ts';
 
 export { type Session, type SessionRun, SessionRuns } from './sessions.ts';
