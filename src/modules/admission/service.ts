@@ -9,7 +9,7 @@ import {
   DEFAULT_TTL_SECONDS,
   type HoldHistory,
   type LeaseView,
-  parseWanted,
+  parseClaims,
   type Spoken,
 } from '../leases/index.ts';
 import type { RepoService } from '../loops/index.ts';
@@ -117,7 +117,7 @@ export class AdmissionService {
     const patterns = request.parts.flatMap((part) => part.patterns ?? []);
     const resources = request.resources ?? [];
     const isEmpty = paths.length + patterns.length + resources.length === 0;
-    const matchers = isEmpty ? [] : parseWanted(paths, patterns, resources);
+    const matchers = isEmpty ? [] : parseClaims(paths, patterns, resources);
     const repo = await this.#repos.resolve(principal, request.repo);
     const wanted =
       request.lease === null || matchers.length === 0 ? null : { ...request.lease, matchers, purpose: request.purpose };

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { readInOrg } from '../../platform/database/in-org.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
 import { settingsOf } from '../identity/index.ts';
-import { candidateIdsStatement, claimsOf, type WantedIn } from './candidates.ts';
+import { candidateIdsStatement, type WantedIn, weightOf } from './candidates.ts';
 import { type Claim, type ClaimTexts, meet, readClaims } from './claim.ts';
 
 /**
@@ -27,7 +27,7 @@ export interface Searched {
 /** More than these are not needed for a refusal, and a grant has none at all. */
 const FOUND_MAX = 200;
 const FOUND_PATTERNS_MAX = 300;
-const FOUND_CLAIMS_MAX = 20_000;
+const FOUND_WEIGHT_MAX = 2_000_000;
 /** Leases read at once, each with all that it holds. */
 const CHUNK = 100;
 /** Pairs of claims between two turns of the event loop: other orgs' requests go on meanwhile. */
@@ -136,16 +136,16 @@ async function overlapping(
 class Found {
   readonly ids: string[] = [];
   #patterns = 0;
-  #claims = 0;
+  #weight = 0;
 
   get isFull(): boolean {
-    return this.ids.length >= FOUND_MAX || this.#patterns >= FOUND_PATTERNS_MAX || this.#claims >= FOUND_CLAIMS_MAX;
+    return this.ids.length >= FOUND_MAX || this.#patterns >= FOUND_PATTERNS_MAX || this.#weight >= FOUND_WEIGHT_MAX;
   }
 
   add(candidate: Candidate): void {
     this.ids.push(candidate.id);
     this.#patterns += candidate.patterns.length;
-    this.#claims += claimsOf([candidate]);
+    this.#weight += weightOf(candidate);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Statement } from '../../platform/database/pipeline.ts';
 import { type Claim, type ClaimLookup, type ClaimTexts, claimLookup, readClaims } from './claim.ts';
 import type { HeldLease, SpentApproval } from './lease.ts';
-import { type LeaseMode, MAX_PATHS } from './request.ts';
+import type { LeaseMode } from './request.ts';
 import { HELD_WAITER } from './waiting/rows.ts';
 
 /** The columns of a held lease with those who stand behind it. Joins go by primary key, each inside the org. */
@@ -41,6 +41,8 @@ export interface HeldLeaseRow extends ClaimTexts {
   approval_id: string | null;
   approval_action: string | null;
   approval_requirements: SpentApproval['requirements'] | null;
+  /** Of a candidate: what it and those before it claim. */
+  weighed?: string;
 }
 
 export function toHeldLease(row: HeldLeaseRow): HeldLease {
@@ -82,22 +84,23 @@ type Claimants = 'lease' | 'waiter';
 
 /** Candidates that a batch looks at under its locks. With more it is too broad: see `searchBroadly`. */
 export const MOST_CANDIDATES = 5000;
-/** What they claim together. */
-const MOST_CLAIMS = 50_000;
+/** What they claim together, by `weightOf`. */
+const MOST_WEIGHT = 8_000_000;
+/** What a claim weighs besides its characters. */
+const CLAIM_WEIGHT = 64;
 /** Patterns of theirs: to compile one that no cache has costs some tenths of a millisecond. */
 const MOST_PATTERNS = 2000;
 
 /** Whether rows are more than should be read and compared while others wait. */
-export function areTooMany(rows: readonly ClaimTexts[]): boolean {
+export function areTooMany(rows: readonly (ClaimTexts & { readonly weighed?: string })[]): boolean {
   const patterns = rows.reduce((sum, row) => sum + row.patterns.length, 0);
-  return rows.length > MOST_CANDIDATES || patterns > MOST_PATTERNS || claimsOf(rows) > MOST_CLAIMS;
+  const isHeavy = rows.some(({ weighed }) => weighed !== undefined && Number(weighed) > MOST_WEIGHT);
+  return rows.length > MOST_CANDIDATES || patterns > MOST_PATTERNS || isHeavy;
 }
 
-export function claimsOf(rows: readonly ClaimTexts[]): number {
-  return rows.reduce(
-    (sum, { paths, patterns, resources }) => sum + paths.length + patterns.length + resources.length,
-    0,
-  );
+/** What it takes to read a row's claims, about in bytes. */
+export function weightOf({ paths, patterns, resources }: ClaimTexts): number {
+  return [...paths, ...patterns, ...resources].reduce((sum, text) => sum + CLAIM_WEIGHT + text.length, 0);
 }
 
 /**
@@ -190,15 +193,20 @@ const rangeHits = ({ table, id }: KeyTable) => `
     OFFSET 0
   ) k`;
 
+/** As `weightOf`. With the row that is too much the rest are left out: none is left out unseen. */
+const WEIGHT = ['paths', 'patterns', 'resources']
+  .map((claims) => `cardinality(h.${claims}) * ${CLAIM_WEIGHT} + length(array_to_string(h.${claims}, ''))`)
+  .join(' + ');
+
 const textsFor = (keys: KeyTable, rows: string) => {
   const distinct = (hits: string) => `SELECT DISTINCT h.id FROM (${hits}) h`;
   // Keys go with their lease or waiter, in the same transaction: each hit has its row, and the limit cuts off none unseen.
   const withHits = (hits: string) => `
   WITH hit AS MATERIALIZED (${distinct(hits)} LIMIT ${MOST_CANDIDATES + 1})
   SELECT * FROM (
-    SELECT h.*, sum(cardinality(h.paths) + cardinality(h.patterns) + cardinality(h.resources)) OVER (ROWS UNBOUNDED PRECEDING) AS claims
+    SELECT h.*, ${WEIGHT} AS weight, sum(${WEIGHT}) OVER (ROWS UNBOUNDED PRECEDING) AS weighed
     FROM hit CROSS JOIN LATERAL (${rows} OFFSET 0) h
-  ) c WHERE c.claims <= ${MOST_CLAIMS + MAX_PATHS}`;
+  ) c WHERE c.weighed - c.weight <= ${MOST_WEIGHT}`;
   return {
     byPoint: withHits(pointHits(keys)),
     withRange: withHits(`${pointHits(keys)} UNION ALL ${rangeHits(keys)}`),

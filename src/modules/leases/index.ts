@@ -29,7 +29,6 @@ export {
   DEFAULT_TTL_SECONDS,
   LEASE_MODES,
   parseClaims,
-  parseWanted,
   pathTexts,
   purpose,
   speakingEpoch,

@@ -11,8 +11,6 @@ export type LeaseMode = (typeof LEASE_MODES)[number];
 
 /** Paths, patterns and resources of one request, together: what one grant can lock at once. */
 export const MAX_PATHS = 500;
-/** Characters of all of them: every request beside it may have to read them. */
-const MAX_CHARACTERS = 131_072;
 const MIN_TTL_SECONDS = 5;
 const MAX_TTL_SECONDS = 86_400;
 export const DEFAULT_TTL_SECONDS = 900;
@@ -51,19 +49,6 @@ export interface Wanted {
 }
 
 type Refused = ProblemDetail & { code: string };
-
-/** As `parseClaims`, of what is to be held. @throws Problem as that; 422 `paths_too_long` for all of it together */
-export function parseWanted(
-  paths: readonly string[],
-  patterns: readonly string[],
-  resources: readonly string[],
-): Claim[] {
-  const claims = parseClaims(paths, patterns, resources);
-  const characters = claims.reduce((sum, { text: { length } }) => sum + length, 0);
-  if (characters > MAX_CHARACTERS)
-    throw invalid('paths_too_long', `At most ${MAX_CHARACTERS} characters of paths a request; this has ${characters}.`);
-  return claims;
-}
 
 /** Patterns between two turns of the event loop: one at the limits takes some ten milliseconds to compile. */
 const PATTERNS_A_TURN = 8;

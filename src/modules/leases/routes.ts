@@ -11,7 +11,7 @@ import {
   DEFAULT_TTL_SECONDS,
   LEASE_MODES,
   MAX_PATHS,
-  parseWanted,
+  parseClaims,
   pathTexts,
   purpose,
   speakingEpoch,
@@ -60,7 +60,7 @@ export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining 
         operationId: 'acquireLease',
         tags,
         summary: 'Acquire a lease on paths, patterns and resources, all or none',
-        description: `At most ${MAX_PATHS} paths, patterns and resources. 409: lease_conflict with conflicts, moreConflicts, free; lease_deadlock with cycle; lease_wait_on_self; lease_wait_ended; lease_revoked; halted; run_finished; epoch_stale. 422: paths_required, too_many_paths, paths_too_long, resource_invalid, ttl_out_of_range, wait_out_of_range, and path_… or pattern_… by what is wrong.`,
+        description: `At most ${MAX_PATHS} paths, patterns and resources. 409: lease_conflict with conflicts, moreConflicts, free; lease_deadlock with cycle; lease_wait_on_self; lease_wait_ended; lease_revoked; halted; run_finished; epoch_stale. 422: paths_required, too_many_paths, resource_invalid, ttl_out_of_range, wait_out_of_range, and path_… or pattern_… by what is wrong.`,
         body: acquireBody,
         response: { 201: oneLease, 202: z.object({ ticket: ticketView }) },
       },
@@ -70,7 +70,7 @@ export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining 
       const { body } = request;
       await compileFairly(body.patterns);
       const wanted = {
-        matchers: parseWanted(body.paths, body.patterns, body.resources),
+        matchers: parseClaims(body.paths, body.patterns, body.resources),
         mode: body.mode,
         ttlSeconds: body.ttlSeconds,
         purpose: body.purpose ?? null,

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ClaimTable, TooBroad } from '../../../src/modules/leases/index.ts';
+import {
+  areTooMany,
+  ClaimTable,
+  candidatesStatement,
+  type HeldLeaseRow,
+  TooBroad,
+} from '../../../src/modules/leases/index.ts';
 import { compilePattern } from '../../../src/patterns/index.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { finish, newRunner, REPO, type Runner } from './support.ts';
@@ -148,17 +154,23 @@ describe('more paths than should be read while others wait', () => {
          INSERT INTO lease (org_id, id, repo_id, run_id, loop_id, fence, mode, paths, patterns, ttl_seconds, granted_at, expires_at)
          SELECT $1, gen_random_uuid(), p.id, $2, $3, -n, 'exclusive', ARRAY(SELECT replace(x, 'd/0/', 'd/' || n || '/') FROM unnest($4::text[]) x),
            '{}', 900, clock_timestamp(), clock_timestamp() + interval '1 hour'
-         FROM generate_series(1, 110) n, repo p WHERE p.org_id = $1 AND p.name = $5
+         FROM generate_series(1, 300) n, repo p WHERE p.org_id = $1 AND p.name = $5
          RETURNING org_id, repo_id, id, paths)
        INSERT INTO lease_key (org_id, repo_id, lease_id, ordinal, kind, key, tail)
        SELECT org_id, repo_id, id, n - 1, 'literal', path, '.ts' FROM one CROSS JOIN LATERAL unnest(paths) WITH ORDINALITY AS u (path, n)`,
       [org.id, ann!.runId, ann!.loopId, many(0), REPO],
     );
+    const [{ id: repoId }] = (await org.admin.get('/repos')).body.items;
+    const all = compilePattern('d/**');
+    if (!all.ok) throw new Error(all.problem.detail);
+    const { text, values = [] } = candidatesStatement(org.id, [{ repoId, matchers: [all.pattern] }]);
+    const read = await server.sql<HeldLeaseRow>(text, [...values]);
+    expect([read.length < 300, areTooMany(read), areTooMany(read.slice(0, -1))]).toEqual([true, true, false]);
     const refused = await bob!.acquire({ patterns: ['d/**'] });
     expect(refused).toMatchObject({ status: 409, body: { code: 'lease_conflict', moreConflicts: true } });
     expect((await bob!.acquire({ patterns: ['d/*/x*.ts'] })).status).toBe(201);
-    const last = await bob!.acquire({ paths: ['d/110/499.ts'] });
-    expect(last.body.conflicts).toMatchObject([{ witness: 'd/110/499.ts' }]);
+    const last = await bob!.acquire({ paths: ['d/300/499.ts'] });
+    expect(last.body.conflicts).toMatchObject([{ witness: 'd/300/499.ts' }]);
   });
 });
 

@@ -143,7 +143,6 @@ describe('refusing', () => {
     [{ paths: ['a'], mode: 'both' }, 422, 'invalid_request'],
     [{ paths: ['a'], repo: 'shop' }, 422, 'invalid_request'],
     [{ paths: Array.from({ length: 10_001 }, (_, n) => String(n)) }, 422, 'too_many_paths'],
-    [{ paths: Array.from({ length: 400 }, (_, n) => `${'d'.repeat(400)}/${n}`) }, 422, 'paths_too_long'],
     [{ paths: ['a'], repo: 'acme/..' }, 422, 'invalid_request'],
     [{ paths: ['a'], runId: 'nonsense' }, 422, 'invalid_request'],
     [{ paths: ['a'], runId: randomUUID() }, 404, 'not_found'],
