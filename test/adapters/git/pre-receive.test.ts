@@ -166,6 +166,46 @@ describe('an edit that no lease covers', () => {
   });
 });
 
+describe('where the remote only reports', () => {
+  it('what was covered has to be covered still after the rest was asked about', async () => {
+    const { forge, ann, bob, hers } = await scene({ unleased: 'report' });
+    await ann.acquire({ paths: ['a.ts'] });
+    await hers.commit('Mine, and more', { 'a.ts': 'A2\n', 'c.ts': 'C\n' });
+    // The server takes its time for the last question about c.ts: meanwhile Bob takes a.ts over.
+    const proxy = await between(server.url, async (target, _sent, answer) => {
+      if (!/\/changes\/[^/]+$/.test(target)) return { body: await answer() };
+      await runOut(server, ann);
+      expect((await bob.acquire({ paths: ['a.ts'] })).status).toBe(201);
+      return { body: await answer() };
+    });
+    await forge.remote.git('config', 'signalbox.url', proxy.url);
+    const before = await forge.tip('main');
+    expectHeld(await push(hers, 'main'), /covers 1 of the 2 path\(s\)[^]* a\.ts: held by loop/);
+    expect(await forge.tip('main')).toBe(before);
+    proxy.close();
+  });
+
+  it('and all is covered, nothing else is asked', async () => {
+    const { forge, ann, hers } = await scene({ unleased: 'report' });
+    await ann.acquire({ paths: ['a.ts'] });
+    await hers.commit('Mine', { 'a.ts': 'A2\n' });
+    const asked: string[] = [];
+    const proxy = await between(server.url, async (target, _sent, answer) => {
+      asked.push(target.replace(/^\/api\/v1/, '').replace(/[0-9a-f]{40}|[0-9a-f-]{36}/g, '…'));
+      return { body: await answer() };
+    });
+    await forge.remote.git('config', 'signalbox.url', proxy.url);
+    expectPushed(await push(hers, 'main'));
+    expect(asked).toEqual([
+      '/repos?name=acme%2Fshop&limit=1',
+      '/changes?repo=acme%2Fshop&commit=…&limit=1',
+      '/leases?repo=acme%2Fshop&limit=500&runId=…',
+      '/leases/verify',
+    ]);
+    proxy.close();
+  });
+});
+
 /** Refused where edits without a lease are otherwise let through. */
 function expectHeld(ran: Ran, told: RegExp): void {
   expect(ran.code, ran.err).toBe(1);
@@ -203,16 +243,24 @@ describe('when the server cannot be asked, or is the wrong one', () => {
     await hers.commit('Not mine', { 'a.ts': 'A2\n' });
     for (const env of [{ SIGNALBOX_URL: '' }, { SIGNALBOX_URL: await nobodyThere() }, { SIGNALBOX_REPO: 'acme/none' }])
       expectRefused(await push(hers.as(env), 'main'), /a\.ts: no lease covers it, and nobody holds it now/);
+    const mine = path.join(hers.directory, '.git', 'mine');
+    const wishes = { unleased: 'report', pushFailOpen: 'true', trunk: 'x', repo: 'acme/none', url: 'http://x.invalid' };
+    const lines = Object.entries(wishes).map(([name, value]) => `\t${name} = ${value}\n`);
+    await writeFile(mine, `[signalbox]\n${lines.join('')}`);
+    expectRefused(await push(hers.as({ GIT_CONFIG_GLOBAL: mine }), 'main'), /a\.ts: no lease covers it/);
     await forge.remote.git('config', '--unset', 'signalbox.repo');
+    expectSetUp(await push(hers.as({ GIT_CONFIG_GLOBAL: mine }), 'main'), /which repo this is cannot be told/);
     expectSetUp(await push(hers, 'main'), /which repo this is cannot be told/);
-    await forge.remote.git('config', 'signalbox.repo', REPO);
+    await forge.remote.write({ shared: `[signalbox]\n\trepo = ${REPO}\n` });
+    await forge.remote.git('config', 'include.path', 'shared');
+    expectRefused(await push(hers, 'main'), /a\.ts: no lease covers it/);
     await forge.remote.git('config', 'signalbox.unleased', 'whatever');
     expectSetUp(await push(hers, 'main'), /neither refuse nor report/);
     await forge.remote.git('config', '--unset', 'signalbox.unleased');
     const bin = await binWithoutNode(forge.remote.directory);
     expectSetUp(await push(hers.as({ PATH: bin }), 'main'), /node is not on the PATH there/);
     await forge.remote.git('config', '--unset', 'signalbox.url');
-    expectPushed(await push(hers.as({ PATH: bin }), 'main'));
+    expectPushed(await push(hers.as({ PATH: bin, GIT_CONFIG_GLOBAL: mine }), 'main'));
   });
 });
 

@@ -13,6 +13,40 @@ export class Told extends Error {}
  */
 
 /**
+ * Git's configuration, as far as a hook may believe it.
+ * @typedef {object} Settings
+ * @property {(name: string, ...how: string[]) => Promise<string | null>} one
+ * @property {(name: string) => Promise<string[] | null>} all its values; null where it is not set at all
+ * @property {(name: string) => Promise<boolean>} isSet whether it says yes; git knows all the words for it
+ */
+
+/** @param {readonly string[]} scope @returns {Settings} */
+function settingsIn(scope) {
+  const one = (/** @type {string} */ name, /** @type {string[]} */ ...how) =>
+    line(['config', ...scope, ...how, '--get', name]);
+  return {
+    one,
+    isSet: async (name) => (await one(name, '--type=bool')) === 'true',
+    async all(name) {
+      try {
+        return await lines(['config', ...scope, '--get-all', name]);
+      } catch (error) {
+        // Git says by exit code 1 that there is none. Any other failure is no answer.
+        if (error instanceof GitError && error.code === 1) return null;
+        throw error;
+      }
+    },
+  };
+}
+
+/** For a clone: whatever git itself goes by. */
+export const CLONE = settingsIn([]);
+
+/** For a repository that is pushed to: its own file, with what that includes. Git's global configuration is found by
+ * the environment, and that may be the pusher's own. */
+export const GATE = settingsIn(['--local', '--includes']);
+
+/**
  * The environment comes before git's configuration, so that many agents can share a checkout. The key is read from the
  * environment only: a configuration file is no place for a secret.
  * @param {string | null} remoteUrl names the repo where nothing else does
@@ -31,14 +65,14 @@ export async function readConfig(remoteUrl = null) {
 }
 
 /**
- * For a repository that is pushed to. The environment there may be the pusher's own, so it counts for nothing.
+ * For a repository that is pushed to.
  * @returns {Promise<Config>}
  */
 export async function readGateConfig() {
-  const url = serverUrl(await setting('signalbox.url'));
-  const repo = await setting('signalbox.repo');
+  const url = serverUrl(await GATE.one('signalbox.url'));
+  const repo = await GATE.one('signalbox.repo');
   if (repo === null) throw new Told('which repo this is cannot be told: its git config has no signalbox.repo.');
-  const file = await line(['config', '--type=path', '--get', 'signalbox.keyFile']);
+  const file = await GATE.one('signalbox.keyFile', '--type=path');
   const key = file === null ? '' : await readFile(file, 'utf8').catch(() => '');
   if (!/^[!-~]+\s*$/.test(key)) throw new Told('there is no API key in the file that signalbox.keyFile names.');
   return { url, key: key.trim(), run: null, repo };
@@ -53,26 +87,7 @@ function serverUrl(url) {
 
 /** @param {string} variable @param {string} name */
 async function either(variable, name) {
-  return process.env[variable]?.trim() || (await setting(name));
-}
-
-/** @param {string} name in git's configuration */
-export const setting = (name) => line(['config', '--get', name]);
-
-/** All values of a name in git's configuration. @param {string} name */
-export async function settings(name) {
-  try {
-    return await lines(['config', '--get-all', name]);
-  } catch (error) {
-    // Git says by exit code 1 that there is none.
-    if (error instanceof GitError) return [];
-    throw error;
-  }
-}
-
-/** Whether the configuration says yes; git knows all the words for it. @param {string} name */
-export async function isSet(name) {
-  return (await line(['config', '--type=bool', '--get', name])) === 'true';
+  return process.env[variable]?.trim() || (await CLONE.one(name));
 }
 
 /**

@@ -1,68 +1,103 @@
 /** What both gates do with what a push brings: verify it, say what came of it, and refuse whatever cannot be known. */
 import { Refused, Unreachable } from './api.mjs';
-import { isSet, setting, Told } from './config.mjs';
+import { Told } from './config.mjs';
 import { explain } from './explain.mjs';
 import { GitError } from './git.mjs';
-import { openIn, tolerate } from './judge.mjs';
+import { heldByNow, openIn, tolerate } from './judge.mjs';
 import { listed, say } from './text.mjs';
 
+/** @import { Settings } from './config.mjs' */
 /** @import { Server } from './cover.mjs' */
-/** @import { Piece } from './judge.mjs' */
+/** @import { Open, Piece, Verdict } from './judge.mjs' */
 
 /**
- * @param {object} push
- * @param {readonly Piece[]} push.pieces
- * @param {readonly string[]} push.odd paths that no lease can name
- * @param {Server} push.verifying asked for what the verdict rests on, within the time that it may take
- * @param {Server} push.explaining asked for the rest
- * @param {string} push.whose leases these are, for the refusal
- * @param {readonly string[]} push.advice
- * @returns {Promise<boolean>} whether it may go on
+ * @typedef {object} Push
+ * @property {Settings} settings
+ * @property {readonly Piece[]} pieces
+ * @property {readonly string[]} odd paths that no lease can name
+ * @property {() => Server} verifying asked for what the verdict rests on, within the time that it may take from there
+ * @property {Server} explaining asked for the rest
+ * @property {string} whose leases these are, for the refusal
+ * @property {readonly string[]} advice
  */
-export async function judgePush({ pieces, odd, verifying, explaining, whose, advice }) {
-  const mayReport = await reportsUnleased();
+
+/** @param {Push} push @returns {Promise<boolean>} whether it may go on */
+export async function judgePush(push) {
+  const { settings, pieces, odd, verifying, explaining, whose, advice } = push;
+  const mayReport = await reportsUnleased(settings);
   if (odd.length > 0 && !mayReport) throw new Told(`no lease can name these paths; rename them: ${listed(odd, 10)}`);
-  const open = await openIn(verifying, pieces);
-  const verdict = mayReport ? await tolerate(explaining, open) : { refused: open, unleased: [] };
+  const found = await openIn(verifying(), pieces);
+  const open = found.filter(({ piece }) => piece.waited !== true);
+  const verdict = mayReport && open.length > 0 ? await tolerated(push, open) : { refused: open, unleased: [] };
+  const overtaken = await heldByNow(
+    explaining,
+    found.filter(({ piece }) => piece.waited === true),
+  );
   const unleased = [...odd, ...verdict.unleased];
   if (unleased.length > 0)
     say(`unleased: no lease covers ${unleased.length} path(s) that this push changes: ${listed(unleased, 10)}`);
-  if (verdict.refused.length === 0) return true;
+  const refused = [...verdict.refused, ...overtaken];
+  if (refused.length === 0) return true;
   const all = new Set(pieces.flatMap(({ paths }) => paths)).size;
-  const bad = new Set(verdict.refused.flatMap(({ paths }) => paths)).size;
+  const bad = new Set(refused.flatMap(({ paths }) => paths)).size;
   say(`push refused: ${whose} covers ${bad} of the ${all} path(s) that it changes.`);
   // Refused is refused, also when the server goes away while it is asked for the reasons.
-  await explain(explaining, verdict.refused).catch(() => say('  who holds them could not be asked.'));
+  await explain(explaining, refused).catch(() => say('  who holds them could not be asked.'));
   for (const text of ['Nothing was pushed.', ...advice]) say(text);
   return false;
 }
 
-/** Whether edits without a lease go through where they collide with nobody. */
-async function reportsUnleased() {
-  const chosen = (await setting('signalbox.unleased')) ?? 'refuse';
+/**
+ * Whether what is open may go through can take longer to ask than the lock delay lasts: after it, what was covered has to
+ * be covered still.
+ * @param {Push} push
+ * @param {readonly Open[]} open
+ * @returns {Promise<Verdict>}
+ */
+async function tolerated({ pieces, verifying, explaining }, open) {
+  const { refused, unleased } = await tolerate(explaining, open);
+  if (refused.length > 0) return { refused, unleased };
+  const known = new Map(open.map(({ piece, paths }) => [piece, new Set(paths)]));
+  const lost = (
+    await openIn(
+      verifying(),
+      pieces.filter(({ waited }) => waited !== true),
+    )
+  ).map(({ piece, paths }) => {
+    return { piece, paths: paths.filter((path) => !known.get(piece)?.has(path)) };
+  });
+  return { refused: lost.filter(({ paths }) => paths.length > 0), unleased };
+}
+
+/** Whether edits without a lease go through where they collide with nobody. @param {Settings} settings */
+async function reportsUnleased(settings) {
+  const chosen = (await settings.one('signalbox.unleased')) ?? 'refuse';
   if (chosen !== 'refuse' && chosen !== 'report') throw new Told('signalbox.unleased is neither refuse nor report.');
   return chosen === 'report';
 }
 
 /**
  * Whatever happens on the way, only a push that was verified goes on.
+ * @param {Settings} settings
  * @param {(input: string) => Promise<boolean>} verify given what git says on standard input
  */
-export async function decide(verify) {
+export async function decide(settings, verify) {
   process.exitCode = 1;
-  const mayGoOn = await standardInput().then(verify).catch(refuse);
+  const mayGoOn = await standardInput()
+    .then(verify)
+    .catch((/** @type {unknown} */ error) => refuse(settings, error));
   if (mayGoOn) process.exitCode = 0;
 }
 
-/** @param {unknown} error @returns {Promise<boolean>} whether the push may go on all the same */
-async function refuse(error) {
+/** @param {Settings} settings @param {unknown} error @returns {Promise<boolean>} whether the push may go on all the same */
+async function refuse(settings, error) {
   const why = error instanceof Error ? error.message : String(error);
   if (!(error instanceof Unreachable)) {
     const expected = error instanceof Told || error instanceof Refused || error instanceof GitError;
     say(`push refused: ${expected ? why : `the leases could not be verified: ${why}`}`);
     return false;
   }
-  if (await isSet('signalbox.pushFailOpen')) {
+  if (await settings.isSet('signalbox.pushFailOpen')) {
     say(`the leases were not verified (${why}); this repository is configured to push all the same.`);
     return true;
   }

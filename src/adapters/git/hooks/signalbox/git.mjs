@@ -138,15 +138,24 @@ function sidesOf(head) {
 }
 
 const RAW = ['--raw', '-r', '-z', '--no-renames', '--no-abbrev', '--ignore-submodules=none', '--no-relative'];
+/** Of each commit on standard input. */
+const EACH = ['--stdin', '--no-walk=unsorted', '--format=%H', '--no-show-signature', ...RAW];
 
 /**
- * What one commit changed. Of a merge, what it left as none of its parents had it: the rest was changed, and reported,
- * by the commits that it brought together.
+ * What one commit changed. Of a merge, what it left as none of its parents had it, and where it took one side against the
+ * merge that git would make, that side in place of the other: the rest was changed, and reported, by the commits that it
+ * brought together.
  * @param {string} commit
  */
 export async function changedBy(commit) {
   const output = await git(['diff-tree', ...RAW, '--root', '--no-commit-id', '-c', commit]);
-  return parseRaw(output).get('') ?? [];
+  const own = parseRaw(output).get('') ?? [];
+  const sides = (await sidesOfMerges([commit])).get(commit);
+  if (sides === undefined) return own;
+  const nameOf = (/** @type {Entry} */ { path }) => path.toString('latin1');
+  const settled = new Set((await changedByEach([commit])).get(commit)?.map(nameOf));
+  for (const entry of own) settled.delete(nameOf(entry));
+  return [...own, ...sides.filter((entry) => settled.has(nameOf(entry)))];
 }
 
 /**
@@ -158,8 +167,7 @@ export async function changedBy(commit) {
 export async function changedByEach(commits) {
   const input = [...commits].map((name) => `${name}\n`).join('');
   if (input === '') return new Map();
-  const how = ['--stdin', '--no-walk=unsorted', '--format=%H', '--no-show-signature', ...RAW];
-  const show = ['-c', 'log.showRoot=true', 'log', ...how];
+  const show = ['-c', 'log.showRoot=true', 'log', ...EACH];
   const few = await git([...show, '--max-parents=2', '--remerge-diff'], input).catch((/** @type {unknown} */ error) => {
     // Before git 2.35 there is no such option.
     if (error instanceof GitError && error.message.includes('--remerge-diff'))
@@ -167,5 +175,38 @@ export async function changedByEach(commits) {
     throw error;
   });
   const many = await git([...show, '--min-parents=3', '-c'], input);
-  return new Map([...parseRaw(few), ...parseRaw(many)]);
+  const byCommit = new Map([...parseRaw(few), ...parseRaw(many)]);
+  const deleting = [...byCommit].filter(([, entries]) => entries.some(({ after }) => isNull(after.name)));
+  const sides = await sidesOfMerges(deleting.map(([commit]) => commit));
+  for (const [commit, entries] of deleting) byCommit.set(commit, byRealNames(entries, sides.get(commit)));
+  return byCommit;
+}
+
+/**
+ * What each merge of these commits has otherwise than one parent or the other.
+ * @param {readonly string[]} commits
+ * @returns {Promise<Map<string, Entry[]>>}
+ */
+async function sidesOfMerges(commits) {
+  if (commits.length === 0) return new Map();
+  const input = commits.map((name) => `${name}\n`).join('');
+  return parseRaw(await git(['log', ...EACH, '--min-parents=2', '--max-parents=2', '-m'], input));
+}
+
+/**
+ * Where a file gets in the way of a directory, the merge that git would make has it under a name that git makes up:
+ * `x~519e219 (subject)` for `x`. A name that is in neither the merge nor its parents is such a one, and who settles the
+ * conflict has changed `x`.
+ * @param {readonly Entry[]} entries
+ * @param {readonly Entry[] | undefined} sides what the merge has otherwise than its parents; none if it is no merge
+ */
+function byRealNames(entries, sides) {
+  if (sides === undefined) return [...entries];
+  const real = new Map(sides.map((entry) => [entry.path.toString('latin1'), entry]));
+  return entries.flatMap((entry) => {
+    const name = entry.path.toString('latin1');
+    if (!isNull(entry.after.name) || real.has(name)) return [entry];
+    const starts = [...name.matchAll(/~/g)].map(({ index }) => name.slice(0, index));
+    return starts.flatMap((start) => real.get(start) ?? []);
+  });
 }

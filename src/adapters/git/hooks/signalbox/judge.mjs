@@ -9,6 +9,7 @@ import { heldOf, uncoveredOf } from './cover.mjs';
  * @typedef {object} Piece
  * @property {string} commit
  * @property {boolean} taken
+ * @property {boolean} [waited] it was verified when it came, and is in the way only of who holds one of its paths now
  * @property {readonly string[]} paths
  * @property {readonly Author[]} authors
  */
@@ -66,6 +67,20 @@ export async function tolerate(server, open) {
     for (const path of paths) if (!isBad.has(path)) unleased.add(path);
   }
   return { refused, unleased: [...unleased].toSorted() };
+}
+
+/**
+ * What has been verified once, and waited on another branch since: refused is what somebody holds now.
+ * @param {Server} server
+ * @param {readonly Open[]} open
+ * @returns {Promise<Open[]>}
+ */
+export async function heldByNow(server, open) {
+  if (open.length === 0) return [];
+  const held = await heldOf(server, [...new Set(open.flatMap(({ paths }) => paths))]);
+  return open
+    .map(({ piece, paths }) => ({ piece, paths: paths.filter((path) => held.has(path)) }))
+    .filter(({ paths }) => paths.length > 0);
 }
 
 /** Paths that a lease covered when the commit was made. @param {Server} server @param {Piece} piece */

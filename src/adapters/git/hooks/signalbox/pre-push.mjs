@@ -1,6 +1,6 @@
 /** Lets a push through if live leases of the run cover every path that it changes; otherwise says who holds what. */
 import { connect } from './api.mjs';
-import { readConfig } from './config.mjs';
+import { CLONE, readConfig } from './config.mjs';
 import { decide, judgePush } from './gate.mjs';
 import { changedByEach } from './git.mjs';
 import { readPaths } from './paths.mjs';
@@ -29,7 +29,8 @@ async function verify(input) {
   });
   const server = connect(config, PATIENCE_MS);
   const whose = config.run === null ? 'no run is named (SIGNALBOX_RUN), so no lease' : 'no live lease of this run';
-  return judgePush({ pieces, odd, verifying: server, explaining: server, whose, advice: ADVICE });
+  const verifying = () => server;
+  return judgePush({ settings: CLONE, pieces, odd, verifying, explaining: server, whose, advice: ADVICE });
 }
 
-await decide(verify);
+await decide(CLONE, verify);

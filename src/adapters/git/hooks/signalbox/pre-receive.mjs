@@ -3,11 +3,12 @@
  * changes. Who pushes is not asked: what counts is what the server has on record, which only a key of the run can write.
  */
 import { askEach, connect } from './api.mjs';
-import { readGateConfig, settings, Told } from './config.mjs';
+import { GATE, readGateConfig, Told } from './config.mjs';
 import { decide, judgePush } from './gate.mjs';
 import { changedByEach } from './git.mjs';
 import { readPaths } from './paths.mjs';
-import { commitsReceived, readUpdates, trunksOf, vouchers } from './received.mjs';
+import { commitsReceived, readUpdates, vouchers } from './received.mjs';
+import { trunksHere } from './trunks.mjs';
 
 /** @import { Change } from './api.mjs' */
 /** @import { Author, Server } from './cover.mjs' */
@@ -15,8 +16,8 @@ import { commitsReceived, readUpdates, trunksOf, vouchers } from './received.mjs
 /** @import { Received } from './received.mjs' */
 
 const PATIENCE_MS = 120_000;
-/** Less than the lock delay, which keeps a path closed after its lease has expired: so what was verified still holds
- * when the refs move. */
+/** Less than the lock delay that an org starts with, which keeps a path closed after its lease has expired: so nobody can
+ * have taken over what was verified when the refs move. */
 const VERIFY_MS = 10_000;
 /** Commits of one push that are looked up one by one. */
 const MAX_COMMITS = 5000;
@@ -30,7 +31,8 @@ const ADVICE = [
 /** @param {string} input */
 async function verify(input) {
   const config = await readGateConfig();
-  const received = await commitsReceived(readUpdates(input), trunksOf(await settings('signalbox.trunk')));
+  const trunks = await trunksHere();
+  const received = await commitsReceived(readUpdates(input), trunks.refs);
   const commits = new Set([...received.brought.keys(), ...received.taken.keys()]);
   if (commits.size > MAX_COMMITS)
     throw new Told(`this push brings ${commits.size} commits; push at most ${MAX_COMMITS} at a time.`);
@@ -40,11 +42,13 @@ async function verify(input) {
   // Under a key of another org every path would look free.
   if (!(await ledger.knowsRepo()))
     throw new Told(`the server knows no repo ${config.repo} under this repository's key; tell whoever set it up.`);
-  const pieces = await piecesOf(ledger, received, changed);
+  const pieces = (await piecesOf(ledger, received, changed)).map((piece) => {
+    return { ...piece, waited: !trunks.isStrict && !piece.taken && received.waited.has(piece.commit) };
+  });
   const { odd } = readPaths([...changed.values()].flat());
-  const verifying = connect(config, VERIFY_MS);
+  const verifying = () => connect(config, VERIFY_MS);
   const whose = 'no live lease of the runs that made it';
-  return judgePush({ pieces, odd, verifying, explaining: ledger, whose, advice: ADVICE });
+  return judgePush({ settings: GATE, pieces, odd, verifying, explaining: ledger, whose, advice: ADVICE });
 }
 
 /**
@@ -85,4 +89,4 @@ function authorOf(change) {
   return leases.length === 0 ? null : { run: null, leases };
 }
 
-await decide(verify);
+await decide(GATE, verify);

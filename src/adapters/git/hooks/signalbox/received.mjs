@@ -8,7 +8,8 @@ import { commitAt, isNotes, isNull, lines } from './git.mjs';
 /**
  * What a push does to the commits of a repository, as seen before any of its refs has moved.
  * @typedef {object} Received
- * @property {Map<string, string[]>} brought commits with their parents, children first
+ * @property {Map<string, string[]>} brought commits with their parents, children first on each branch
+ * @property {ReadonlySet<string>} waited of those brought: that another ref leads to already
  * @property {Map<string, string[]>} taken commits that it takes away from a ref, with the tips that replace them
  */
 
@@ -27,29 +28,23 @@ export function readUpdates(input) {
 
 /**
  * Brought are the commits that no ref of the repository leads to yet: the others were verified when they came. On a
- * trunk it is those that the trunk does not have, so that work which waited on another branch is verified once more.
- * Taken are those that no ref leads to any more once the refs have moved. Deleting a ref changes no path.
- * @param {readonly Update[]} updates
- * @param {ReadonlySet<string>} trunks full names of refs
+ * trunk it is those that the trunk does not have (a new one: that no other trunk has), so that work which waited on
+ * another branch is verified once more. Taken are those that no ref leads to any more once the refs have moved.
+ * Deleting a ref changes no path, but a trunk that could be deleted and made anew would have forgotten what it had.
+ * @param {readonly Update[]} pushed
+ * @param {ReadonlySet<string>} named the trunks, by the full names of their refs
  * @returns {Promise<Received>}
  */
-export async function commitsReceived(updates, trunks) {
-  /** @type {Moved[]} */
-  const moved = [];
-  for (const { old, now, ref } of updates) {
-    const tip = isNull(now) || isNotes(ref) ? null : await commitAt(now);
-    if (tip === null) continue;
-    moved.push({
-      before: isNull(old) ? null : await commitAt(old),
-      tip,
-      ref,
-      isTrunk: trunks.has(ref) && !isNull(old),
-    });
-  }
-  const refs = await refsThere();
-  const known = refs.map(({ commit }) => `^${commit}`);
-  const walks = [[...moved.filter(({ isTrunk }) => !isTrunk).map(({ tip }) => tip), ...known]];
-  for (const { isTrunk, before, tip } of moved) if (isTrunk) walks.push([tip, `^${before}`]);
+export async function commitsReceived(pushed, named) {
+  const { refs, aliases } = await refsThere();
+  const trunks = new Set([...named].map((ref) => aliases.get(ref) ?? ref));
+  const updates = pushed.map((update) => ({ ...update, ref: aliases.get(update.ref) ?? update.ref }));
+  const moved = await movedBy(updates, trunks);
+  const waiting = moved.filter(({ isTrunk }) => !isTrunk).map(({ tip }) => tip);
+  const walks = waiting.length > 0 ? [[...waiting, ...without(refs)]] : [];
+  const landed = refs.filter(({ ref }) => trunks.has(ref));
+  for (const { isTrunk, before, tip } of moved)
+    if (isTrunk) walks.push([tip, ...(before === null ? without(landed) : [`^${before}`])]);
   /** @type {Map<string, string[]>} */
   const brought = new Map();
   for (const walk of walks) {
@@ -58,7 +53,27 @@ export async function commitsReceived(updates, trunks) {
       brought.set(commit, parents);
     }
   }
-  return { brought, taken: await takenBy(moved, updates, refs) };
+  const tips = moved.map(({ tip }) => tip);
+  const fresh = new Set(tips.length === 0 ? [] : await lines(['rev-list', '--stdin'], [...tips, ...without(refs)]));
+  const waited = new Set([...brought.keys()].filter((commit) => !fresh.has(commit)));
+  return { brought, waited, taken: await takenBy(moved, updates, refs) };
+}
+
+/** @param {readonly Ref[]} refs */
+const without = (refs) => refs.map(({ commit }) => `^${commit}`);
+
+/** @param {readonly Update[]} updates @param {ReadonlySet<string>} trunks */
+async function movedBy(updates, trunks) {
+  /** @type {Moved[]} */
+  const moved = [];
+  for (const { old, now, ref } of updates) {
+    if (isNotes(ref)) continue;
+    const isTrunk = trunks.has(ref);
+    if (isTrunk && isNull(now)) throw new Told(`${ref} is a trunk of this repository, and no push may delete it.`);
+    const tip = isNull(now) ? null : await commitAt(now);
+    if (tip !== null) moved.push({ before: isNull(old) ? null : await commitAt(old), tip, ref, isTrunk });
+  }
+  return moved;
 }
 
 /**
@@ -81,45 +96,52 @@ async function takenBy(moved, updates, refs) {
   return taken;
 }
 
-/** The refs that lead to commits. A tag of a tag may be missed: then more is asked about, not less. */
+/**
+ * The refs that lead to commits, and the names that lead to another ref (`git symbolic-ref`): to push there is to push
+ * to that one. A tag of a tag may be missed: then more is asked about, not less.
+ */
 async function refsThere() {
-  const format = '%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)';
+  const format = '%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(symref) %(refname)';
   /** @type {Ref[]} */
   const refs = [];
+  /** @type {Map<string, string>} */
+  const aliases = new Map();
   for (const text of await lines(['for-each-ref', `--format=${format}`])) {
-    const [type, name = '', ...rest] = text.split(' ');
-    const ref = rest.at(-1) ?? '';
+    const [type, name = '', tagged, target = '', symref = '', ref = ''] = text.split(' ');
     // What was never verified makes nothing known.
     if (isNotes(ref)) continue;
-    if (type === 'commit') refs.push({ ref, commit: name });
-    else if (type === 'tag' && rest[0] === 'commit') refs.push({ ref, commit: rest[1] ?? '' });
+    if (symref !== '') aliases.set(ref, symref);
+    else if (type === 'commit') refs.push({ ref, commit: name });
+    else if (type === 'tag' && tagged === 'commit') refs.push({ ref, commit: target });
   }
-  return refs;
+  return { refs, aliases };
 }
 
 /**
  * For each commit, the commits of the same push that answer for it: itself, and those that were built on it. Whoever
  * builds on a commit vouches for it by leases of their own.
  * @template T
- * @param {Map<string, string[]>} brought children first
+ * @param {Map<string, string[]>} brought
  * @param {(commit: string) => T | undefined} authorOf
  * @returns {Map<string, Set<T>>}
  */
 export function vouchers(brought, authorOf) {
   /** @type {Map<string, Set<T>>} */
   const all = new Map([...brought.keys()].map((commit) => [commit, new Set()]));
-  for (const [commit, parents] of brought) {
-    const here = all.get(commit) ?? new Set();
+  for (const [commit, here] of all) {
     const own = authorOf(commit);
     if (own !== undefined) here.add(own);
-    for (const parent of parents) for (const author of here) all.get(parent)?.add(author);
+  }
+  // Children come before their parents on each branch. Where one branch goes on from the end of another, what came too
+  // late for that is passed on once more.
+  const waiting = [...brought.keys()];
+  for (const commit of waiting) {
+    for (const parent of brought.get(commit) ?? []) {
+      const there = all.get(parent);
+      const known = there?.size;
+      for (const author of all.get(commit) ?? []) there?.add(author);
+      if (there?.size !== known) waiting.push(parent);
+    }
   }
   return all;
-}
-
-/** Branches where what lands is verified whatever branch it comes from. @param {readonly string[]} names */
-export function trunksOf(names) {
-  for (const name of names)
-    if (/[\s*?[]/.test(name)) throw new Told('signalbox.trunk names one branch each, as it is.');
-  return new Set(names.map((name) => (name.startsWith('refs/') ? name : `refs/heads/${name}`)));
 }
