@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../../support/server.ts';
-import { newRunner, REPO } from './support.ts';
+import { expiredFor, newRunner, REPO } from './support.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -35,6 +35,18 @@ describe('upgrading what a run holds', () => {
     expect((await ann.acquire({ paths: ['a', 'c'] })).body).toMatchObject({ code: 'lease_conflict', free: ['c'] });
     expect((await ann.caller.get(`/leases/${shared.id}`)).body).toEqual(shared);
     expect((await ann.caller.post(`/leases/${shared.id}/renew`, { fence: shared.fence })).status).toBe(200);
+  });
+
+  it('is needed of others for what an expired exclusive lease keeps closed, though its run shares it by now', async () => {
+    const org = await server.newOrg();
+    const [ann, ben] = [await newRunner(org), await newRunner(org)];
+    const { lease } = (await ann.acquire({ paths: ['a'] })).body;
+    await expiredFor(server, lease.id, 1);
+    expect((await ann.acquire({ paths: ['a'], mode: 'shared' })).status).toBe(201);
+    expect(await ben.acquire({ paths: ['a'], mode: 'shared' })).toMatchObject({
+      status: 409,
+      body: { conflicts: [{ leaseId: lease.id, closing: true }] },
+    });
   });
 
   it('leaves alone a shared lease of which it takes only a part', async () => {

@@ -260,6 +260,17 @@ describe('idempotency', () => {
     });
   });
 
+  it('refuses the key for another call with the same body', async () => {
+    const ann = await newRunner(await server.newOrg());
+    const { id, fence } = (await ann.acquire({ paths: ['a'] })).body.lease;
+    const key = { 'idempotency-key': randomUUID() };
+    expect((await ann.caller.post(`/leases/${id}/renew`, { fence }, key)).status).toBe(200);
+    expect(await ann.caller.post(`/leases/${id}/release`, { fence }, key)).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency_mismatch' },
+    });
+  });
+
   it('grants once when the same request comes many times at once to two servers', async () => {
     const org = await server.newOrg();
     const ann = await newRunner(org);

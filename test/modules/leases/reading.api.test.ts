@@ -97,6 +97,11 @@ describe('listing and verifying', () => {
       (await ann.caller.post('/leases/verify', { repo, paths, leases })).body;
     expect(await verify(['src/a.ts', 'src/b/c.ts'])).toEqual({ ok: true, uncovered: [], stale: [] });
     expect(await verify(['src/a.ts', 'README.md'])).toEqual({ ok: false, uncovered: ['README.md'], stale: [] });
+    expect(await verify(['src/a.ts'], [{ id, fence }], 'acme/other')).toMatchObject({
+      ok: false,
+      uncovered: ['src/a.ts'],
+      stale: [{ id, reason: 'other_repo' }],
+    });
     // Others may have changed the same.
     const shared = (await ann.acquire({ paths: ['docs/a.md'], mode: 'shared' })).body.lease;
     expect(await verify(['docs/a.md'], [{ id: shared.id, fence: shared.fence }])).toEqual({

@@ -64,6 +64,23 @@ describe('a run that is found silent while it is decided about', () => {
   });
 });
 
+describe('who looks at a ticket', () => {
+  it('keeps its run alive only if it may act for it', async () => {
+    const ben = await newRunner(org);
+    await ben.acquire({ paths: ['a'] });
+    const { ticket } = (await ann.acquire({ paths: ['a'], waitSeconds: 0.001 })).body;
+    await server.sql(
+      `UPDATE run SET status = 'stalled', last_beat_at = last_beat_at - interval '1 hour' WHERE id = $1`,
+      [ann.runId],
+    );
+    for (const stranger of [org.admin, ben.caller])
+      expect((await stranger.get(`/lease-tickets/${ticket.id}`)).status).toBe(200);
+    expect(await statusOf(ann)).toBe('stalled');
+    expect((await ann.caller.get(`/lease-tickets/${ticket.id}`)).status).toBe(200);
+    expect(await statusOf(ann)).toBe('running');
+  });
+});
+
 describe('a run whose request is held open', () => {
   it('is not silent, however short a time that takes', async () => {
     await org.admin.patch('/org/settings', { stallSeconds: 10 });

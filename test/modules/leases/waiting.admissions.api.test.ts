@@ -50,6 +50,41 @@ describe('an admission that waits', () => {
     expect(new Set((await Promise.all(open)).map(({ status }) => status))).toEqual(new Set(['waiting']));
   });
 
+  it('keeps its place as long as it is held open, however long that is', async () => {
+    const [, ann, bob] = await crew(2);
+    const lease = await held(ann!, { paths: ['a'] });
+    const admitted = bob!.admit({ paths: ['a'], waitSeconds: 30 });
+    await until(async () => (await waiters(bob!)) === 1);
+    const heldFor = async () => {
+      const [row] = await pair.server.sql<{ seconds: number }>(
+        'SELECT extract(epoch FROM held_until - clock_timestamp())::int AS seconds FROM lease_waiter WHERE run_id = $1',
+        [bob!.runId],
+      );
+      return row!.seconds;
+    };
+    await pair.server.sql(`UPDATE lease_waiter SET held_until = held_until - interval '40 seconds' WHERE run_id = $1`, [
+      bob!.runId,
+    ]);
+    expect(await heldFor()).toBeLessThan(10);
+    await pair.server.signalbox.services.housekeeping.pass();
+    expect(await heldFor()).toBeGreaterThan(40);
+    await give(ann!, lease);
+    expect((await admitted).body.outcome).toBe('allow');
+  });
+
+  it('has a place that is nobody’s lease: a request for that is told so', async () => {
+    const [, ann, bob] = await crew(2);
+    const lease = await held(ann!, { paths: ['a'] });
+    const admitted = bob!.admit({ paths: ['a'], waitSeconds: 30 });
+    await until(async () => (await waiters(bob!)) === 1);
+    expect(await bob!.acquire({ paths: ['a'], waitSeconds: 5 })).toMatchObject({
+      status: 409,
+      body: { code: 'lease_wait_on_self' },
+    });
+    await give(ann!, lease);
+    expect((await admitted).body.outcome).toBe('allow');
+  });
+
   it('that was joined by another keeps its place for that one', async () => {
     const [, ann, bob, cid] = await crew(3);
     const lease = await held(ann!, { paths: ['x'] });

@@ -11,6 +11,18 @@ const replyTo = (client: 'there' | 'gone') => {
 const reasonFor = (held: HeldAnswers, reply: FastifyReply) =>
   held.hold(reply, async (ended) => (ended.aborted ? ended.reason : 'waits'));
 
+it('nobody is held open by a server that drains already, nor any longer by one that begins to', async () => {
+  const draining = new AbortController();
+  const held = new HeldAnswers(draining.signal);
+  const waiting = held.hold(
+    replyTo('there'),
+    async (ended) => new Promise((resolve) => ended.addEventListener('abort', () => resolve('answered'))),
+  );
+  draining.abort();
+  expect(await waiting).toBe('answered');
+  expect(await reasonFor(held, replyTo('there'))).not.toBe('waits');
+});
+
 it('whoever has gone before anybody listened is not waited for', async () => {
   const held = new HeldAnswers(new AbortController().signal);
   expect(await reasonFor(held, replyTo('there'))).toBe('waits');
