@@ -60,7 +60,7 @@ export const PLANTED: readonly PlantedBug[] = [
       edit(
         HOT,
         'if (!isConnectionLoss(error)) throw error;',
-        "if (!isConnectionLoss(error)) throw error;\n      if (xid !== '') return 1;",
+        "if (!isConnectionLoss(error)) throw error;\n      if (xid !== '') return { decided, xid, written: 1 };",
       ),
     ],
     breaks: ['nothing acknowledged is missing', 'no fence came again or went back'],
