@@ -53,6 +53,9 @@ export class EventLog {
         where: { orgId: tx.orgId, seq: { gt: after, lte: last.seq } },
         orderBy: { seq: 'asc' },
       });
+      // Once more, after the rows: a key that was revoked since the transaction began is not to see what came with that or
+      // after it.
+      await tx.db.$queryRaw`SELECT enter_org(${tx.orgId}::uuid, ${principal.keyId}::uuid)::text`;
       return { events: rows.map(viewEvent), more: taken < sizes.length || sizes.length === limit };
     });
   }
