@@ -14,6 +14,8 @@ export class TooBroad extends Error {
   override readonly name = 'TooBroad';
 }
 
+export const tooIntricate = (): TooBroad => new TooBroad('the patterns are too intricate to be compared under a lock');
+
 /** What a search without the lock found. Under the lock, only these and what came since need to be looked at. */
 export interface Searched {
   /** The log's end when the search began: a lease or ticket with a higher number it does not know. */

@@ -1,5 +1,5 @@
 import { type CaseMode, lastSearchSize } from '../../patterns/index.ts';
-import { TooBroad } from './broad-search.ts';
+import { tooIntricate } from './broad-search.ts';
 import { type Claim, type ClaimLookup, claimKey, claimLookup, meet } from './claim.ts';
 
 /** Somebody with claims: a lease that holds them, or a waiter that wants them. */
@@ -80,15 +80,14 @@ export class ClaimTable<T extends Claimant> {
   /** Everybody who shares something with `requested`, one overlap each. @throws TooBroad */
   overlaps(requested: Claim): readonly Overlap<T>[] {
     const { overlaps, isWhole } = this.look(requested);
-    if (!isWhole) throw new TooBroad('the patterns are too intricate to be compared under a lock');
+    if (!isWhole) throw tooIntricate();
     return overlaps;
   }
 
   /** Whether anybody does: the first is enough. @throws TooBroad */
   overlapsAny(requested: Claim): boolean {
     const { overlaps, isWhole } = this.look(requested, 1);
-    if (overlaps.length === 0 && !isWhole)
-      throw new TooBroad('the patterns are too intricate to be compared under a lock');
+    if (overlaps.length === 0 && !isWhole) throw tooIntricate();
     return overlaps.length > 0;
   }
 

@@ -1,5 +1,5 @@
 import type { CaseMode } from '../../patterns/index.ts';
-import { TooBroad } from './broad-search.ts';
+import { tooIntricate } from './broad-search.ts';
 import { type Claim, holds } from './claim.ts';
 import type { ClaimTable, Overlap } from './claim-table.ts';
 import { closedUntil, type HeldLease, type Holder, standing } from './lease.ts';
@@ -112,8 +112,7 @@ export function decideLease(tables: Tables, asker: Asker, wanted: Wanted, moment
     if (!found.isWhole) break;
     found.known.add(requested);
   }
-  if (!found.isWhole && found.leases.length + found.waiters.length === 0)
-    throw new TooBroad('the patterns are too intricate to be compared under a lock');
+  if (!found.isWhole && found.leases.length + found.waiters.length === 0) throw tooIntricate();
   if (found.revoked !== null) return { kind: 'revoked', lease: found.revoked.by, witness: found.revoked.witness };
   if (found.leases.length > 0 || found.waiters.length > 0) return refusal(wanted, found, moment);
   for (const [lease, claims] of found.own) {

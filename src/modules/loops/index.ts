@@ -1,5 +1,4 @@
 export { mayActFor } from './access.ts';
-export { epochNumber } from './epoch.ts';
 
 export { beat, beatAll, sweepStalled } from './liveness.ts';
 export { demandEpoch } from './locked-run.ts';
@@ -12,3 +11,4 @@ export { type ObservedRun, type RunObserver } from './run-observer.ts';
 export { RunService } from './run-service.ts';
 
 export { type Session, type SessionRun, SessionRuns } from './sessions.ts';
+export { epochNumber } from './views.ts';

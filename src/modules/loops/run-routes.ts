@@ -3,10 +3,9 @@ import { idempotentOf, principalOf } from '../../platform/http/request.ts';
 import { emptyBody, pageOf, pageQuery, repoName, text, uuid } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
 import { checkpointSchema } from './checkpoint.ts';
-import { epochNumber } from './epoch.ts';
 import type { RunService } from './run-service.ts';
 import { RUN_STATUSES } from './run-states.ts';
-import { iterationView, runView, usageSchema, wholeRunView } from './views.ts';
+import { epochNumber, iterationView, runView, usageSchema, wholeRunView } from './views.ts';
 
 const tags = ['runs'];
 const params = z.object({ id: uuid() });

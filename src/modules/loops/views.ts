@@ -6,6 +6,13 @@ import { RUN_OUTCOMES, RUN_STATUSES, type RunStatus, statusAt } from './run-stat
 
 const definitionShape = loopDefinitionSchema.shape;
 
+/** As callers send it. */
+export const epochNumber = () =>
+  z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1);
+
 export const loopView = z
   .object({
     id: uuid(),

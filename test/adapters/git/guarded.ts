@@ -1,6 +1,6 @@
-import { expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest';
 import { newRunner, REPO, type Runner } from '../../modules/leases/support.ts';
-import type { TestOrg, TestServer } from '../../support/server.ts';
+import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { type Checkout, createForge, type Forge, type Ran } from './checkout.ts';
 
 /** Who works in a clone, as the hooks there read it. */
@@ -22,7 +22,7 @@ export interface Scene {
 }
 
 /** A guarded remote, two developers with a run and a clone each, and a third one without either. */
-export async function guardedScene(
+async function guardedScene(
   server: TestServer,
   config: Record<string, string> = {},
   files: Record<string, string> = { 'a.ts': 'A\n', 'b.ts': 'B\n' },
@@ -41,6 +41,31 @@ export async function guardedScene(
     his: () => forge.clone('his', envOf(server, bob)),
     theirs: () => forge.clone('theirs', {}),
   };
+}
+
+type How = Parameters<typeof guardedScene> extends [TestServer, ...infer Rest] ? Rest : never;
+
+/** Sets up a server for the tests of a file, and scenes on it; what a scene has made is gone after its test. */
+export function guarded() {
+  // Real git and a process a hook: slow where many tests run at once.
+  vi.setConfig({ testTimeout: 120_000 });
+  const there = {} as { server: TestServer };
+  const forges: Forge[] = [];
+  beforeAll(async () => {
+    there.server = await startTestServer({ start: false });
+  });
+  afterEach(async () => {
+    for (const forge of forges.splice(0)) await forge.remove();
+  });
+  afterAll(() => there.server?.close());
+
+  async function scene(...how: How): Promise<Scene> {
+    const made = await guardedScene(there.server, ...how);
+    forges.push(made.forge);
+    return made;
+  }
+
+  return { there: there as { readonly server: TestServer }, scene };
 }
 
 /** Its time is up, lock delay and all. */

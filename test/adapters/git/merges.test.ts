@@ -1,28 +1,7 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { startTestServer, type TestServer } from '../../support/server.ts';
-import type { Forge } from './checkout.ts';
-import { expectPushed, expectRefused, guardedScene, push, type Scene } from './guarded.ts';
+import { describe, expect, it } from 'vitest';
+import { expectPushed, expectRefused, guarded, push } from './guarded.ts';
 
-// Real git and a process a hook: slow where many tests run at once.
-vi.setConfig({ testTimeout: 120_000 });
-
-type How = Parameters<typeof guardedScene> extends [TestServer, ...infer Rest] ? Rest : never;
-
-let server: TestServer;
-const forges: Forge[] = [];
-beforeAll(async () => {
-  server = await startTestServer({ start: false });
-});
-afterEach(async () => {
-  for (const forge of forges.splice(0)) await forge.remove();
-});
-afterAll(() => server?.close());
-
-async function scene(...how: How): Promise<Scene> {
-  const made = await guardedScene(server, ...how);
-  forges.push(made.forge);
-  return made;
-}
+const { scene } = guarded();
 
 describe('a merge', () => {
   it('of a file and a directory of one name is asked about by its own paths, not by those that git makes up', async () => {

@@ -1,29 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { give } from '../../modules/leases/support.ts';
-import { startTestServer, type TestServer } from '../../support/server.ts';
-import { between, type Forge, nobodyThere } from './checkout.ts';
-import { expectPushed, expectRefused, guardedScene, push, type Scene } from './guarded.ts';
+import { between, nobodyThere } from './checkout.ts';
+import { expectPushed, expectRefused, guarded, push } from './guarded.ts';
 
-// Real git and a process a hook: slow where many tests run at once.
-vi.setConfig({ testTimeout: 120_000 });
-
-type How = Parameters<typeof guardedScene> extends [TestServer, ...infer Rest] ? Rest : never;
-
-let server: TestServer;
-const forges: Forge[] = [];
-beforeAll(async () => {
-  server = await startTestServer({ start: false });
-});
-afterEach(async () => {
-  for (const forge of forges.splice(0)) await forge.remove();
-});
-afterAll(() => server?.close());
-
-async function scene(...how: How): Promise<Scene> {
-  const made = await guardedScene(server, ...how);
-  forges.push(made.forge);
-  return made;
-}
+const { there, scene } = guarded();
 
 describe('a push to a guarded remote', () => {
   it('goes through under live leases: a new branch, more on it, a tag, a deletion, nothing new', async () => {
@@ -157,7 +137,7 @@ describe('a push to a guarded remote', () => {
     const files = Object.fromEntries(Array.from({ length: 1200 }, (_, i) => [`gen/${i}.ts`, `${i}\n`]));
     await hers.commit('Generate', { ...files, 'a.ts': 'A2\n', '0.ts': 'x', 'other/1.ts': 'x' });
     const sizes: number[] = [];
-    const proxy = await between(server.url, async (target, sent, answer) => {
+    const proxy = await between(there.server.url, async (target, sent, answer) => {
       if (!target.endsWith('/leases/verify')) return { body: await answer() };
       const { paths, leases } = JSON.parse(sent) as { paths: string[]; leases: unknown[] };
       const size = paths.length * leases.length;
@@ -172,7 +152,7 @@ describe('a push to a guarded remote', () => {
     );
     expect(Math.max(...sizes)).toBeLessThanOrEqual(300);
     await ann.acquire({ paths: ['0.ts', 'other/1.ts'] });
-    await forge.remote.git('config', 'signalbox.url', server.url);
+    await forge.remote.git('config', 'signalbox.url', there.server.url);
     expectPushed(await push(hers, 'main'));
     proxy.close();
   });

@@ -2,32 +2,12 @@ import { execFile } from 'node:child_process';
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { REPO } from '../../modules/leases/support.ts';
-import { startTestServer, type TestServer } from '../../support/server.ts';
-import { between, type Forge, nobodyThere, type Ran } from './checkout.ts';
-import { expectPushed, expectRefused, guardedScene, push, runOut, type Scene } from './guarded.ts';
+import { between, nobodyThere, type Ran } from './checkout.ts';
+import { expectPushed, expectRefused, guarded, push, runOut } from './guarded.ts';
 
-// Real git and a process a hook: slow where many tests run at once.
-vi.setConfig({ testTimeout: 120_000 });
-
-type How = Parameters<typeof guardedScene> extends [TestServer, ...infer Rest] ? Rest : never;
-
-let server: TestServer;
-const forges: Forge[] = [];
-beforeAll(async () => {
-  server = await startTestServer({ start: false });
-});
-afterEach(async () => {
-  for (const forge of forges.splice(0)) await forge.remove();
-});
-afterAll(() => server?.close());
-
-async function scene(...how: How): Promise<Scene> {
-  const made = await guardedScene(server, ...how);
-  forges.push(made.forge);
-  return made;
-}
+const { there, scene } = guarded();
 
 describe('a holder that was paused past its expiry while another took over', () => {
   it('cannot push, whatever its own hook and clock say; it can again with leases and commits of its own', async () => {
@@ -36,7 +16,7 @@ describe('a holder that was paused past its expiry while another took over', () 
     const { lease } = (await ann.acquire({ paths: ['a.ts'] })).body;
     const paused = hers.as({ GIT_COMMITTER_DATE: '2001-01-01T00:00:00Z', GIT_AUTHOR_DATE: '2037-01-01T00:00:00Z' });
     await paused.commit('Slow work', { 'a.ts': 'hers\n' });
-    await runOut(server, ann);
+    await runOut(there.server, ann);
     const next = (await bob.acquire({ paths: ['a.ts'], purpose: 'Move the prices' })).body.lease;
     expect(next.fence).toBeGreaterThan(lease.fence);
     const before = await forge.tip('main');
@@ -70,7 +50,7 @@ describe('a holder that was paused past its expiry while another took over', () 
     const his = await more.his();
     await ann.acquire({ paths: ['a.ts'] });
     await hers.commit('Slow work', { 'a.ts': 'hers\n' });
-    await runOut(server, ann);
+    await runOut(there.server, ann);
     await bob.acquire({ paths: ['a.ts', 'b.ts'] });
     const slow = await hers.head();
     await his.commit('His', { 'b.ts': 'B2\n' });
@@ -89,9 +69,9 @@ describe('a holder that was paused past its expiry while another took over', () 
     const { forge, ann, hers } = await scene();
     await ann.acquire({ paths: ['a.ts'] });
     await hers.commit('Mine', { 'a.ts': 'A2\n' });
-    await runOut(server, ann);
+    await runOut(there.server, ann);
     let stale: Record<string, unknown> = {};
-    const proxy = await between(server.url, async (target, sent, answer) => {
+    const proxy = await between(there.server.url, async (target, sent, answer) => {
       if (!target.endsWith('/leases/verify')) return { body: await answer() };
       const asked = JSON.parse(sent) as { leases: object[]; paths: string[] };
       return { body: { ok: false, uncovered: asked.paths, stale: asked.leases.map((one) => ({ ...one, ...stale })) } };
@@ -157,7 +137,7 @@ describe('an edit that no lease covers', () => {
     await hers.git('pull', '-q');
     await ann.acquire({ paths: ['a.ts'] });
     await hers.commit('Mine', { 'a.ts': 'A2\n', 'c.ts': 'C2\n' });
-    await runOut(server, ann);
+    await runOut(there.server, ann);
     const lost = await push(hers, 'main');
     expectHeld(lost, /covers 1 of the 2 path\(s\)[^]*a\.ts: no lease covers it, and nobody holds it now/);
     expect(lost.err).toMatch(/unleased: no lease covers 1 path\(s\) .*: c\.ts *$/m);
@@ -172,9 +152,9 @@ describe('where the remote only reports', () => {
     await ann.acquire({ paths: ['a.ts'] });
     await hers.commit('Mine, and more', { 'a.ts': 'A2\n', 'c.ts': 'C\n' });
     // The server takes its time for the last question about c.ts: meanwhile Bob takes a.ts over.
-    const proxy = await between(server.url, async (target, _sent, answer) => {
+    const proxy = await between(there.server.url, async (target, _sent, answer) => {
       if (!/\/changes\/[^/]+$/.test(target)) return { body: await answer() };
-      await runOut(server, ann);
+      await runOut(there.server, ann);
       expect((await bob.acquire({ paths: ['a.ts'] })).status).toBe(201);
       return { body: await answer() };
     });
@@ -190,7 +170,7 @@ describe('where the remote only reports', () => {
     await ann.acquire({ paths: ['a.ts'] });
     await hers.commit('Mine', { 'a.ts': 'A2\n' });
     const asked: string[] = [];
-    const proxy = await between(server.url, async (target, _sent, answer) => {
+    const proxy = await between(there.server.url, async (target, _sent, answer) => {
       asked.push(target.replace(/^\/api\/v1/, '').replace(/[0-9a-f]{40}|[0-9a-f-]{36}/g, '…'));
       return { body: await answer() };
     });
@@ -229,7 +209,7 @@ describe('when the server cannot be asked, or is the wrong one', () => {
     const { forge, hers } = await scene({ unleased: 'report' });
     await hers.commit('Not mine', { 'a.ts': 'A2\n' });
     const key = (await forge.remote.git('config', 'signalbox.keyFile')).out;
-    const stranger = await (await server.newOrg()).key('viewer');
+    const stranger = await (await there.server.newOrg()).key('viewer');
     await writeFile(key, stranger.secret);
     expectSetUp(await push(hers, 'main'), /the server knows no repo acme\/shop under this repository's key/);
     await writeFile(key, 'sbx_wrong');

@@ -1,29 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { give } from '../../modules/leases/support.ts';
-import { startTestServer, type TestServer } from '../../support/server.ts';
-import type { Forge } from './checkout.ts';
-import { expectPushed, expectRefused, guardedScene, push, runOut, type Scene } from './guarded.ts';
+import { expectPushed, expectRefused, guarded, push, runOut } from './guarded.ts';
 
-// Real git and a process a hook: slow where many tests run at once.
-vi.setConfig({ testTimeout: 120_000 });
-
-type How = Parameters<typeof guardedScene> extends [TestServer, ...infer Rest] ? Rest : never;
-
-let server: TestServer;
-const forges: Forge[] = [];
-beforeAll(async () => {
-  server = await startTestServer({ start: false });
-});
-afterEach(async () => {
-  for (const forge of forges.splice(0)) await forge.remove();
-});
-afterAll(() => server?.close());
-
-async function scene(...how: How): Promise<Scene> {
-  const made = await guardedScene(server, ...how);
-  forges.push(made.forge);
-  return made;
-}
+const { there, scene } = guarded();
 
 /** Ann's commit on a.ts waits on `side`; her time is up, and Bob holds the path now. */
 async function overtaken(config: Record<string, string> = {}) {
@@ -32,7 +11,7 @@ async function overtaken(config: Record<string, string> = {}) {
   await ann.acquire({ paths: ['a.ts'] });
   await hers.commit('Slow work', { 'a.ts': 'A2\n' });
   expectPushed(await push(hers, 'HEAD:side'));
-  await runOut(server, ann);
+  await runOut(there.server, ann);
   const { lease } = (await bob.acquire({ paths: ['a.ts'] })).body;
   return { ...made, lease };
 }

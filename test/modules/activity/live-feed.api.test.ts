@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { withClient } from '../../support/database.ts';
+import { holding, untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { newRunner, type Runner, through } from '../leases/support.ts';
 import { openFeed, upgrade } from './support.ts';
@@ -135,6 +137,23 @@ describe('a live feed ends', () => {
     const ends = await Promise.all(feeds.map(({ closed }) => closed));
     expect(ends.map(({ code }) => code)).toEqual([4401, 4401]);
     for (const feed of feeds) expect(feed.messages.filter(({ seq }) => seq >= last)).toEqual([]);
+  });
+
+  it('without what came with the end of its key, in whatever moment it reads', async () => {
+    const org = await server.newOrg();
+    const key = await org.key('viewer');
+    const { log } = server.signalbox.services;
+    const reader = { orgId: org.id, keyId: key.keyId, role: 'viewer' as const, memberId: null, loopId: null };
+    await withClient(server.database.url, async (client) => {
+      const events = await holding(client, 'LOCK TABLE event IN ACCESS EXCLUSIVE MODE');
+      // Its key was valid when it began.
+      const reading = log.after(reader, 0, 10);
+      reading.catch(() => undefined);
+      await untilBlocked(server, 'pg_column_size');
+      await server.sql('UPDATE api_key SET revoked_at = clock_timestamp() WHERE id = $1', [key.keyId]);
+      await events.free();
+      await expect(reading).rejects.toMatchObject({ status: 401 });
+    });
   });
 
   it('with 4401 when its key expires', async () => {

@@ -115,7 +115,12 @@ export class ClaudeCodeHook {
     const told = reasons.filter(({ code }) => code !== 'lease_revoked').map(({ detail }) => detail);
     if (signal === 'stop') return { kind: 'halt', reason: haltAdvice(told) };
     const verdict: Verdict = { kind: 'proceed', context: signal === 'pause' ? `Signalbox: ${told.join(' ')}` : null };
-    return withContext(verdict, await this.#revoked(caller, session, run.id));
+    return this.#withRevoked(verdict, caller, session, run.id);
+  }
+
+  /** With what the session has to hear of leases that were taken back; whoever is stopped hears it later. */
+  async #withRevoked(verdict: Verdict, caller: Caller, session: Session, runId: string): Promise<Verdict> {
+    return verdict.kind === 'halt' ? verdict : withContext(verdict, await this.#revoked(caller, session, runId));
   }
 
   /** What the session has to hear of leases that were taken back; null if it has, or there are none. */
@@ -145,7 +150,7 @@ export class ClaudeCodeHook {
       patience: caller.patience,
       ended: caller.ended,
     });
-    return withContext(verdict, await this.#revoked(caller, session, run.id));
+    return this.#withRevoked(verdict, caller, session, run.id);
   }
 
   /** A refusal of our own; a halt goes before it, since it must stop the agent whatever it asks for. */
@@ -267,9 +272,9 @@ export class ClaudeCodeHook {
   }
 }
 
-/** With something more to tell; whoever is stopped has no use for it. */
-function withContext(verdict: Verdict, more: string | null): Verdict {
-  if (more === null || verdict.kind === 'halt') return verdict;
+/** With something more to tell. */
+function withContext(verdict: Exclude<Verdict, { kind: 'halt' }>, more: string | null): Verdict {
+  if (more === null) return verdict;
   if (verdict.kind === 'refuse') return { kind: 'refuse', reason: `${verdict.reason}\n${more}` };
   return { kind: 'proceed', context: verdict.context === null ? more : `${verdict.context}\n${more}` };
 }

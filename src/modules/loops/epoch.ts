@@ -1,7 +1,0 @@
-import { z } from 'zod';
-
-export const epochNumber = () =>
-  z
-    .int()
-    .min(1)
-    .max(2 ** 31 - 1);
