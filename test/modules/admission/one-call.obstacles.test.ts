@@ -191,12 +191,11 @@ describe('what a call finds in the way is decided by what is read', () => {
 });
 
 describe('is not even tried', () => {
-  it('for rules that look at the time, with an Idempotency-Key, and for a path that is known to be held', async () => {
+  it('for rules that look at the time, and for a path that is known to be held', async () => {
     const { org, ann } = await known();
     await ann.acquire({ paths: ['a'] });
     await calls();
     expect(await ann.acquire({ paths: ['a'] })).toMatchObject({ status: 201 });
-    expect(await ann.acquire({ paths: ['b'] }, { 'idempotency-key': 'k' })).toMatchObject({ status: 201 });
     const outside = { days: 'mon-fri', hours: '08:00-18:00', timeZone: 'Europe/Berlin' };
     await publish(way.other, org, {
       id: 'night',

@@ -10,6 +10,7 @@ import { cancel, promote } from './decide-wait.ts';
 import { loadApprovals } from './load.ts';
 import type { HotAnswer, HotOperation } from './operation.ts';
 import { BatchPlan } from './plan.ts';
+import { keptRow } from './plan-rows.ts';
 import { type KeptAnswer, keptKey, type Snapshot } from './snapshot.ts';
 
 export interface Decided {
@@ -122,23 +123,8 @@ function replay(kept: KeptAnswer): HotAnswer {
 
 function keep(snapshot: Snapshot, plan: BatchPlan, op: HotOperation, keyId: string, given: HotAnswer): void {
   const { key, operation, fingerprint } = op.idempotent!;
-  const response = JSON.stringify(given.body);
-  const lease = given.body['lease'] as { id: string } | undefined;
-  plan.keep({
-    key_id: keyId,
-    key,
-    operation,
-    fingerprint: fingerprint.toString('hex'),
-    status: given.status,
-    response,
-    lease_id: lease?.id ?? null,
-  });
-  snapshot.kept.set(keptKey(keyId, key), {
-    operation,
-    fingerprint,
-    status: given.status,
-    response,
-    fence: null,
-    answer: given,
-  });
+  const row = keptRow(op.idempotent!, keyId, given);
+  plan.keep(row);
+  const { status, response } = row;
+  snapshot.kept.set(keptKey(keyId, key), { operation, fingerprint, status, response, fence: null, answer: given });
 }

@@ -1,4 +1,6 @@
+import type { Idempotent } from '../../../platform/database/idempotency.ts';
 import { claimKey, type HeldLease, textsOf, type Waiter } from '../../leases/index.ts';
+import type { HotAnswer } from './operation.ts';
 
 /** As a SQL function reads it by the names of its columns. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -48,6 +50,31 @@ function wantedColumns(of: HeldLease | Waiter): Row {
     resources: textsOf(of.matchers, 'resource'),
     purpose: of.purpose,
     ttl_seconds: of.ttlSeconds,
+  };
+}
+
+export interface KeptRow extends Row {
+  readonly key_id: string;
+  readonly key: string;
+  readonly status: number;
+  readonly response: string;
+}
+
+/** An answer as it is kept under an Idempotency-Key: the fence of the lease in it is that of the row. */
+export function keptRow(
+  { key, operation, fingerprint }: Idempotent,
+  keyId: string,
+  { status, body }: HotAnswer,
+): KeptRow {
+  const lease = body['lease'] as { id: string } | undefined;
+  return {
+    key_id: keyId,
+    key,
+    operation,
+    fingerprint: fingerprint.toString('hex'),
+    status,
+    response: JSON.stringify(body),
+    lease_id: lease?.id ?? null,
   };
 }
 

@@ -7,7 +7,7 @@ import {
 } from '../../../platform/database/journal.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
 import { closedUntil, type HeldLease, textsOf, type Waiter } from '../../leases/index.ts';
-import { grantedRows, keyRows, type Row, waiterRow } from './plan-rows.ts';
+import { grantedRows, type KeptRow, keyRows, type Row, waiterRow } from './plan-rows.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** A run must be silent this long before a call writes its beat: not every call of a busy run costs a row. */
@@ -24,7 +24,7 @@ export class BatchPlan {
   readonly #snapshot: Snapshot;
   readonly #mark: TimeMark | null;
   readonly #events: SealedEvent[] = [];
-  readonly #idempotency: Row[] = [];
+  readonly #answers: KeptRow[] = [];
   readonly #decisions: Row[] = [];
   readonly #approvals: Row[] = [];
   readonly #approvalEnds: Row[] = [];
@@ -49,6 +49,8 @@ export class BatchPlan {
   readonly settled: { ticketId: string; granted: boolean }[] = [];
   /** Leases that somebody watches from now on, with the time after which they are in nobody's way if nothing is done. */
   readonly watched: { leaseId: string; freeInMs: number }[] = [];
+  /** The seconds after the commit that a mark stands for somewhere in this plan. */
+  readonly marked = new Set<number>();
 
   /** With `mark`, the events are not sealed: they are content, with marks for times that only the database will know. */
   constructor(snapshot: Snapshot, mark: TimeMark | null = null) {
@@ -59,7 +61,7 @@ export class BatchPlan {
   get isEmpty(): boolean {
     const written = this.#events.length + this.#beats.size + this.#waiterBlocks.size;
     // Neither tells the log: an answer that is kept though nothing changed, a ticket whose lease the run had already.
-    return written + this.#idempotency.length + this.#waiterEnds.size + this.#waiterJoins.size === 0;
+    return written + this.#answers.length + this.#waiterEnds.size + this.#waiterJoins.size === 0;
   }
 
   /** Runs whose beat it writes. */
@@ -74,11 +76,17 @@ export class BatchPlan {
 
   /** Returns the event's index in the batch. */
   emit(principal: Principal, event: NewEvent): number {
+    const { now } = this.#snapshot;
     const written =
-      this.#mark === null
-        ? sealEvent(event, principal, this.#snapshot.now)
-        : eventContent(event, principal, this.#mark(0));
+      this.#mark === null ? sealEvent(event, principal, now) : eventContent(event, principal, this.after(0, now));
     return this.#events.push(written) - 1;
+  }
+
+  /** A time so many seconds after the commit: `known`, or where only the database will know it, a mark for it. */
+  after(seconds: number, known: Date): string {
+    if (this.#mark === null) return known.toISOString();
+    this.marked.add(seconds);
+    return this.#mark(seconds);
   }
 
   beat(run: { readonly id: string; readonly status: string; readonly lastBeatAt: Date }, principal: Principal): void {
@@ -95,7 +103,7 @@ export class BatchPlan {
     const paths = textsOf(lease.matchers, 'path');
     const patterns = textsOf(lease.matchers, 'pattern');
     const resources = textsOf(lease.matchers, 'resource');
-    const expiresAt = this.#mark?.(lease.ttlSeconds) ?? lease.expiresAt.toISOString();
+    const expiresAt = this.after(lease.ttlSeconds, lease.expiresAt);
     const event = this.emit(principal, {
       kind: 'lease.granted',
       subject: { id: lease.id, kind: 'lease' },
@@ -132,7 +140,7 @@ export class BatchPlan {
     this.emit(principal, {
       kind: 'lease.renewed',
       subject: { id: lease.id, kind: 'lease' },
-      data: { expiresAt: this.#mark?.(ttlSeconds) ?? until.toISOString(), fence },
+      data: { expiresAt: this.after(ttlSeconds, until), fence },
     });
     return true;
   }
@@ -281,8 +289,8 @@ export class BatchPlan {
     this.#approvalEnds.push({ id, status, expected, at: this.#snapshot.now, run_id: runId });
   }
 
-  keep(row: Row): void {
-    this.#idempotency.push({ ...row, at: this.#snapshot.now });
+  keep(row: KeptRow): void {
+    this.#answers.push({ ...row, at: this.#snapshot.now });
   }
 
   get events(): readonly SealedEvent[] {
@@ -295,7 +303,8 @@ export class BatchPlan {
       beats: [...this.#beats],
       revivals: [...this.#revivals],
       aliveRuns: [...this.#aliveRuns],
-      idempotency: this.#idempotency,
+      // In one order for all, so that two batches with the same keys cannot wait for each other.
+      idempotency: this.#answers.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
       decisions: this.#decisions,
       approvals: this.#approvals,
       approvalEnds: this.#approvalEnds,

@@ -33,7 +33,7 @@ export function callStatement(
   subjects: readonly Subject[],
   plan: BatchPlan,
 ): Statement | null {
-  const { liveRuns: _compared, ...rows } = plan.rows();
+  const { liveRuns: _compared, idempotency, ...rows } = plan.rows();
   const isForIt =
     Object.keys(rows).every((name) => ROWS.has(name)) && plan.granted.every(({ lease }) => isPlain(lease));
   if (!isForIt || plan.events.length === 0) return null;
@@ -63,7 +63,7 @@ export function callStatement(
       arrayText([...runs]),
       guarded.size === 0 ? null : JSON.stringify([...guarded.values()]),
       MARK,
-      arrayText(secondsOf(plan)),
+      arrayText([...plan.marked]),
       plan.events.join('\n'),
       arrayText(grants.repos),
       arrayText(grants.seconds),
@@ -72,7 +72,7 @@ export function callStatement(
       arrayText(grants.keyRepos),
       grants.keys.join('\n'),
       grants.tails.join('\n'),
-      Object.keys(rows).length === 0 ? null : JSON.stringify(rows),
+      rowsText(rows, idempotency),
     ],
   };
 }
@@ -81,10 +81,10 @@ function isPlain({ approval, matchers }: HeldLease): boolean {
   return approval === null && matchers.every(({ kind }) => kind === 'path');
 }
 
-function secondsOf({ granted, renewed }: BatchPlan): number[] {
-  return [
-    ...new Set([0, ...granted.map(({ lease }) => lease.ttlSeconds), ...renewed.map((lease) => lease.ttlSeconds)]),
-  ];
+/** The answers are text within: they hold marks, for which the database puts in the times before it reads them. */
+function rowsText(rows: Readonly<Record<string, unknown>>, answers: unknown): string | null {
+  if (answers !== undefined) return JSON.stringify({ ...rows, answers: JSON.stringify(answers) });
+  return Object.keys(rows).length === 0 ? null : JSON.stringify(rows);
 }
 
 /** Nothing that would have to be written twice: most of a lease is in its event. A key holds no line break: no path does. */

@@ -5,7 +5,6 @@ import { flush } from '../../../../platform/database/pipeline.ts';
 import { isConnectionLoss } from '../../../../platform/database/sql-state.ts';
 import type { Logger } from '../../../../platform/logger.ts';
 import { RecentMap } from '../../../../platform/recent-map.ts';
-import { type HeldLease, type LeaseView, leaseTimes } from '../../../leases/index.ts';
 import { acquire } from '../decide-acquire.ts';
 import { answer, ask } from '../decide-ask.ts';
 import type { Decided } from '../decide-batch.ts';
@@ -14,15 +13,18 @@ import type { Loaded } from '../load.ts';
 import type { Written } from '../lost-batch.ts';
 import type { HotAnswer, HotOperation } from '../operation.ts';
 import { BatchPlan } from '../plan.ts';
-import type { Snapshot } from '../snapshot.ts';
+import { keptRow } from '../plan-rows.ts';
+import { keptKey, type Snapshot } from '../snapshot.ts';
 import { assume } from './assume.ts';
 import { callStatement, timeMark } from './call.ts';
 import { OrgFacts } from './facts.ts';
 import { KnownLeases } from './known-leases.ts';
 import { lostCallOutcome } from './lost-call.ts';
 import { type Subject, subjectOf } from './subject.ts';
+import { putIn, withMarks } from './times.ts';
 
 const ORGS = 1000;
+const IDEMPOTENCY_KEYS = 20_000;
 
 /** A batch that one call has committed; `results` in the order of `taken`, which are places in the batch as it came. */
 export interface Committed extends Decided, Written {
@@ -38,6 +40,8 @@ export class OneCall {
   readonly #deps: { readonly pool: pg.Pool; readonly clock: Clock; readonly logger: Logger };
   readonly #orgs = new RecentMap<OrgFacts>(ORGS);
   readonly leases = new KnownLeases();
+  /** Tried once, a key may have an answer that has to be given again, which is found the general way. */
+  readonly #triedKeys = new RecentMap<true>(IDEMPOTENCY_KEYS);
 
   constructor(deps: { readonly pool: pg.Pool; readonly clock: Clock; readonly logger: Logger }) {
     this.#deps = deps;
@@ -58,7 +62,15 @@ export class OneCall {
     const { orgId } = op.principal;
     const subject = subjectOf(op, (id) => this.leases.get(orgId, id));
     if (subject === null || this.#orgs.get(orgId)?.suffice(subject) !== true) return null;
-    return this.#isHeld(subject) ? null : subject;
+    return this.#isHeld(subject) || this.#isRepeated(subject) ? null : subject;
+  }
+
+  #isRepeated({ op, keyId }: Subject): boolean {
+    if (op.idempotent === null) return false;
+    const key = keptKey(keyId, op.idempotent.key);
+    const isKnown = this.#triedKeys.get(key) === true;
+    this.#triedKeys.set(key, true);
+    return isKnown;
   }
 
   #isHeld({ repoId, wanted }: Subject): boolean {
@@ -94,7 +106,7 @@ export class OneCall {
     const written = await this.#call(snapshot, statement, plan, onLost);
     if (written === null) return null;
     for (const id of plan.beaten) facts.beat(id, written.at);
-    finish(snapshot, plan, results, written);
+    putIn(snapshot, plan, results, written);
     for (const lease of plan.renewed) this.leases.see(orgId, lease);
     return { ...written, snapshot, plan, taken, results };
   }
@@ -133,7 +145,15 @@ export class OneCall {
 }
 
 /** Null for whatever is not simply granted, allowed, denied or extended: that is decided the general way. */
-function decide(snapshot: Snapshot, plan: BatchPlan, { op }: Subject): HotAnswer | null {
+function decide(snapshot: Snapshot, plan: BatchPlan, subject: Subject): HotAnswer | null {
+  const given = decideOne(snapshot, plan, subject);
+  const { op, keyId } = subject;
+  if (given !== null && op.idempotent !== null)
+    plan.keep(keptRow(op.idempotent, keyId, withMarks(snapshot, plan, given)));
+  return given;
+}
+
+function decideOne(snapshot: Snapshot, plan: BatchPlan, { op }: Subject): HotAnswer | null {
   try {
     switch (op.kind) {
       // Whoever would have to wait for another one of this batch gets in line the general way.
@@ -157,41 +177,4 @@ function decide(snapshot: Snapshot, plan: BatchPlan, { op }: Subject): HotAnswer
     // A refusal tells of times and holders: let it be decided by what is read.
     return null;
   }
-}
-
-/** Puts in what only the database knew: the fences, and the times as they came out. */
-function finish(snapshot: Snapshot, plan: BatchPlan, results: readonly Settled<HotAnswer>[], written: Written): void {
-  const { lockDelaySeconds } = snapshot.settings;
-  const ends = endsAfter(written.at);
-  const changed = new Map<string, HeldLease>();
-  for (const { lease, event } of plan.granted) {
-    lease.fence = written.firstSeq + event;
-    lease.grantedAt = written.at;
-    lease.expiresAt = ends(lease.ttlSeconds);
-    changed.set(lease.id, lease);
-  }
-  for (const lease of plan.renewed) {
-    lease.expiresAt = ends(lease.ttlSeconds);
-    changed.set(lease.id, lease);
-  }
-  for (const result of results) {
-    const shown = result.ok ? (result.answer.body['lease'] as LeaseView | undefined) : undefined;
-    const lease = shown === undefined ? undefined : changed.get(shown.id);
-    if (shown === undefined || lease === undefined) continue;
-    const { grantedAt, expiresAt, closedUntil } = leaseTimes(lease, lockDelaySeconds);
-    shown.fence = lease.fence!;
-    shown.grantedAt = grantedAt;
-    shown.expiresAt = expiresAt;
-    shown.closedUntil = closedUntil;
-  }
-}
-
-/** One Date for all leases that end together: they are remembered by the thousand. */
-function endsAfter(at: Date): (seconds: number) => Date {
-  const ends = new Map<number, Date>();
-  return (seconds) => {
-    let end = ends.get(seconds);
-    if (end === undefined) ends.set(seconds, (end = new Date(at.getTime() + seconds * 1000)));
-    return end;
-  };
 }

@@ -15,7 +15,7 @@ export interface Subject {
 /** Null for one that only the general way can decide. */
 export function subjectOf(op: HotOperation, leaseOf: (id: string) => HeldLease | undefined): Subject | null {
   const { keyId } = op.principal;
-  if (keyId === null || op.idempotent !== null) return null;
+  if (keyId === null) return null;
   switch (op.kind) {
     case 'acquire':
       return { op, keyId, runId: op.runId, repoId: op.repo.id, wanted: op.wanted, lease: null };
