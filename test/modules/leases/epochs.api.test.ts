@@ -64,16 +64,16 @@ describe('a process that is replaced while it is decided about', () => {
   const holdLease = (client: pg.Client) =>
     holding(client, 'SELECT FROM lease WHERE org_id = $1 AND id = $2 FOR UPDATE', [org.id, lease.id]);
 
+  // The shorter way is taken by a server that has seen all of it.
   it.each([
-    ['hot_write', { 'idempotency-key': 'one' }],
-    ['hot_once', {}],
-  ])('has not renewed its lease after the resume was answered (%s)', async (written, headers) => {
-    // The shorter way is taken by a server that has seen all of it.
+    ['hot_write', () => through(other, ann)],
+    ['hot_once', () => ann],
+  ])('has not renewed its lease after the resume was answered (%s)', async (written, by) => {
     await ann.acquire({ paths: ['b'] });
     const renewal = { fence: lease.fence, ttlSeconds: 3600, epoch: 1 };
     await withClient(server.database.url, async (client) => {
       const row = await holdLease(client);
-      const renewing = ann.caller.post(`/leases/${lease.id}/renew`, renewal, headers);
+      const renewing = by().caller.post(`/leases/${lease.id}/renew`, renewal);
       await untilBlocked(server, written);
       expect((await resume()).status).toBe(200);
       await row.free();
