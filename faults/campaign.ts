@@ -5,7 +5,7 @@ import { type Evidence, gather, waitingOf } from './evidence.ts';
 import { Nemesis, type Struck } from './nemesis/nemesis.ts';
 import { Random } from './random.ts';
 import type { DatabaseClock } from './rig/clock.ts';
-import { type CallCut, COMMIT_CUTS } from './rig/cutters.ts';
+import { BATCH_CUTS, CALL_CUTS, COMMIT_CUTS, type WriteCut } from './rig/cutters.ts';
 import { type Rig, type RigOptions, startRig } from './rig/rig.ts';
 import { Stage } from './rig/stage.ts';
 import { LOCK_DELAY_SECONDS, type Prepared, prepare } from './setup.ts';
@@ -35,8 +35,8 @@ export interface Campaign {
   readonly struck: readonly Struck[];
   readonly cutReplies: number;
   readonly cutCommits: number;
-  /** Of `hot_once`: by what was lost. */
-  readonly cutCalls: Readonly<Record<CallCut, number>>;
+  /** Of what decides about leases: by what was lost. */
+  readonly cutWrites: ReadonlyMap<WriteCut, number>;
   readonly clock: DatabaseClock['kind'];
   readonly reconnections: number;
 }
@@ -118,7 +118,7 @@ async function play(options: CampaignOptions, rig: Rig, stage: Stage): Promise<C
     struck: nemesis.struck,
     cutReplies: cutters.reduce((sum, cutter) => sum + cutter.cut(), 0),
     cutCommits: commitCutter.cut(...COMMIT_CUTS),
-    cutCalls: { 'lose-call': commitCutter.cut('lose-call'), 'lose-call-answer': commitCutter.cut('lose-call-answer') },
+    cutWrites: new Map([...CALL_CUTS, ...BATCH_CUTS].map((cut) => [cut, commitCutter.cut(cut)])),
     clock: rig.databaseClock.kind,
     reconnections: follower.connections,
   };

@@ -28,7 +28,7 @@ function operations(history: readonly Operation[]): string {
   return [`${history.length} operations`, ...lines].join('\n');
 }
 
-function faults({ struck, cutReplies, cutCommits, cutCalls, clock, reconnections }: Campaign): string {
+function faults({ struck, cutReplies, cutCommits, cutWrites, clock, reconnections }: Campaign): string {
   const lines = FAULTS.map((fault) => {
     const times = struck.filter((one) => one.fault === fault);
     const details = times.flatMap(({ detail }) => (detail === '' ? [] : [detail]));
@@ -41,8 +41,9 @@ function faults({ struck, cutReplies, cutCommits, cutCalls, clock, reconnections
     clock === 'preload'
       ? "PostgreSQL's whole clock"
       : "what SQL asks for the time; not PostgreSQL's own timeouts (no C compiler here)";
+  const writes = [...cutWrites].map(([cut, times]) => `${cut} ${times}`).join(', ');
   return [
-    `${struck.length} faults; ${cutReplies} requests and replies and ${cutCommits} commits cut, of hot_once ${cutCalls['lose-call']} calls and ${cutCalls['lose-call-answer']} answers, the reader connected ${reconnections} times; set back was ${clockNote}`,
+    `${struck.length} faults; ${cutReplies} requests and replies and ${cutCommits} commits cut; ${writes}; the reader connected ${reconnections} times; set back was ${clockNote}`,
     ...lines,
   ].join('\n');
 }

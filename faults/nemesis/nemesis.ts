@@ -1,7 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../random.ts';
 import type { DatabaseClock } from '../rig/clock.ts';
-import { CALL_CUTS, COMMIT_CUTS, type CommitCut, type Cutter, REPLY_CUTS, type ReplyCut } from '../rig/cutters.ts';
+import {
+  BATCH_CUTS,
+  CALL_CUTS,
+  COMMIT_CUTS,
+  type CommitCut,
+  type Cutter,
+  REPLY_CUTS,
+  type ReplyCut,
+  type WriteCut,
+} from '../rig/cutters.ts';
 import type { Postgres } from '../rig/postgres.ts';
 import type { ServerProcess } from '../rig/servers.ts';
 import { pauseWhileHolding } from './holding.ts';
@@ -14,6 +23,7 @@ export type FaultName =
   | 'cut'
   | 'cut-commit'
   | 'cut-call'
+  | 'cut-batch'
   | 'restart'
   | 'clock'
   | 'overtake'
@@ -23,13 +33,13 @@ export type FaultName =
 const LANES: readonly (readonly FaultName[])[] = [
   ['kill'],
   ['pause', 'hold'],
-  ['cut', 'cut-commit', 'cut-call', 'restart', 'clock'],
+  ['cut', 'cut-commit', 'cut-call', 'cut-batch', 'restart', 'clock'],
   ['overtake', 'rival'],
 ];
 export const FAULTS: readonly FaultName[] = LANES.flat();
 
-/** So long calls to cut are waited for; those that come later are cut all the same. */
-const CALLS_COME_MS = 20_000;
+/** So long writes to cut are waited for; those that come later are cut all the same. */
+const WRITES_COME_MS = 20_000;
 
 export interface Struck {
   readonly fault: FaultName;
@@ -138,7 +148,9 @@ export class Nemesis {
         return cut;
       }
       case 'cut-call':
-        return this.#cutCalls(stop);
+        return this.#cutWrites(CALL_CUTS, stop);
+      case 'cut-batch':
+        return this.#cutWrites(BATCH_CUTS, stop);
       case 'restart':
         await postgres.restartAtOnce();
         return '';
@@ -176,14 +188,14 @@ export class Nemesis {
     return isHolding ? `${victim.name} held the row of ${repo}` : 'missed';
   }
 
-  /** In both forms, and waits for the first of each: only what overlaps nothing is one call, and none may come for a while. */
-  async #cutCalls(stop: AbortSignal): Promise<string> {
+  /** In both forms, and waits for the first of each: none may come for a while. */
+  async #cutWrites(cuts: readonly WriteCut[], stop: AbortSignal): Promise<string> {
     const { random, commitCutter } = this.#options;
-    const before = new Map(CALL_CUTS.map((cut) => [cut, commitCutter.cut(cut)]));
+    const before = new Map(cuts.map((cut) => [cut, commitCutter.cut(cut)]));
     const each = random.between(1, 3);
-    for (let pair = 1; pair <= each; pair += 1) for (const cut of random.shuffled(CALL_CUTS)) commitCutter.cutNext(cut);
-    const isMade = () => CALL_CUTS.every((cut) => commitCutter.cut(cut) > before.get(cut)!);
-    const untilMs = performance.now() + CALLS_COME_MS;
+    for (let pair = 1; pair <= each; pair += 1) for (const cut of random.shuffled(cuts)) commitCutter.cutNext(cut);
+    const isMade = () => cuts.every((cut) => commitCutter.cut(cut) > before.get(cut)!);
+    const untilMs = performance.now() + WRITES_COME_MS;
     while (!isMade() && performance.now() < untilMs && !stop.aborted) await sleep(20);
     return isMade() ? `${each} of each form` : 'missed';
   }

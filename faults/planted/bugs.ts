@@ -36,7 +36,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'the short way does not look for leases',
-    edits: [edit('prisma/migrations/0010_leases_by_place', ") THEN 'a lease'", ") AND false THEN 'a lease'")],
+    edits: [edit('prisma/migrations/0013_answers_in_one_call', ") THEN 'a lease'", ") AND false THEN 'a lease'")],
     breaks: EXCLUSIVE,
   },
   {
@@ -52,6 +52,11 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'an answer is not kept under its Idempotency-Key',
     edits: [edit(HOT, 'keep(snapshot, plan, op, keyId, given);', '{}')],
+    breaks: ['no retry was granted twice'],
+  },
+  {
+    name: 'the short way keeps no answer under an Idempotency-Key',
+    edits: [edit(HOT, 'given !== null && op.idempotent !== null', 'given === null && op.idempotent !== null')],
     breaks: ['no retry was granted twice'],
   },
   {

@@ -24,19 +24,26 @@ export function startReplyCutter(target: () => number | null): Promise<Cutter<Re
 
 /** Between a server and PostgreSQL: a commit never arrives, or it does and its answer does not. */
 export const COMMIT_CUTS = ['lose-commit', 'lose-answer'] as const;
-/** The same of a call that is a transaction by itself: who made it learns what became of it in another way. */
+/**
+ * The same of what decides about leases: a call that is a transaction by itself, and a batch that is written with its COMMIT.
+ * Who sent it learns what became of it in another way for each. Of all commits they are few.
+ */
 export const CALL_CUTS = ['lose-call', 'lose-call-answer'] as const;
-export type CallCut = (typeof CALL_CUTS)[number];
-export type CommitCut = (typeof COMMIT_CUTS)[number] | CallCut;
+export const BATCH_CUTS = ['lose-batch', 'lose-batch-answer'] as const;
+export type WriteCut = (typeof CALL_CUTS | typeof BATCH_CUTS)[number];
+export type CommitCut = (typeof COMMIT_CUTS)[number] | WriteCut;
 
 const IS_REQUEST: Readonly<Record<CommitCut, boolean>> = {
   'lose-commit': true,
   'lose-answer': false,
   'lose-call': true,
   'lose-call-answer': false,
+  'lose-batch': true,
+  'lose-batch-answer': false,
 };
 
 const COMMIT = Buffer.from('COMMIT\0');
+const BATCH = Buffer.from('hot_write\0');
 /** How the names of prepared calls begin; where one ends, a zero byte says. */
 const CALL = Buffer.from('hot_once');
 const CALL_NAME = /hot_once\w*\0/;
@@ -47,16 +54,19 @@ export function startCommitCutter(port: number): Promise<Cutter<CommitCut>> {
     () => port,
     () => ({
       up: (chunk) => {
-        const cut = isCall(chunk)
-          ? orders.take(...CALL_CUTS)
-          : chunk.includes(COMMIT)
-            ? orders.take(...COMMIT_CUTS)
-            : null;
+        const cut = orders.take(...cutsOf(chunk));
         return cut === null ? 'pass' : IS_REQUEST[cut] ? 'cut' : 'pass-and-deafen';
       },
       down: () => 'pass',
     }),
   );
+}
+
+/** Those that what is sent can be cut by. */
+function cutsOf(chunk: Buffer): readonly CommitCut[] {
+  if (isCall(chunk)) return CALL_CUTS;
+  if (!chunk.includes(COMMIT)) return [];
+  return chunk.includes(BATCH) ? [...BATCH_CUTS, ...COMMIT_CUTS] : COMMIT_CUTS;
 }
 
 /** The text of the call has its name too, without the zero byte. */

@@ -17,7 +17,7 @@ it('three servers keep every promise about leases while they are killed, paused 
   const seed = Number(process.env['FAULTS_SEED'] ?? randomInt(1, 2 ** 31));
   const main = await buildServer(folder.path);
   const options = { seconds: 6, clients: 12, servers: 3, rounds: 1, gapMs: [100, 500], longPauses: 0 } as const;
-  const { evidence, struck, cutReplies, cutCommits, cutCalls } = await runCampaign({
+  const { evidence, struck, cutReplies, cutCommits, cutWrites } = await runCampaign({
     seed,
     main,
     folder: folder.path,
@@ -41,7 +41,6 @@ it('three servers keep every promise about leases while they are killed, paused 
   );
   expect(cutReplies).toBeGreaterThan(0);
   expect(cutCommits).toBeGreaterThan(0);
-  expect(cutCalls['lose-call']).toBeGreaterThan(0);
-  expect(cutCalls['lose-call-answer']).toBeGreaterThan(0);
+  for (const [cut, times] of cutWrites) expect({ cut, times }).not.toEqual({ cut, times: 0 });
   expect(verdicts.filter(({ examined }) => examined === 0)).toEqual([]);
 }, 180_000);

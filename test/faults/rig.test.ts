@@ -99,6 +99,7 @@ const SENT = {
   commit: 'Q\0\0\0\x0bCOMMIT\0',
   call: 'B\0\0\0\x20\0hot_once\0\0\0',
   'call of another name': 'P\0\0\0\x40hot_once_2\0SELECT hot_once_2($1)\0B\0\0\0\x20\0hot_once_2\0\0\0',
+  batch: 'B\0\0\0\x20\0hot_write\0\0\0Q\0\0\0\x0bCOMMIT\0',
   text: 'P\0\0\0\x40another\0SELECT hot_once($1), ROLLBACK\0',
 } as const;
 
@@ -111,6 +112,9 @@ describe('a cut commit', () => {
     of('lose-call-answer', 'call'),
     of('lose-call', 'call of another name'),
     of('lose-call-answer', 'call of another name'),
+    of('lose-batch', 'batch'),
+    of('lose-batch-answer', 'batch'),
+    of('lose-commit', 'batch'),
   ])('$cut: of what is sent, the next $sent alone, and it arrives or not', async ({ cut, sent }) => {
     let received = '';
     const server = createTcpServer((socket) => {
@@ -131,13 +135,19 @@ describe('a cut commit', () => {
         socket.once('error', () => resolve(false));
       });
     cutter.cutNext(cut);
-    const others = sent === 'commit' ? [SENT.call, SENT['call of another name'], SENT.text] : [SENT.commit, SENT.text];
+    const others: readonly string[] = {
+      commit: [SENT.call, SENT['call of another name'], SENT.text],
+      call: [SENT.commit, SENT.batch, SENT.text],
+      'call of another name': [SENT.commit, SENT.batch, SENT.text],
+      batch: [SENT.call, SENT.text, ...(cut === 'lose-commit' ? [] : [SENT.commit])],
+      text: [],
+    }[sent];
     for (const other of others) expect(await ask(other)).toBe(true);
     expect(cutter.cut()).toBe(0);
     received = '';
     expect(await ask(SENT[sent])).toBe(false);
     expect(cutter.cut(cut)).toBe(1);
-    expect(received).toBe(cut === 'lose-answer' || cut === 'lose-call-answer' ? SENT[sent] : '');
+    expect(received).toBe(cut.endsWith('answer') ? SENT[sent] : '');
     expect(await ask(SENT[sent])).toBe(true);
     await cutter.close();
     server.close();
