@@ -55,11 +55,6 @@ export const PLANTED: readonly PlantedBug[] = [
     breaks: ['no retry was granted twice'],
   },
   {
-    name: 'the short way keeps no answer under an Idempotency-Key',
-    edits: [edit(HOT, 'given !== null && op.idempotent !== null', 'given === null && op.idempotent !== null')],
-    breaks: ['no retry was granted twice'],
-  },
-  {
     name: 'a lost COMMIT counts as done',
     edits: [
       edit(
