@@ -1,8 +1,7 @@
 import type { Database } from '../../platform/database/database.ts';
 import type { Principal } from '../../platform/principal.ts';
-import { parseClaims } from '../leases/index.ts';
+import { type LeaseChanges, parseClaims } from '../leases/index.ts';
 import { repoIdOf } from '../loops/index.ts';
-import type { LeaseChanges } from './hot/hot-path.ts';
 import type { NearbyLease, NearbyLeases } from './nearby.ts';
 import type { NearbyChange, NearbyChanges } from './nearby-changes.ts';
 

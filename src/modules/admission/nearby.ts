@@ -1,9 +1,8 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { RecentMap } from '../../platform/recent-map.ts';
-import { type HeldLease, type LeaseService, textsOf } from '../leases/index.ts';
+import { type HeldLease, type LeaseChanges, type LeaseService, textsOf } from '../leases/index.ts';
 import { around, directoryOf } from './directories.ts';
-import type { LeaseChanges } from './hot/hot-path.ts';
 
 /** What another run holds near the paths that somebody asks about. */
 export interface NearbyLease {

@@ -17,6 +17,7 @@ export { LeaseSweep } from './lease-sweep.ts';
 export type {
   AcquireOperation,
   CancelOperation,
+  LeaseChanges,
   LeaseOperation,
   LeaseQueue,
   PromoteOperation,

@@ -1,6 +1,7 @@
 import type { Idempotent } from '../../platform/database/idempotency.ts';
 import type { Principal } from '../../platform/principal.ts';
 import type { Searched } from './broad-search.ts';
+import type { HeldLease } from './lease.ts';
 import type { Wanted } from './request.ts';
 
 interface Base {
@@ -76,4 +77,17 @@ export type LeaseOperation =
 /** Where lease operations are decided and made durable: the org's batch, which the admission module runs. */
 export interface LeaseQueue {
   submit(operation: LeaseOperation): Promise<{ readonly status: number; readonly body: Record<string, unknown> }>;
+}
+
+/** What a committed batch did to leases and to those who wait for them, for whoever lives off it. */
+export interface LeaseChanges {
+  readonly orgId: string;
+  readonly granted: readonly HeldLease[];
+  readonly ended: readonly HeldLease[];
+  /** Whether anybody waits in this org. */
+  readonly someWait: boolean;
+  /** Tickets that are waited for no more. */
+  readonly settled: readonly { readonly ticketId: string; readonly granted: boolean }[];
+  /** Leases that somebody watches now; after `freeInMs` they are in nobody's way unless they are renewed. */
+  readonly watched: readonly { readonly leaseId: string; readonly freeInMs: number }[];
 }

@@ -5,7 +5,7 @@ import type { Database } from '../../../platform/database/database.ts';
 import { systemPrincipal } from '../../../platform/principal.ts';
 import { RecentMap } from '../../../platform/recent-map.ts';
 import type { SettledWatch } from '../../../platform/settled-watch.ts';
-import type { LeaseQueue } from '../operation.ts';
+import type { LeaseChanges, LeaseQueue } from '../operation.ts';
 import { lockDelayOf, type ReadTx } from '../service.ts';
 import { Alarm } from './alarm.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
@@ -24,15 +24,6 @@ const MARGIN_MS = 5;
 /** Settled tickets are told for so long. */
 const KEPT_HOURS = 48;
 const PURGE_SIZE = 1000;
-
-/** What a commit did that may concern the line; see `LeaseChanges` of the hot path. */
-interface Changes {
-  readonly orgId: string;
-  readonly ended: readonly { readonly id: string }[];
-  readonly someWait: boolean;
-  readonly settled: readonly { readonly ticketId: string; readonly granted: boolean }[];
-  readonly watched: readonly { readonly leaseId: string; readonly freeInMs: number }[];
-}
 
 interface Deps {
   readonly db: Database;
@@ -67,7 +58,7 @@ export class WaitingLine {
   }
 
   /** After a commit of this server's batches. */
-  changed({ orgId, ended, someWait, settled, watched }: Changes): void {
+  changed({ orgId, ended, someWait, settled, watched }: Omit<LeaseChanges, 'granted'>): void {
     for (const { ticketId } of settled) this.#deps.watch.wake(orgId, ticketId);
     for (const { leaseId, freeInMs } of watched) this.#alarm.ring(orgId, leaseId, freeInMs + MARGIN_MS);
     // Behind a granted ticket stands its lease already; behind one that was given up, whoever watched it.

@@ -1,5 +1,5 @@
 import { RecentMap } from '../../../../platform/recent-map.ts';
-import { claimKey, type HeldLease, type Wanted } from '../../../leases/index.ts';
+import { claimKey, type HeldLease, type LeaseChanges, type Wanted } from '../../../leases/index.ts';
 
 /** Leases that are remembered whole: what is given now is renewed or released soon. */
 const MOST_LEASES = 20_000;
@@ -62,8 +62,7 @@ export class KnownLeases {
     return [...holders];
   }
 
-  apply(changes: { orgId: string; granted: readonly HeldLease[]; ended: readonly HeldLease[] }): void {
-    const { orgId, granted, ended } = changes;
+  apply({ orgId, granted, ended }: Pick<LeaseChanges, 'orgId' | 'granted' | 'ended'>): void {
     // Whatever is forgotten is found again by a call that fails.
     if (this.#count > MOST_KEYS) {
       this.#keys.clear();

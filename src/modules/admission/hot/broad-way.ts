@@ -1,0 +1,53 @@
+import type pg from 'pg';
+import { borrowed } from '../../../platform/database/borrowed.ts';
+import type { OrgBatcher } from '../../../platform/database/org-batcher.ts';
+import { unavailable } from '../../../platform/errors.ts';
+import { KeyedLimiter } from '../../../platform/limiter.ts';
+import { type Searched, searchBroadly, TooBroad, type WantedIn } from '../../leases/index.ts';
+import type { HotAnswer, HotOperation } from './operation.ts';
+
+/** Searches for one request: what each found may have gone before it was looked at again. */
+const SEARCHES = 3;
+/** One org's searches are not to take the connections that others' batches need, nor are all orgs' together. */
+const PER_ORG = { concurrency: 1, queue: 256 };
+const IN_ALL = { concurrency: 2, queue: 4096 };
+
+export type Broad = Extract<HotOperation, { readonly wanted: unknown }>;
+
+/**
+ * For a request that so much overlaps that it cannot all be looked at under the lock. It is looked up without; under the lock,
+ * what was found and what came since are looked at again.
+ */
+export class BroadWay {
+  readonly #pool: pg.Pool;
+  readonly #batcher: OrgBatcher<HotOperation, HotAnswer>;
+  readonly #ofOrg = new KeyedLimiter(PER_ORG);
+  readonly #ofAll = new KeyedLimiter(IN_ALL);
+
+  /** `batcher`: decides under the lock. */
+  constructor(pool: pg.Pool, batcher: OrgBatcher<HotOperation, HotAnswer>) {
+    this.#pool = pool;
+    this.#batcher = batcher;
+  }
+
+  /** @throws Problem 503 `unavailable` when what was found was gone each time; those of the operation */
+  async submit(operation: Broad): Promise<HotAnswer> {
+    const { repo, runId, wanted, principal } = operation;
+    const { orgId } = principal;
+    if (repo === null || runId === null || wanted === null) throw new Error('too broad, and wants nothing');
+    for (let attempt = 1; attempt <= SEARCHES; attempt += 1) {
+      const searched = await this.#search(orgId, runId, { repoId: repo.id, matchers: wanted.matchers });
+      try {
+        return await this.#batcher.submit(orgId, { ...operation, searched });
+      } catch (error) {
+        if (!(error instanceof TooBroad)) throw error;
+      }
+    }
+    throw unavailable('So much overlaps this that it could not be decided; ask for less at once.');
+  }
+
+  async #search(orgId: string, runId: string, wanted: WantedIn): Promise<Searched> {
+    const search = () => borrowed(this.#pool, (client) => searchBroadly(client, orgId, runId, wanted));
+    return this.#ofOrg.run(orgId, () => this.#ofAll.run('', search));
+  }
+}
