@@ -137,6 +137,7 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
     repos,
     leases,
     hot,
+    watch,
     line,
     tickets,
     authenticator: new Authenticator(pools.ordinary, db, clock),

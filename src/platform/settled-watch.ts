@@ -25,14 +25,14 @@ export class SettledWatch {
     return [...this.#orgs.values()].reduce((sum, org) => sum + org.size, 0);
   }
 
-  /** The rows of an org that are waited for here. */
-  watched(orgId: string): string[] {
-    return this.#orgs.get(orgId)?.ids ?? [];
+  /** The rows of an org that are waited for here by those whom they are for. */
+  kept(orgId: string): string[] {
+    return this.#orgs.get(orgId)?.kept ?? [];
   }
 
-  /** Whether anybody waits for it here. */
-  isWatched(orgId: string, id: string): boolean {
-    return this.#orgs.get(orgId)?.has(id) ?? false;
+  /** Whether anybody of those waits for it here. */
+  isKept(orgId: string, id: string): boolean {
+    return this.#orgs.get(orgId)?.isKept(id) ?? false;
   }
 
   /** Says that a row is settled, to whoever waits for it on this server, without another look. */
@@ -42,9 +42,10 @@ export class SettledWatch {
 
   /**
    * Resolves once the row is settled, `waitMs` have passed, or `ended` aborts; which of them, the caller reads.
+   * @param isFor whether it is for the one who waits, and not merely looked at
    * @throws Problem 429 when too many wait in this org
    */
-  async settled(orgId: string, id: string, waitMs: number, ended: AbortSignal): Promise<void> {
+  async settled(orgId: string, id: string, waitMs: number, ended: AbortSignal, isFor = true): Promise<void> {
     if (ended.aborted) return;
     const org = this.#orgs.get(orgId) ?? new WatchedOrg(orgId, this.#deps, () => this.#orgs.delete(orgId));
     if (org.size >= MAX_WAITERS_PER_ORG) throw busy('Too many requests of this org are held open on this server.');
@@ -52,7 +53,7 @@ export class SettledWatch {
     const over = new AbortController();
     const end = (): void => over.abort();
     ended.addEventListener('abort', end, { once: true });
-    org.add(id, end);
+    org.add(id, end, isFor);
     try {
       await this.#deps.clock.sleep(waitMs, over.signal).catch(() => undefined);
     } finally {
@@ -72,7 +73,8 @@ export interface WatchDeps {
 class WatchedOrg {
   readonly #orgId: string;
   readonly #deps: WatchDeps;
-  readonly #waiters = new Map<string, Set<() => void>>();
+  /** By row: each who waits, and whether it is for him. */
+  readonly #waiters = new Map<string, Map<() => void, boolean>>();
   readonly #onEmpty: () => void;
   #running = false;
   #hint = new AbortController();
@@ -84,8 +86,8 @@ class WatchedOrg {
     this.#onEmpty = onEmpty;
   }
 
-  add(id: string, wake: () => void): void {
-    this.#waiters.set(id, (this.#waiters.get(id) ?? new Set()).add(wake));
+  add(id: string, wake: () => void, isFor: boolean): void {
+    this.#waiters.set(id, (this.#waiters.get(id) ?? new Map<() => void, boolean>()).set(wake, isFor));
     this.size += 1;
     this.#hint.abort();
     if (!this.#running) void this.#run();
@@ -102,12 +104,16 @@ class WatchedOrg {
     return [...this.#waiters.keys()];
   }
 
-  has(id: string): boolean {
-    return this.#waiters.has(id);
+  get kept(): string[] {
+    return this.ids.filter((id) => this.isKept(id));
+  }
+
+  isKept(id: string): boolean {
+    return [...(this.#waiters.get(id)?.values() ?? [])].includes(true);
   }
 
   wake(id: string): void {
-    for (const wake of this.#waiters.get(id) ?? []) wake();
+    for (const wake of this.#waiters.get(id)?.keys() ?? []) wake();
   }
 
   async #run(): Promise<void> {

@@ -3,7 +3,7 @@ import type { Principal } from '../../platform/principal.ts';
 import { RecentMap } from '../../platform/recent-map.ts';
 import type { ChangeService, RecentChange } from '../changes/index.ts';
 import { around, directoryOf } from './directories.ts';
-import type { NearbyOptions } from './nearby.ts';
+import { briefly, type NearbyOptions } from './nearby.ts';
 
 /** What another run changed lately near the paths that somebody asks about. */
 export interface NearbyChange {
@@ -112,7 +112,7 @@ export class NearbyChanges {
     });
     if (fresh) await view.loading;
     // The first reader waits; later ones take what is there. An answer is not worth losing for the advice beside it.
-    else if (view.readAtMs === Number.NEGATIVE_INFINITY) await view.loading.catch(() => undefined);
+    else if (view.readAtMs === Number.NEGATIVE_INFINITY) await briefly(view.loading, this.#clock);
     else view.loading.catch(() => undefined);
     return view;
   }

@@ -24,6 +24,7 @@ export interface NearbyOptions {
 const STALE_MS = 1000;
 /** What is older is not told any more: leases that have ended long ago would be. */
 const OLD_MS = 5000;
+const ADVICE_MS = 500;
 /** Advice, not a decision: of a repo with more leases than this, the newest are enough. */
 const LEASES_PER_REPO = 500;
 const SHOWN = 10;
@@ -126,7 +127,8 @@ export class NearbyLeases {
       view.loading = null;
     });
     // The first reader waits; later ones take what is there rather than slow every admission down once a second.
-    if (fresh || ageMs > OLD_MS) await view.loading;
+    if (fresh) await view.loading;
+    else if (ageMs > OLD_MS) await briefly(view.loading, this.#clock);
     else view.loading.catch(() => undefined);
     return view;
   }
@@ -146,6 +148,14 @@ export class NearbyLeases {
     );
     view.readAtMs = this.#clock.monotonicMs();
   }
+}
+
+/** Waits for advice, for a moment: what was decided must not be lost, or late, for what is told beside it. */
+export async function briefly(advice: Promise<unknown>, clock: Clock): Promise<void> {
+  const had = new AbortController();
+  const moment = clock.sleep(ADVICE_MS, had.signal).catch(() => undefined);
+  await Promise.race([advice.catch(() => undefined), moment]);
+  had.abort();
 }
 
 function toNearby(lease: HeldLease): NearbyLease {

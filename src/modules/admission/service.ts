@@ -191,7 +191,7 @@ export class AdmissionService {
 
   /** Unless another request of the same run has joined it, and waits on. */
   async #giveUp(principal: Principal, ticketId: string): Promise<void> {
-    if (this.#watch.isWatched(principal.orgId, ticketId)) return;
+    if (this.#watch.isKept(principal.orgId, ticketId)) return;
     await this.#hot
       .submit({ kind: 'cancel', principal, idempotent: null, ticketId, spares: 'leases' })
       // Another ask of the same run that joined it may have settled it; else it runs out by itself.

@@ -48,4 +48,4 @@ export { TicketReader } from './waiting/ticket-reader.ts';
 export { createTicketWatch } from './waiting/ticket-watch.ts';
 export { LeaseTickets } from './waiting/tickets.ts';
 export { type Wait, type WaitGraph, waitsFor } from './waiting/wait-graph.ts';
-export { HELD_SECONDS, LAST, placeOf, type Waiter } from './waiting/waiter.ts';
+export { HELD_SECONDS, LAST, mayCount, placeOf, type Waiter } from './waiting/waiter.ts';

@@ -39,7 +39,7 @@ export interface PromoteOperation extends Base {
 export interface CancelOperation extends Base {
   readonly kind: 'cancel';
   readonly ticketId: string;
-  /** What it leaves alone: a request for the lease itself, which an admission has joined; a ticket that anything else has. */
+  /** What it leaves alone besides what others have joined: with `leases` any request for the lease itself. */
   readonly spares: 'leases' | 'joined' | null;
   /** Why the server ends it. */
   readonly reason?: 'abandoned' | 'deadlock';

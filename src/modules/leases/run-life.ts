@@ -22,7 +22,11 @@ export function createLeaseObserver(onFreed: OnFreed): RunObserver {
       return revocations.map(({ detail }) => ({ code: 'lease_revoked', detail }));
     },
     onFinish: async (tx, run) => {
-      const freed = [...(await endOfRun(tx, run)), ...(await leaveLine(tx, run))];
+      const freed = [...(await endOfRun(tx, run)), ...(await leaveLine(tx, run, { reason: 'run_ended' }))];
+      tx.afterCommit(() => onFreed(tx.orgId, freed));
+    },
+    onResume: async (tx, run, epoch) => {
+      const freed = await leaveLine(tx, run, { reason: 'epoch_stale', epoch });
       tx.afterCommit(() => onFreed(tx.orgId, freed));
     },
   };
@@ -37,16 +41,23 @@ async function lockReposOfRun(tx: OrgTx, runId: string): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
+interface Leaving {
+  readonly reason: 'run_ended' | 'epoch_stale';
+  /** Only what processes of another epoch have asked for; where they did not say which, it may be the new one's. */
+  readonly epoch?: number;
+}
+
 /** Returns the tickets that ended. */
-async function leaveLine(tx: OrgTx, { id: runId, repoIds, now }: ObservedRun): Promise<string[]> {
+async function leaveLine(tx: OrgTx, { id: runId, repoIds, now }: ObservedRun, leaving: Leaving): Promise<string[]> {
+  const { reason, epoch = null } = leaving;
   const rows = await tx.db.$queryRaw<{ id: string }[]>`
-    UPDATE lease_waiter SET status = 'ended', reason = 'run_ended', settled_at = ${now}, blocked_by = NULL
+    UPDATE lease_waiter SET status = 'ended', reason = ${reason}, settled_at = ${now}, blocked_by = NULL
     WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND status = 'waiting'
-      AND repo_id = ANY (${repoIds}::uuid[]) RETURNING id`;
+      AND repo_id = ANY (${repoIds}::uuid[]) AND (${epoch}::int IS NULL OR epoch <> ${epoch}::int) RETURNING id`;
   const ids = rows.map(({ id }) => id);
   if (ids.length > 0) await tx.db.leaseWaiterKey.deleteMany({ where: { orgId: tx.orgId, waiterId: { in: ids } } });
   for (const id of ids)
-    tx.emit({ kind: 'lease.wait_ended', subject: { kind: 'ticket', id }, data: { reason: 'run_ended', runId } }, now);
+    tx.emit({ kind: 'lease.wait_ended', subject: { kind: 'ticket', id }, data: { reason, runId } }, now);
   return ids;
 }
 

@@ -12,7 +12,7 @@ export interface RunNotice {
  */
 export interface RunObserver {
   /**
-   * Locks the repos that `onHeartbeat` and `onFinish` will touch, in id order, and returns their ids. The run's row is not
+   * Locks the repos that the calls below will touch, in id order, and returns their ids. The run's row is not
    * locked yet, and its epoch is not checked.
    */
   lockRepos(tx: OrgTx, runId: string): Promise<readonly string[]>;
@@ -20,6 +20,8 @@ export interface RunObserver {
   onHeartbeat(tx: OrgTx, run: ObservedRun): Promise<readonly RunNotice[]>;
   /** The run has just been marked finished. Not called again for a finish that is only replayed. */
   onFinish(tx: OrgTx, run: ObservedRun): Promise<void>;
+  /** The run has just been taken over by `epoch`. */
+  onResume(tx: OrgTx, run: ObservedRun, epoch: number): Promise<void>;
 }
 
 export interface ObservedRun {
@@ -35,4 +37,5 @@ export const noRunObserver: RunObserver = {
   lockRepos: async () => [],
   onHeartbeat: async () => [],
   onFinish: async () => {},
+  onResume: async () => {},
 };

@@ -113,13 +113,14 @@ export class RunService {
    */
   async resume(principal: Principal, id: string): Promise<WholeRunView> {
     return this.#db.write(principal, async (tx) => {
-      const { run, now } = await lockRun(tx, id);
+      const { run, now, repoIds } = await lockRun(tx, id, () => this.#observer.lockRepos(tx, id));
       if (run.status === 'finished') throw runFinished();
       const epoch = run.epoch + 1;
       const resumed = await tx.db.run.update({
         where: { orgId_id: { orgId: tx.orgId, id } },
         data: { epoch, status: 'running', lastBeatAt: now },
       });
+      await this.#observer.onResume(tx, { id, repoIds, now }, epoch);
       const data = { loopId: run.loopId, epoch, was: run.status };
       tx.emit({ kind: 'run.resumed', subject: { kind: 'run', id }, data }, now);
       // As with a halt: what the old epoch has asked for and is being decided now may not commit after this.

@@ -54,5 +54,5 @@ export function isConnectionLoss(error: unknown): boolean {
 export function isUnavailable(error: unknown): boolean {
   const code = sqlState(error) ?? (error as { code?: unknown } | null)?.code;
   if (typeof code === 'string' && (OVERLOADED.has(code) || code.startsWith('53'))) return true;
-  return isConnectionLoss(error);
+  return isTransient(error) || isConnectionLoss(error);
 }

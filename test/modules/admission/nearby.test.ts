@@ -1,6 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { NearbyLeases } from '../../../src/modules/admission/nearby.ts';
+import type { LeaseService } from '../../../src/modules/leases/index.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { withClient } from '../../support/database.ts';
+import { holding } from '../../support/locks.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { finish, newRunner, REPO } from '../leases/support.ts';
 
@@ -24,4 +28,33 @@ it('what others hold nearby is not told long after they have given it back', asy
   await finish(ann);
   await clock.advance(6000);
   expect(await near()).toEqual([]);
+});
+
+it('an admission is answered though the advice beside it cannot be read', async () => {
+  const org = await server.newOrg();
+  const [ann, ben] = [await newRunner(org), await newRunner(org)];
+  // A repo of which this server knows nothing near any path yet.
+  const elsewhere = { repo: 'acme/other', paths: ['a'] };
+  await ann.acquire({ ...elsewhere, paths: ['seen'] });
+  const answer = await withClient(server.database.url, async (client) => {
+    const changes = await holding(client, 'LOCK TABLE change IN ACCESS EXCLUSIVE MODE');
+    const admitted = await Promise.race([
+      ben.admit(elsewhere),
+      // As long as one reading of it may wait for a lock.
+      sleep(2900).then(() => null),
+    ]);
+    await changes.free();
+    return admitted;
+  });
+  expect(answer).toMatchObject({ status: 200, body: { outcome: 'allow', context: { recent: [] } } });
+});
+
+it('what others hold nearby is left out where it cannot be read, not thrown', async () => {
+  const failing = { list: () => Promise.reject(new Error('no connection')) } as unknown as LeaseService;
+  const nearby = new NearbyLeases(failing, new ManualClock(new Date()));
+  const principal = { orgId: 'o', keyId: null, role: 'admin' as const, memberId: null, loopId: null };
+  expect(await nearby.near(principal, { id: 'r', name: REPO }, null, ['a'])).toEqual([]);
+  await expect(nearby.near(principal, { id: 'r', name: REPO }, null, ['a'], { fresh: true })).rejects.toThrow(
+    'no conn',
+  );
 });

@@ -39,11 +39,12 @@ describe('an admission that waits', () => {
     const [org, ann, bob, cid] = await crew(3);
     await held(ann!, { paths: ['a'] });
     const id = await queue(cid!, { paths: ['a'] });
-    const { tickets } = pair.server.signalbox.services;
+    const { tickets, watch } = pair.server.signalbox.services;
     const principal = { orgId: org.id, keyId: org.admin.keyId, role: 'admin' as const, memberId: null, loopId: null };
     const done = new AbortController();
     setMaxListeners(0, done.signal);
     const open = Array.from({ length: 2000 }, () => tickets.wait(principal, id, 60_000, done.signal));
+    await until(async () => watch.waiting === 2000);
     expect((await bob!.admit({ paths: ['a'], waitSeconds: 30 })).body.outcome).toBe('wait');
     expect(await waiters(bob!)).toBe(0);
     done.abort();

@@ -46,15 +46,19 @@ const recording: RunObserver = {
     return [];
   },
   onFinish: async (_tx, { id, repoIds }) => note(`onFinish ${repoIds.join()}`, id),
+  onResume: async (_tx, { id, repoIds }, epoch) => note(`onResume ${repoIds.join()} ${epoch}`, id),
 };
 
 describe('whoever observes runs', () => {
   it('may lock before the run is locked, and acts after', async () => {
     await runs.heartbeat(owner, runId, { epoch: 1 });
-    await runs.finish(owner, runId, { epoch: 1, outcome: { status: 'succeeded', summary: null } });
+    await runs.resume(owner, runId);
+    await runs.finish(owner, runId, { epoch: 2, outcome: { status: 'succeeded', summary: null } });
     expect(calls).toEqual([
       'lockRepos free',
       `onHeartbeat ${REPO} locked`,
+      'lockRepos free',
+      `onResume ${REPO} 2 locked`,
       'lockRepos free',
       `onFinish ${REPO} locked`,
     ]);
@@ -68,7 +72,10 @@ describe('whoever observes runs', () => {
     await runs.finish(owner, runId, { epoch: 2, outcome });
     await runs.finish(owner, runId, { epoch: 2, outcome });
     await expect(runs.heartbeat(owner, runId, { epoch: 2 })).rejects.toMatchObject({ code: 'run_finished' });
-    expect(calls.filter((call) => call.startsWith('on'))).toEqual([`onFinish ${REPO} locked`]);
+    expect(calls.filter((call) => call.startsWith('on'))).toEqual([
+      `onResume ${REPO} 2 locked`,
+      `onFinish ${REPO} locked`,
+    ]);
   });
 
   it('hears nothing of who may not act for the run', async () => {

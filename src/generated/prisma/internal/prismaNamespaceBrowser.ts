@@ -327,7 +327,8 @@ export const LeaseWaiterScalarFieldEnum = {
   leaseId: 'leaseId',
   blockedBy: 'blockedBy',
   heldUntil: 'heldUntil',
-  joined: 'joined'
+  joined: 'joined',
+  epoch: 'epoch'
 } as const
 
 export type LeaseWaiterScalarFieldEnum = (typeof LeaseWaiterScalarFieldEnum)[keyof typeof LeaseWaiterScalarFieldEnum]

@@ -29,11 +29,13 @@ export type AggregateLeaseWaiter = {
 export type LeaseWaiterAvgAggregateOutputType = {
   seq: number | null
   ttlSeconds: number | null
+  epoch: number | null
 }
 
 export type LeaseWaiterSumAggregateOutputType = {
   seq: bigint | null
   ttlSeconds: number | null
+  epoch: number | null
 }
 
 export type LeaseWaiterMinAggregateOutputType = {
@@ -55,6 +57,7 @@ export type LeaseWaiterMinAggregateOutputType = {
   blockedBy: string | null
   heldUntil: Date | null
   joined: boolean | null
+  epoch: number | null
 }
 
 export type LeaseWaiterMaxAggregateOutputType = {
@@ -76,6 +79,7 @@ export type LeaseWaiterMaxAggregateOutputType = {
   blockedBy: string | null
   heldUntil: Date | null
   joined: boolean | null
+  epoch: number | null
 }
 
 export type LeaseWaiterCountAggregateOutputType = {
@@ -101,6 +105,7 @@ export type LeaseWaiterCountAggregateOutputType = {
   blockedBy: number
   heldUntil: number
   joined: number
+  epoch: number
   _all: number
 }
 
@@ -108,11 +113,13 @@ export type LeaseWaiterCountAggregateOutputType = {
 export type LeaseWaiterAvgAggregateInputType = {
   seq?: true
   ttlSeconds?: true
+  epoch?: true
 }
 
 export type LeaseWaiterSumAggregateInputType = {
   seq?: true
   ttlSeconds?: true
+  epoch?: true
 }
 
 export type LeaseWaiterMinAggregateInputType = {
@@ -134,6 +141,7 @@ export type LeaseWaiterMinAggregateInputType = {
   blockedBy?: true
   heldUntil?: true
   joined?: true
+  epoch?: true
 }
 
 export type LeaseWaiterMaxAggregateInputType = {
@@ -155,6 +163,7 @@ export type LeaseWaiterMaxAggregateInputType = {
   blockedBy?: true
   heldUntil?: true
   joined?: true
+  epoch?: true
 }
 
 export type LeaseWaiterCountAggregateInputType = {
@@ -180,6 +189,7 @@ export type LeaseWaiterCountAggregateInputType = {
   blockedBy?: true
   heldUntil?: true
   joined?: true
+  epoch?: true
   _all?: true
 }
 
@@ -292,6 +302,7 @@ export type LeaseWaiterGroupByOutputType = {
   blockedBy: string | null
   heldUntil: Date | null
   joined: boolean
+  epoch: number | null
   _count: LeaseWaiterCountAggregateOutputType | null
   _avg: LeaseWaiterAvgAggregateOutputType | null
   _sum: LeaseWaiterSumAggregateOutputType | null
@@ -340,6 +351,7 @@ export type LeaseWaiterWhereInput = {
   blockedBy?: Prisma.UuidNullableFilter<"LeaseWaiter"> | string | null
   heldUntil?: Prisma.DateTimeNullableFilter<"LeaseWaiter"> | Date | string | null
   joined?: Prisma.BoolFilter<"LeaseWaiter"> | boolean
+  epoch?: Prisma.IntNullableFilter<"LeaseWaiter"> | number | null
 }
 
 export type LeaseWaiterOrderByWithRelationInput = {
@@ -365,6 +377,7 @@ export type LeaseWaiterOrderByWithRelationInput = {
   blockedBy?: Prisma.SortOrderInput | Prisma.SortOrder
   heldUntil?: Prisma.SortOrderInput | Prisma.SortOrder
   joined?: Prisma.SortOrder
+  epoch?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type LeaseWaiterWhereUniqueInput = Prisma.AtLeast<{
@@ -394,6 +407,7 @@ export type LeaseWaiterWhereUniqueInput = Prisma.AtLeast<{
   blockedBy?: Prisma.UuidNullableFilter<"LeaseWaiter"> | string | null
   heldUntil?: Prisma.DateTimeNullableFilter<"LeaseWaiter"> | Date | string | null
   joined?: Prisma.BoolFilter<"LeaseWaiter"> | boolean
+  epoch?: Prisma.IntNullableFilter<"LeaseWaiter"> | number | null
 }, "orgId_id">
 
 export type LeaseWaiterOrderByWithAggregationInput = {
@@ -419,6 +433,7 @@ export type LeaseWaiterOrderByWithAggregationInput = {
   blockedBy?: Prisma.SortOrderInput | Prisma.SortOrder
   heldUntil?: Prisma.SortOrderInput | Prisma.SortOrder
   joined?: Prisma.SortOrder
+  epoch?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.LeaseWaiterCountOrderByAggregateInput
   _avg?: Prisma.LeaseWaiterAvgOrderByAggregateInput
   _max?: Prisma.LeaseWaiterMaxOrderByAggregateInput
@@ -452,6 +467,7 @@ export type LeaseWaiterScalarWhereWithAggregatesInput = {
   blockedBy?: Prisma.UuidNullableWithAggregatesFilter<"LeaseWaiter"> | string | null
   heldUntil?: Prisma.DateTimeNullableWithAggregatesFilter<"LeaseWaiter"> | Date | string | null
   joined?: Prisma.BoolWithAggregatesFilter<"LeaseWaiter"> | boolean
+  epoch?: Prisma.IntNullableWithAggregatesFilter<"LeaseWaiter"> | number | null
 }
 
 export type LeaseWaiterCreateInput = {
@@ -477,6 +493,7 @@ export type LeaseWaiterCreateInput = {
   blockedBy?: string | null
   heldUntil?: Date | string | null
   joined?: boolean
+  epoch?: number | null
 }
 
 export type LeaseWaiterUncheckedCreateInput = {
@@ -502,6 +519,7 @@ export type LeaseWaiterUncheckedCreateInput = {
   blockedBy?: string | null
   heldUntil?: Date | string | null
   joined?: boolean
+  epoch?: number | null
 }
 
 export type LeaseWaiterUpdateInput = {
@@ -527,6 +545,7 @@ export type LeaseWaiterUpdateInput = {
   blockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   heldUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   joined?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  epoch?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type LeaseWaiterUncheckedUpdateInput = {
@@ -552,6 +571,7 @@ export type LeaseWaiterUncheckedUpdateInput = {
   blockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   heldUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   joined?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  epoch?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type LeaseWaiterCreateManyInput = {
@@ -577,6 +597,7 @@ export type LeaseWaiterCreateManyInput = {
   blockedBy?: string | null
   heldUntil?: Date | string | null
   joined?: boolean
+  epoch?: number | null
 }
 
 export type LeaseWaiterUpdateManyMutationInput = {
@@ -602,6 +623,7 @@ export type LeaseWaiterUpdateManyMutationInput = {
   blockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   heldUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   joined?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  epoch?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type LeaseWaiterUncheckedUpdateManyInput = {
@@ -627,6 +649,7 @@ export type LeaseWaiterUncheckedUpdateManyInput = {
   blockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   heldUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   joined?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  epoch?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type LeaseWaiterOrgIdIdCompoundUniqueInput = {
@@ -657,11 +680,13 @@ export type LeaseWaiterCountOrderByAggregateInput = {
   blockedBy?: Prisma.SortOrder
   heldUntil?: Prisma.SortOrder
   joined?: Prisma.SortOrder
+  epoch?: Prisma.SortOrder
 }
 
 export type LeaseWaiterAvgOrderByAggregateInput = {
   seq?: Prisma.SortOrder
   ttlSeconds?: Prisma.SortOrder
+  epoch?: Prisma.SortOrder
 }
 
 export type LeaseWaiterMaxOrderByAggregateInput = {
@@ -683,6 +708,7 @@ export type LeaseWaiterMaxOrderByAggregateInput = {
   blockedBy?: Prisma.SortOrder
   heldUntil?: Prisma.SortOrder
   joined?: Prisma.SortOrder
+  epoch?: Prisma.SortOrder
 }
 
 export type LeaseWaiterMinOrderByAggregateInput = {
@@ -704,11 +730,13 @@ export type LeaseWaiterMinOrderByAggregateInput = {
   blockedBy?: Prisma.SortOrder
   heldUntil?: Prisma.SortOrder
   joined?: Prisma.SortOrder
+  epoch?: Prisma.SortOrder
 }
 
 export type LeaseWaiterSumOrderByAggregateInput = {
   seq?: Prisma.SortOrder
   ttlSeconds?: Prisma.SortOrder
+  epoch?: Prisma.SortOrder
 }
 
 export type LeaseWaiterCreatepathsInput = {
@@ -738,6 +766,14 @@ export type LeaseWaiterUpdateresourcesInput = {
   push?: string | string[]
 }
 
+export type NullableIntFieldUpdateOperationsInput = {
+  set?: number | null
+  increment?: number
+  decrement?: number
+  multiply?: number
+  divide?: number
+}
+
 
 
 export type LeaseWaiterSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -763,6 +799,7 @@ export type LeaseWaiterSelect<ExtArgs extends runtime.Types.Extensions.InternalA
   blockedBy?: boolean
   heldUntil?: boolean
   joined?: boolean
+  epoch?: boolean
 }, ExtArgs["result"]["leaseWaiter"]>
 
 export type LeaseWaiterSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -788,6 +825,7 @@ export type LeaseWaiterSelectCreateManyAndReturn<ExtArgs extends runtime.Types.E
   blockedBy?: boolean
   heldUntil?: boolean
   joined?: boolean
+  epoch?: boolean
 }, ExtArgs["result"]["leaseWaiter"]>
 
 export type LeaseWaiterSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -813,6 +851,7 @@ export type LeaseWaiterSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.E
   blockedBy?: boolean
   heldUntil?: boolean
   joined?: boolean
+  epoch?: boolean
 }, ExtArgs["result"]["leaseWaiter"]>
 
 export type LeaseWaiterSelectScalar = {
@@ -838,9 +877,10 @@ export type LeaseWaiterSelectScalar = {
   blockedBy?: boolean
   heldUntil?: boolean
   joined?: boolean
+  epoch?: boolean
 }
 
-export type LeaseWaiterOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "id" | "seq" | "repoId" | "runId" | "loopId" | "kind" | "mode" | "paths" | "patterns" | "resources" | "purpose" | "ttlSeconds" | "principal" | "queuedAt" | "status" | "reason" | "settledAt" | "leaseId" | "blockedBy" | "heldUntil" | "joined", ExtArgs["result"]["leaseWaiter"]>
+export type LeaseWaiterOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"orgId" | "id" | "seq" | "repoId" | "runId" | "loopId" | "kind" | "mode" | "paths" | "patterns" | "resources" | "purpose" | "ttlSeconds" | "principal" | "queuedAt" | "status" | "reason" | "settledAt" | "leaseId" | "blockedBy" | "heldUntil" | "joined" | "epoch", ExtArgs["result"]["leaseWaiter"]>
 
 export type $LeaseWaiterPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "LeaseWaiter"
@@ -892,6 +932,7 @@ export type $LeaseWaiterPayload<ExtArgs extends runtime.Types.Extensions.Interna
      * The same was asked for again, and answered with this ticket.
      */
     joined: boolean
+    epoch: number | null
   }, ExtArgs["result"]["leaseWaiter"]>
   composites: {}
 }
@@ -1337,6 +1378,7 @@ export interface LeaseWaiterFieldRefs {
   readonly blockedBy: Prisma.FieldRef<"LeaseWaiter", 'String'>
   readonly heldUntil: Prisma.FieldRef<"LeaseWaiter", 'DateTime'>
   readonly joined: Prisma.FieldRef<"LeaseWaiter", 'Boolean'>
+  readonly epoch: Prisma.FieldRef<"LeaseWaiter", 'Int'>
 }
     
 

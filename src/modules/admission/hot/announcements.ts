@@ -21,9 +21,10 @@ export class Announcements {
   tell(orgId: string, decided: Decided, size: number, seconds: number): void {
     if (!decided.plan.isEmpty) this.#signal.touch(orgId);
     this.#count(decided, size, seconds);
-    const { granted, ended, settled, watched, hasQueued } = decided.plan;
+    const { granted, ended, line } = decided.plan;
+    const { settled, watched } = line;
     if (granted.length + ended.length + settled.length + watched.length === 0) return;
-    const someWait = decided.snapshot.someWait || hasQueued;
+    const someWait = decided.snapshot.someWait || line.hasQueued;
     const changes = { orgId, granted: granted.map(({ lease }) => lease), ended, someWait, settled, watched };
     for (const listener of this.#listeners) listener(changes);
   }

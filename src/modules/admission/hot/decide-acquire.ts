@@ -20,6 +20,7 @@ export function acquire(snapshot: Snapshot, plan: BatchPlan, op: AcquireOperatio
       verdict,
       kind: 'lease',
       heldUntil: null,
+      epoch: op.epoch,
       searched: op.searched,
     });
     return { status: 202, body: { ticket: { id: waiter.id } } };

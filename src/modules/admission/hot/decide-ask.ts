@@ -96,7 +96,7 @@ export function answer(snapshot: Snapshot, plan: BatchPlan, asked: Asked): HotAn
   const ticket = keptPlace(snapshot, plan, op.ticketId, op.runId);
   if (ticket === null || given.body['outcome'] === 'wait') return given;
   const lease = given.body['lease'] as { id: string } | undefined;
-  plan.settle(
+  plan.line.settle(
     op.principal,
     ticket,
     lease === undefined ? { status: 'ended', reason: 'decided_otherwise' } : { leaseId: lease.id },
@@ -230,10 +230,22 @@ function placeOfAdmission(
   if (run === null || op.repo === null || op.wanted === null) return null;
   const ticket = keptPlace(snapshot, plan, op.ticketId, run.id);
   if (ticket !== null) {
-    plan.block(ticket, toWatch(verdict.inTheWay));
+    plan.line.block(ticket, toWatch(verdict.inTheWay));
     return ticket;
   }
-  const { principal, repo, wanted, searched } = op;
+  // Whoever cancelled it does not want to wait any longer.
+  if (op.ticketId !== null && snapshot.tickets.get(op.ticketId)?.status === 'cancelled') return null;
+  const { principal, repo, wanted, epoch, searched } = op;
   const heldUntil = new Date(snapshot.now.getTime() + HELD_SECONDS * 1000);
-  return enqueue(snapshot, plan, { principal, run, repo, wanted, verdict, kind: 'admission', heldUntil, searched });
+  return enqueue(snapshot, plan, {
+    principal,
+    run,
+    repo,
+    wanted,
+    verdict,
+    kind: 'admission',
+    heldUntil,
+    epoch,
+    searched,
+  });
 }

@@ -4,6 +4,7 @@ import type { Principal } from '../../../platform/principal.ts';
 import {
   type CancelOperation,
   LAST,
+  mayCount,
   type PromoteOperation,
   placeOf,
   type Searched,
@@ -30,6 +31,7 @@ interface Wish {
   readonly verdict: Extract<Verdict, { kind: 'conflict' }>;
   readonly kind: Waiter['kind'];
   readonly heldUntil: Date | null;
+  readonly epoch: number | undefined;
   readonly searched: Searched | undefined;
 }
 
@@ -40,11 +42,8 @@ interface Wish {
  */
 export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter {
   const { run, repo, wanted, verdict, principal } = wish;
-  const own = ownTicket(snapshot, wish);
-  if (own !== null) {
-    plan.join(own);
-    return own;
-  }
+  const own = ownTicket(snapshot, plan, wish);
+  if (own !== null) return join(plan, own, wish);
   // By a part a cycle may go unseen, until the sweep finds it: only where a search has not told more either.
   if (!verdict.inTheWay.isWhole && wish.searched === undefined)
     throw new TooBroad('not all is known that this would wait for');
@@ -63,6 +62,7 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
     matchers: wanted.matchers,
     purpose: wanted.purpose,
     ttlSeconds: wanted.ttlSeconds,
+    epoch: wish.epoch ?? null,
     principal,
     queuedAt: snapshot.now,
     blockedBy: null,
@@ -76,19 +76,23 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
     holder: holderOf(run),
   };
   plan.beat(run, principal);
-  plan.queue(principal, waiter, toWatch(verdict.inTheWay));
+  plan.line.queue(principal, waiter, toWatch(verdict.inTheWay));
   snapshot.waiters.get(repo.id)?.add(waiter);
   snapshot.waits?.add(waits);
   return waiter;
 }
 
-/** The ticket under which the run waits for exactly this. @throws Problem 409 `lease_wait_on_self` for one that overlaps */
-function ownTicket(snapshot: Snapshot, { run, repo, wanted, kind }: Wish): Waiter | null {
+/**
+ * The ticket under which the run waits for exactly this. What stands for nobody any more is no ticket: a place of an admission
+ * whose server has gone, and what a process has asked for that a resume has replaced.
+ * @throws Problem 409 `lease_wait_on_self` for one that overlaps
+ */
+function ownTicket(snapshot: Snapshot, plan: BatchPlan, { run, repo, wanted, kind }: Wish): Waiter | null {
   const table = snapshot.waiters.get(repo.id);
   const texts = claimTexts(wanted);
   for (const claim of wanted.matchers) {
     for (const { by, witness } of table?.overlaps(claim) ?? []) {
-      if (by.runId !== run.id) continue;
+      if (by.runId !== run.id || hasLeft(snapshot, plan, by, run)) continue;
       const isSame = by.mode === wanted.mode && claimTexts(by) === texts;
       // An admission may join a request for the lease itself, but not the other way round: its place is nobody's lease.
       if (isSame && (by.kind === kind || by.kind === 'lease')) return by;
@@ -99,6 +103,25 @@ function ownTicket(snapshot: Snapshot, { run, repo, wanted, kind }: Wish): Waite
     }
   }
   return null;
+}
+
+/** Ends what only seems to wait. */
+function hasLeft(snapshot: Snapshot, plan: BatchPlan, ticket: Waiter, run: RunFacts): boolean {
+  const isReplaced = ticket.epoch !== null && ticket.epoch !== run.epoch;
+  if (!isReplaced && mayCount(ticket, snapshot.now)) return false;
+  leave(plan, ticket, isReplaced ? 'epoch_stale' : 'abandoned');
+  return true;
+}
+
+/** As asking again for what is held does, it extends; and says for what it is wanted by now. */
+function join(plan: BatchPlan, own: Waiter, { wanted, heldUntil, epoch }: Wish): Waiter {
+  own.joined = true;
+  own.ttlSeconds = Math.max(own.ttlSeconds, wanted.ttlSeconds);
+  own.purpose = wanted.purpose ?? own.purpose;
+  if (own.epoch !== epoch) own.epoch = null;
+  if (own.heldUntil !== null && heldUntil !== null) own.heldUntil = heldUntil;
+  plan.line.change(own);
+  return own;
 }
 
 function claimTexts({ matchers }: Pick<Wanted, 'matchers'>): string {
@@ -120,6 +143,9 @@ function deadlock(cycle: readonly Wait[]): Problem {
   });
 }
 
+/** In so long a place is kept for whoever has joined it: longer than between two beats of a request that is held open. */
+const TAKEN_UP_SECONDS = 15;
+
 const NOTHING: HotAnswer = { status: 200, body: {} };
 
 /**
@@ -128,23 +154,24 @@ const NOTHING: HotAnswer = { status: 200, body: {} };
  */
 export function promote(snapshot: Snapshot, plan: BatchPlan, op: PromoteOperation): HotAnswer {
   const ticket = snapshot.tickets.get(op.ticketId);
-  if (ticket === undefined || ticket.status !== 'waiting' || plan.hasSettled(ticket.id)) return NOTHING;
+  if (ticket === undefined || ticket.status !== 'waiting' || plan.line.endOf(ticket.id) !== undefined) return NOTHING;
   const run = snapshot.runs.get(ticket.runId);
   if (run === undefined || run.status === 'finished') return leave(plan, ticket, 'run_ended');
+  if (ticket.epoch !== null && ticket.epoch !== run.epoch) return leave(plan, ticket, 'epoch_stale');
   if (op.principal.keyId !== null && !snapshot.keys.has(op.principal.keyId)) return leave(plan, ticket, 'key_revoked');
   if (!isAlive(snapshot, run) || haltsOf(snapshot, run, ticket.repoId).length > 0) {
-    plan.block(ticket, null);
+    plan.line.block(ticket, null);
     return NOTHING;
   }
   const verdict = judge(snapshot, ticket.repoId, { runId: run.id, place: placeOf(ticket) }, ticket, op.searched);
   if (verdict.kind === 'revoked') return leave(plan, ticket, 'lease_revoked');
-  if (verdict.kind === 'conflict') plan.block(ticket, toWatch(verdict.inTheWay));
+  if (verdict.kind === 'conflict') plan.line.block(ticket, toWatch(verdict.inTheWay));
   // Whoever holds the request open sees that the way is free, and asks again.
-  else if (ticket.kind === 'admission') plan.block(ticket, null);
+  else if (ticket.kind === 'admission') plan.line.block(ticket, null);
   else {
     const { principal, repoId, id: ticketId } = ticket;
     const grant = { principal, run, repoId, wanted: ticket, verdict, approval: null, decisionId: null, ticketId };
-    plan.settle(principal, ticket, { leaseId: settle(snapshot, plan, grant).id });
+    plan.line.settle(principal, ticket, { leaseId: settle(snapshot, plan, grant).id });
   }
   return NOTHING;
 }
@@ -156,7 +183,7 @@ function isAlive(snapshot: Snapshot, run: RunFacts): boolean {
 }
 
 function leave(plan: BatchPlan, ticket: Waiter, reason: string): HotAnswer {
-  plan.settle(ticket.principal, ticket, { status: 'ended', reason });
+  plan.line.settle(ticket.principal, ticket, { status: 'ended', reason });
   return NOTHING;
 }
 
@@ -164,18 +191,35 @@ function leave(plan: BatchPlan, ticket: Waiter, reason: string): HotAnswer {
 export function cancel(snapshot: Snapshot, plan: BatchPlan, op: CancelOperation): HotAnswer {
   const ticket = snapshot.tickets.get(op.ticketId);
   if (ticket === undefined) throw notFound('ticket');
-  if (op.spares === 'leases' ? ticket.kind === 'lease' : op.spares === 'joined' && ticket.joined) return NOTHING;
-  const isServer = op.principal.keyId === null;
-  if (!isServer) requireActor(op.principal, ticket.loopId, ticket.holder.owner.id);
-  if (ticket.status !== 'waiting' || plan.hasSettled(ticket.id)) {
-    const { status, leaseId } = ticket;
-    throw conflict('ticket_settled', 'There is nothing left to cancel.', { ticketStatus: status, leaseId });
+  const { keyId, role } = op.principal;
+  // An admin may end what stands in others' way and nobody else can: its run may belong to somebody who is away.
+  if (keyId !== null && role !== 'admin') requireActor(op.principal, ticket.loopId, ticket.holder.owner.id);
+  const end = plan.line.endOf(ticket.id);
+  if (ticket.status !== 'waiting' || end !== undefined) {
+    const ticketStatus = end === undefined ? ticket.status : end.leaseId === undefined ? end.status : 'granted';
+    const leaseId = end?.leaseId ?? ticket.leaseId;
+    throw conflict('ticket_settled', 'There is nothing left to cancel.', { ticketStatus, leaseId });
   }
-  const end = isServer
-    ? ({ status: 'ended', reason: ticket.runStatus === 'finished' ? 'run_ended' : (op.reason ?? 'abandoned') } as const)
-    : ({ status: 'cancelled', reason: 'cancelled' } as const);
-  plan.settle(op.principal, ticket, end);
+  if (isSpared(snapshot, plan, ticket, op)) return NOTHING;
+  const how =
+    keyId === null
+      ? ({
+          status: 'ended',
+          reason: ticket.runStatus === 'finished' ? 'run_ended' : (op.reason ?? 'abandoned'),
+        } as const)
+      : ({ status: 'cancelled', reason: 'cancelled' } as const);
+  plan.line.settle(op.principal, ticket, how);
   return { status: 200, body: { ticket: { id: ticket.id } } };
+}
+
+/** Whether somebody else may still wait under it. The place of an admission is theirs only if they are heard of soon. */
+function isSpared(snapshot: Snapshot, plan: BatchPlan, ticket: Waiter, { spares }: CancelOperation): boolean {
+  if (spares === null) return false;
+  if (ticket.kind === 'lease') return spares === 'leases' || ticket.joined;
+  if (!ticket.joined) return false;
+  ticket.heldUntil = new Date(snapshot.now.getTime() + TAKEN_UP_SECONDS * 1000);
+  plan.line.change(ticket);
+  return true;
 }
 
 /** The ticket with which an admission asks again; null if it has none, or not any more. */
@@ -187,7 +231,7 @@ export function keptPlace(
 ): Waiter | null {
   const ticket = ticketId === null ? undefined : snapshot.tickets.get(ticketId);
   if (ticket === undefined || ticket.runId !== runId || ticket.status !== 'waiting') return null;
-  return plan.hasSettled(ticket.id) ? null : ticket;
+  return plan.line.endOf(ticket.id) !== undefined ? null : ticket;
 }
 
 export function placeIn(ticket: Waiter | null): number {

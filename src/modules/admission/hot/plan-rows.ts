@@ -34,7 +34,13 @@ export function waiterRow(waiter: Waiter, event: number): Row {
     queued_at: waiter.queuedAt,
     blocked_by: waiter.blockedBy,
     held_until: waiter.heldUntil,
+    epoch: waiter.epoch,
   };
+}
+
+/** What may change of a ticket while it waits. */
+export function waiterChangeRow({ id, joined, purpose, ttlSeconds, heldUntil, epoch }: Waiter): Row {
+  return { id, joined, purpose, ttl_seconds: ttlSeconds, held_until: heldUntil, epoch };
 }
 
 /** What both have: who wants what, and for how long. */

@@ -6,8 +6,9 @@ import {
   sealEvent,
 } from '../../../platform/database/journal.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
-import { closedUntil, type HeldLease, textsOf, type Waiter } from '../../leases/index.ts';
-import { grantedRows, type KeptRow, keyRows, type Row, waiterRow } from './plan-rows.ts';
+import { type HeldLease, textsOf } from '../../leases/index.ts';
+import { LinePlan } from './plan-line.ts';
+import { grantedRows, type KeptRow, type Row } from './plan-rows.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** A run must be silent this long before a call writes its beat: not every call of a busy run costs a row. */
@@ -32,23 +33,13 @@ export class BatchPlan {
   readonly #ends = new Map<string, Row>();
   readonly #beats = new Set<string>();
   readonly #revivals = new Set<string>();
-  readonly #aliveRuns = new Set<string>();
   readonly #liveRuns = new Set<string>();
-  readonly #waiters: Row[] = [];
-  readonly #waiterKeys: Row[] = [];
-  readonly #waiterEnds = new Map<string, Row>();
-  readonly #waiterBlocks = new Map<string, Row>();
-  readonly #waiterJoins = new Set<string>();
-  /** Tickets that the event of a grant names. */
-  readonly #toldOf = new Set<string>();
   /** Leases granted by this batch with the index of their grant's event: that event's seq becomes their fence. */
   readonly granted: { lease: HeldLease; event: number }[] = [];
   readonly ended: HeldLease[] = [];
   readonly renewed: HeldLease[] = [];
-  /** Tickets that are waited for no more, however that came. */
-  readonly settled: { ticketId: string; granted: boolean }[] = [];
-  /** Leases that somebody watches from now on, with the time after which they are in nobody's way if nothing is done. */
-  readonly watched: { leaseId: string; freeInMs: number }[] = [];
+  /** Of those who wait. */
+  readonly line: LinePlan;
   /** The seconds after the commit that a mark stands for somewhere in this plan. */
   readonly marked = new Set<number>();
 
@@ -56,22 +47,18 @@ export class BatchPlan {
   constructor(snapshot: Snapshot, mark: TimeMark | null = null) {
     this.#snapshot = snapshot;
     this.#mark = mark;
+    const emit = this.emit.bind(this);
+    this.line = new LinePlan({ snapshot, emit, liveRuns: this.#liveRuns });
   }
 
   get isEmpty(): boolean {
-    const written = this.#events.length + this.#beats.size + this.#waiterBlocks.size;
-    // Neither tells the log: an answer that is kept though nothing changed, a ticket whose lease the run had already.
-    return written + this.#answers.length + this.#waiterEnds.size + this.#waiterJoins.size === 0;
+    // Not all of it is told to the log: an answer that is kept though nothing changed, a ticket that was joined.
+    return this.line.isEmpty && this.#events.length + this.#beats.size + this.#answers.length === 0;
   }
 
   /** Runs whose beat it writes. */
   get beaten(): Iterable<string> {
     return this.#beats;
-  }
-
-  /** Whether somebody begins to wait with this batch. */
-  get hasQueued(): boolean {
-    return this.#waiters.length > 0;
   }
 
   /** Returns the event's index in the batch. */
@@ -121,7 +108,7 @@ export class BatchPlan {
         ticketId,
       },
     });
-    if (ticketId !== null) this.#toldOf.add(ticketId);
+    if (ticketId !== null) this.line.toldOf(ticketId);
     this.granted.push({ lease, event });
     this.#liveRuns.add(lease.runId);
   }
@@ -168,107 +155,8 @@ export class BatchPlan {
   }
 
   #end(lease: HeldLease, row: Row): void {
-    this.#renewals.delete(lease.id);
     this.#ends.set(lease.id, { id: lease.id, at: this.#snapshot.now, ...row });
     this.ended.push(lease);
-  }
-
-  /** Puts a request in the line. `watched`: what it was found to wait for. */
-  queue(principal: Principal, waiter: Waiter, watched: HeldLease | Waiter): void {
-    const claims = {
-      paths: textsOf(waiter.matchers, 'path'),
-      patterns: textsOf(waiter.matchers, 'pattern'),
-      resources: textsOf(waiter.matchers, 'resource'),
-    };
-    const event = this.emit(principal, {
-      kind: 'lease.queued',
-      subject: { id: waiter.id, kind: 'ticket' },
-      data: {
-        behind: watched.id,
-        loopId: waiter.loopId,
-        mode: waiter.mode,
-        ...claims,
-        purpose: waiter.purpose,
-        repo: waiter.repo,
-        runId: waiter.runId,
-      },
-    });
-    this.#liveRuns.add(waiter.runId);
-    waiter.blockedBy = watched.id;
-    this.#watch(watched);
-    this.#waiters.push(waiterRow(waiter, event));
-    this.#waiterKeys.push(...keyRows(waiter).map((key) => ({ ...key, waiter_id: waiter.id })));
-  }
-
-  /** Notes that a ticket was given to another request as well. */
-  join(waiter: Waiter): void {
-    if (waiter.joined) return;
-    waiter.joined = true;
-    this.#waiterJoins.add(waiter.id);
-  }
-
-  /** Notes what a waiter watches from now on; null: nothing is in its way. */
-  block(waiter: Waiter, watched: HeldLease | Waiter | null): void {
-    if (watched !== null) this.#watch(watched);
-    const blockedBy = watched?.id ?? null;
-    if (waiter.blockedBy === blockedBy) return;
-    waiter.blockedBy = blockedBy;
-    this.#waiterBlocks.set(waiter.id, { id: waiter.id, blocked_by: blockedBy });
-  }
-
-  #watch(watched: HeldLease | Waiter): void {
-    if (!('expiresAt' in watched)) return;
-    const { now, settings } = this.#snapshot;
-    const freeInMs = closedUntil(watched, settings.lockDelaySeconds).getTime() - now.getTime();
-    this.watched.push({ leaseId: watched.id, freeInMs });
-  }
-
-  /** A ticket came to its end: with a lease, or without (`reason`), which the log tells. */
-  settle(
-    principal: Principal,
-    waiter: Waiter,
-    end: { readonly leaseId: string } | { readonly status: 'cancelled' | 'ended'; readonly reason: string },
-  ): void {
-    if (this.#waiterEnds.has(waiter.id)) return;
-    const granted = 'leaseId' in end;
-    this.#waiterBlocks.delete(waiter.id);
-    this.#waiterEnds.set(waiter.id, {
-      id: waiter.id,
-      status: granted ? 'granted' : end.status,
-      reason: granted ? null : end.reason,
-      lease_id: granted ? end.leaseId : null,
-      at: this.#snapshot.now,
-    });
-    this.settled.push({ ticketId: waiter.id, granted });
-    if (granted) this.#aliveRuns.add(waiter.runId);
-    this.#snapshot.waiters.get(waiter.repoId)?.remove(waiter.id);
-    if (granted) this.#handOver(waiter, end.leaseId);
-    if (this.#toldOf.has(waiter.id)) return;
-    // Nothing was granted for it where its run had come to hold all of it meanwhile; it ends all the same.
-    const how = granted ? { leaseId: end.leaseId, reason: 'held' } : { reason: end.reason };
-    this.emit(principal, {
-      kind: 'lease.wait_ended',
-      subject: { id: waiter.id, kind: 'ticket' },
-      data: { ...how, repo: waiter.repo, runId: waiter.runId },
-    });
-  }
-
-  /**
-   * Whoever watched a ticket watches the lease that it got. hot_write sees to those who did so before this batch; and one of
-   * them may be the only one, so that the lease is watched in any case.
-   */
-  #handOver(waiter: Waiter, leaseId: string): void {
-    const handed = (row: Row): Row => (row['blocked_by'] === waiter.id ? { ...row, blocked_by: leaseId } : row);
-    this.#waiters.forEach((row, at) => {
-      this.#waiters[at] = handed(row);
-    });
-    for (const [id, row] of this.#waiterBlocks) this.#waiterBlocks.set(id, handed(row));
-    const lease = this.#snapshot.tables.get(waiter.repoId)?.get(leaseId);
-    if (lease !== undefined) this.#watch(lease);
-  }
-
-  hasSettled(ticketId: string): boolean {
-    return this.#waiterEnds.has(ticketId);
   }
 
   /** Ends the rows of leases that are over already, because a grant takes their place. */
@@ -302,7 +190,6 @@ export class BatchPlan {
     const lists = {
       beats: [...this.#beats],
       revivals: [...this.#revivals],
-      aliveRuns: [...this.#aliveRuns],
       // In one order for all, so that two batches with the same keys cannot wait for each other.
       idempotency: this.#answers.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
       decisions: this.#decisions,
@@ -311,11 +198,7 @@ export class BatchPlan {
       leaseRenewals: [...this.#renewals.values()],
       leaseEnds: [...this.#ends.values()],
       liveRuns: [...this.#liveRuns],
-      waiters: this.#waiters,
-      waiterKeys: this.#waiterKeys,
-      waiterEnds: [...this.#waiterEnds.values()],
-      waiterBlocks: [...this.#waiterBlocks.values()],
-      waiterJoins: [...this.#waiterJoins],
+      ...this.line.rows(),
     };
     return Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0));
   }
@@ -326,7 +209,7 @@ export class BatchPlan {
     for (const [name, list] of Object.entries({ ...granted, ...this.rows() }))
       text += `,"${name}":${JSON.stringify(list)}`;
     // A wait may close a cycle with one that nobody knew when the graph of waits was read.
-    if (this.hasQueued) text += `,"waitsKnownTo":${this.#snapshot.seq}`;
+    if (this.line.hasQueued) text += `,"waitsKnownTo":${this.#snapshot.seq}`;
     const apiKeys = [...this.#snapshot.keys.keys()];
     if (apiKeys.length > 0) text += `,"apiKeys":${JSON.stringify(apiKeys)}`;
     return `${text}}`;

@@ -6,7 +6,7 @@ import type { TicketStatus, Waiter, WaiterKind } from './waiter.ts';
 /** The columns of a waiter with those who stand behind it. Joins go by primary key, each inside the org. */
 export const HELD_WAITER = `
   SELECT w.id, w.seq, w.repo_id, p.name AS repo, w.run_id, w.loop_id, w.kind, w.mode, w.paths, w.patterns, w.resources, w.purpose,
-    w.ttl_seconds, w.principal, w.queued_at, w.blocked_by, w.held_until, w.joined, w.status, w.reason, w.settled_at, w.lease_id,
+    w.ttl_seconds, w.principal, w.queued_at, w.blocked_by, w.held_until, w.joined, w.epoch, w.status, w.reason, w.settled_at, w.lease_id,
     r.status AS run_status, o.name AS loop_name, o.owner_kind, o.owner_id, coalesce(m.name, k.name, '') AS owner_name
   FROM lease_waiter w
   JOIN repo p ON p.org_id = w.org_id AND p.id = w.repo_id
@@ -32,6 +32,7 @@ export interface WaiterRow extends ClaimTexts {
   blocked_by: string | null;
   held_until: Date | null;
   joined: boolean;
+  epoch: number | null;
   status: TicketStatus;
   reason: string | null;
   settled_at: Date | null;
@@ -61,6 +62,7 @@ export function toWaiter(orgId: string, row: WaiterRow): Waiter {
     blockedBy: row.blocked_by,
     heldUntil: row.held_until,
     joined: row.joined,
+    epoch: row.epoch,
     runStatus: row.run_status,
     status: row.status,
     reason: row.reason,

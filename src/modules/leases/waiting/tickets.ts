@@ -30,6 +30,12 @@ interface Deps {
 /** A run that asks about its tickets all the time is not written down as alive each time. */
 const BEAT_EVERY_MS = 5000;
 
+interface HeldOpen {
+  readonly waitMs: number;
+  readonly ended: AbortSignal;
+  readonly isFor: boolean;
+}
+
 /** What came of a request that may have waited: its lease, or the ticket under which it still waits. */
 export type Acquired = { readonly lease: LeaseView } | { readonly ticket: TicketView };
 
@@ -38,6 +44,8 @@ export class LeaseTickets {
   readonly #deps: Deps;
   /** By run: when this server last wrote its beat. */
   readonly #beats = new RecentMap<number>(10_000);
+  /** What never changes of a ticket: who waits asks again and again. */
+  readonly #known = new RecentMap<Pick<Waiter, 'kind' | 'loopId' | 'holder'>>(10_000);
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -60,20 +68,53 @@ export class LeaseTickets {
     }
     const { ticket, lease } = answer.body as { ticket?: { id: string }; lease?: LeaseView };
     if (ticket === undefined) return { lease: lease! };
-    const seen = await this.wait(principal, ticket.id, waitMs, ended);
+    const seen = await this.#heldOpen(operation, ticket.id, waitMs, ended);
     if (seen.lease !== null) return { lease: seen.lease };
-    if (seen.status !== 'waiting')
-      throw conflict('lease_wait_ended', `The wait ended without a lease: ${seen.reason}.`, { ticket: seen });
+    if (seen.status !== 'waiting') throw waitEnded(seen);
     if (ended.reason === CLIENT_GONE && idempotent === null) await this.#giveUp(principal, ticket.id);
     return { ticket: seen };
   }
 
+  async #heldOpen(
+    { principal, idempotent }: AcquireOperation,
+    id: string,
+    waitMs: number,
+    ended: AbortSignal,
+  ): Promise<TicketView> {
+    try {
+      await this.#untilSettled(principal.orgId, id, { waitMs, ended, isFor: true });
+      return await this.#read(principal, id);
+    } catch (error) {
+      // Nobody has been told of this ticket: what it was given later would be nobody's.
+      if (idempotent === null) await this.#giveUp(systemPrincipal(principal.orgId), id);
+      throw error;
+    }
+  }
+
   /** One ticket, at once or as soon as it is settled. For its run that is a beat. @throws Problem 404 */
   async wait(principal: Principal, id: string, waitMs: number, ended: AbortSignal): Promise<TicketView> {
-    // Whatever is settled already, or is no ticket at all, is noticed at once. With too many held open on this server the
-    // answer is the ticket as it stands: it can be asked about.
-    if (waitMs > 0) await this.#deps.watch.settled(principal.orgId, id, waitMs, ended).catch(() => undefined);
+    if (waitMs > 0) {
+      const isFor = await this.#isFor(principal, id);
+      await this.#untilSettled(principal.orgId, id, { waitMs, ended, isFor });
+    }
     return this.#read(principal, id);
+  }
+
+  /** Whether it is the principal who gets what the ticket is for. An admission's place is kept by its own request alone. */
+  async #isFor(principal: Principal, id: string): Promise<boolean> {
+    const key = `${principal.orgId} ${id}`;
+    const ticket = this.#known.get(key) ?? (await this.#deps.reader.read(principal, id)).ticket;
+    const { kind, loopId, holder } = ticket;
+    this.#known.set(key, { kind, loopId, holder });
+    return kind === 'lease' && mayActFor(principal, { loopId, ownerId: holder.owner.id });
+  }
+
+  /**
+   * Whatever is settled already, or is no ticket at all, is noticed at once. With too many held open on this server the answer
+   * is the ticket as it stands: it can be asked about.
+   */
+  async #untilSettled(orgId: string, id: string, { waitMs, ended, isFor }: HeldOpen): Promise<void> {
+    await this.#deps.watch.settled(orgId, id, waitMs, ended, isFor).catch(() => undefined);
   }
 
   /** Who waits now, in the order in which they came. */
@@ -101,7 +142,7 @@ export class LeaseTickets {
 
   /** Tells, of the requests that are held open here, that somebody still waits for them: their runs are not dead. */
   async keepHeld(orgId: string): Promise<void> {
-    const ids = this.#deps.watch.watched(orgId);
+    const ids = this.#deps.watch.kept(orgId);
     if (ids.length === 0) return;
     const system = systemPrincipal(orgId);
     const rows = await this.#deps.db.read(
@@ -156,8 +197,16 @@ export class LeaseTickets {
     const nowMs = this.#deps.clock.monotonicMs();
     if (runStatus === 'running' && nowMs - (this.#beats.get(runId) ?? -Infinity) < BEAT_EVERY_MS) return;
     this.#beats.set(runId, nowMs);
-    await this.#deps.db.write(principal, (tx) => beat(tx, runId));
+    // Whoever only asks is answered, whether or not that can be written down.
+    await this.#deps.db.write(principal, (tx) => beat(tx, runId)).catch(() => undefined);
   }
+}
+
+/** A process that was replaced while it waited is told so as it would be at once. */
+function waitEnded(ticket: TicketView): Problem {
+  const { reason } = ticket;
+  const code = reason === 'epoch_stale' ? reason : 'lease_wait_ended';
+  return conflict(code, `The wait ended without a lease: ${reason}.`, { ticket });
 }
 
 function summarise(waiter: Waiter): TicketSummary {

@@ -24,13 +24,15 @@ export interface Waiter {
   readonly loopId: string;
   readonly mode: LeaseMode;
   readonly matchers: readonly Claim[];
-  readonly purpose: string | null;
-  readonly ttlSeconds: number;
+  purpose: string | null;
+  ttlSeconds: number;
+  /** The epoch of its run that asks; null where one that asks has not said so. Once there is a later one, it gets nothing. */
+  epoch: number | null;
   readonly principal: Principal;
   readonly queuedAt: Date;
   /** The lease or waiter that it was last seen to wait for; null: its way was free. */
   blockedBy: string | null;
-  readonly heldUntil: Date | null;
+  heldUntil: Date | null;
   /** The same was asked for again, and answered with this ticket. */
   joined: boolean;
   readonly runStatus: string;

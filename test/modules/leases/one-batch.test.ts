@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { withClient } from '../../support/database.ts';
+import { holding, untilBlocked } from '../../support/locks.ts';
+import { type Reply, startTestServer, type TestServer } from '../../support/server.ts';
+import { held } from './line.ts';
+import { newRunner, type Runner, through } from './support.ts';
+
+let server: TestServer;
+/** Has not seen any lease: what is asked of it goes the general way. */
+let other: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({ start: false });
+  other = await startTestServer({ start: false, database: server.database });
+});
+afterAll(async () => {
+  await other?.close();
+  await server?.close();
+});
+
+/** Has requests decided in one batch, in their order: they gather behind one that waits for the repo. */
+async function together(orgId: string, leader: Runner, ...requests: (() => Promise<Reply>)[]): Promise<Reply[]> {
+  return withClient(server.database.url, async (client) => {
+    const repo = await holding(client, 'SELECT FROM repo WHERE org_id = $1 FOR UPDATE', [orgId]);
+    const leading = leader.acquire({ patterns: ['first/*'] });
+    await untilBlocked(server, 'FOR NO KEY UPDATE');
+    const submitted = vi.spyOn(other.signalbox.services.hot, 'submit');
+    const replies: Promise<Reply>[] = [];
+    for (const request of requests) {
+      replies.push(request());
+      await vi.waitUntil(() => submitted.mock.calls.length === replies.length);
+    }
+    submitted.mockRestore();
+    await repo.free();
+    expect((await leading).status).toBe(201);
+    return Promise.all(replies);
+  });
+}
+
+it('a lease that is extended and revoked at once is closed to its run for as long as both answers say', async () => {
+  const org = await server.newOrg();
+  const ann = await newRunner(org);
+  const lease = await held(ann, { paths: ['a'], ttlSeconds: 60 });
+  const there = through(other, ann);
+  const [renewed, revoked] = await together(
+    org.id,
+    there,
+    () => there.caller.post(`/leases/${lease.id}/renew`, { fence: lease.fence, ttlSeconds: 600 }),
+    () => other.caller(org.admin.secret).post(`/leases/${lease.id}/revoke`, { reason: 'because' }),
+  );
+  expect([renewed!.status, revoked!.status]).toEqual([200, 200]);
+  expect(revoked!.body.lease.expiresAt).toBe(renewed!.body.lease.expiresAt);
+  const again = await ann.acquire({ paths: ['a'] });
+  expect(again).toMatchObject({
+    status: 409,
+    body: { code: 'lease_revoked', until: renewed!.body.lease.expiresAt },
+  });
+});
