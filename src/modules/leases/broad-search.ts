@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { readInOrg } from '../../platform/database/in-org.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
 import { settingsOf } from '../identity/index.ts';
-import { candidateIdsStatement, type WantedIn, weightOf } from './candidates.ts';
+import { type Claimants, candidateIdsStatements, type WantedIn, weightOf } from './candidates.ts';
 import { type Claim, type ClaimTexts, meet, readClaims } from './claim.ts';
 
 /**
@@ -35,9 +35,6 @@ const CHUNK = 100;
 /** Pairs of claims between two turns of the event loop: other orgs' requests go on meanwhile. */
 const PAIRS_A_TURN = 1000;
 
-/** Whose claims are looked for. */
-type Claimants = 'lease' | 'waiter';
-
 /**
  * Finds what shares anything with what a run wants, page by page, in short transactions that lock nothing.
  * @param client of the hot path, in no transaction
@@ -48,6 +45,7 @@ export async function searchBroadly(
   runId: string,
   wanted: WantedIn,
 ): Promise<Searched> {
+  const candidates = candidateIdsStatements(orgId, wanted);
   const [head, repos, leases, waiters] = await readInOrg(client, orgId, [
     {
       text: 'SELECT h.seq, o.settings FROM org_head h JOIN org o ON o.org_id = h.org_id WHERE h.org_id = $1',
@@ -57,8 +55,8 @@ export async function searchBroadly(
       text: 'SELECT p.case_sensitive FROM repo p WHERE p.org_id = $1 AND p.id = $2',
       values: [orgId, wanted.repoId],
     },
-    candidateIdsStatement(orgId, wanted, 'lease'),
-    candidateIdsStatement(orgId, wanted, 'waiter'),
+    candidates.lease,
+    candidates.waiter,
   ]);
   const [{ seq, settings }] = head as [{ seq: string; settings: unknown }];
   const caseSensitive = (repos as { case_sensitive: boolean }[])[0]?.case_sensitive ?? true;

@@ -80,7 +80,7 @@ export interface WantedIn {
 }
 
 /** Whose claims are looked for. */
-type Claimants = 'lease' | 'waiter';
+export type Claimants = 'lease' | 'waiter';
 
 /** Candidates that a batch looks at under its locks. With more it is too broad: see `searchBroadly`. */
 export const MOST_CANDIDATES = 5000;
@@ -103,34 +103,41 @@ export function weightOf({ paths, patterns, resources }: ClaimTexts): number {
   return [...paths, ...patterns, ...resources].reduce((sum, text) => sum + CLAIM_WEIGHT + text.length, 0);
 }
 
+/** The same of claims that have been read. */
+export function weightOfClaims(claims: readonly Claim[]): number {
+  return claims.reduce((sum, { text }) => sum + CLAIM_WEIGHT + text.length, 0);
+}
+
+/** Questions of many paths that are put in one statement, by `weightOfClaims`: about 10,000 ordinary paths. */
+export const MOST_ASKED = 1_000_000;
+
 /**
- * All leases not ended (or revoked before their expiry), or all waiters, that might share a path with what is wanted: never
- * fewer, by the keys of the index tables; but no more than it takes for them to be too many. Run it after the repos are locked,
- * as a statement of its own.
+ * All leases not ended (or revoked before their expiry), and all waiters, that might share a path with what is wanted: never
+ * fewer, by the keys of the index tables; but no more than it takes for them to be too many. Run them after the repos are
+ * locked, each as a statement of its own.
  */
-export function candidatesStatement(orgId: string, wanted: readonly WantedIn[], of: Claimants = 'lease'): Statement {
+export function candidatesStatements(orgId: string, wanted: readonly WantedIn[]): Record<Claimants, Statement> {
   const { values, hasRange } = lookupsOf(orgId, wanted);
-  return {
+  const statement = (of: Claimants) => ({
     name: `${of}_candidates${hasRange ? '_range' : ''}`,
     text: TEXTS[of][hasRange ? 'withRange' : 'byPoint'],
     values,
-  };
+  });
+  return { lease: statement('lease'), waiter: statement('waiter') };
 }
 
 /** The ids alone of all of them, however many. */
-export function candidateIdsStatement(orgId: string, wanted: WantedIn, of: Claimants): Statement {
+export function candidateIdsStatements(orgId: string, wanted: WantedIn): Record<Claimants, Statement> {
   const { values, hasRange } = lookupsOf(orgId, [wanted]);
-  return { text: TEXTS[of][hasRange ? 'idsWithRange' : 'idsByPoint'], values };
+  const statement = (of: Claimants) => ({ text: TEXTS[of][hasRange ? 'idsWithRange' : 'idsByPoint'], values });
+  return { lease: statement('lease'), waiter: statement('waiter') };
 }
 
 function lookupsOf(orgId: string, wanted: readonly WantedIn[]): { values: unknown[]; hasRange: boolean } {
-  const points: Points = new Map();
-  const ranges: Ranges = new Map();
-  for (const { repoId, matchers } of wanted) {
-    for (const matcher of matchers) addLookup(repoId, claimLookup(matcher), points, ranges);
-  }
-  const point = [...points.values()];
-  const range = [...ranges.values()];
+  const lookups = new Lookups();
+  for (const { repoId, matchers } of wanted) for (const matcher of matchers) lookups.add(repoId, claimLookup(matcher));
+  const point = [...lookups.points.values()];
+  const range = [...lookups.ranges.values()];
   const hasRange = range.length > 0;
   const values = [
     orgId,
@@ -138,6 +145,7 @@ function lookupsOf(orgId: string, wanted: readonly WantedIn[]): { values: unknow
     point.map(({ kind }) => kind),
     point.map(({ key }) => key),
     point.map(({ tail }) => tail),
+    lookups.reposOfAllPatterns,
     ...(hasRange
       ? [
           range.map(({ repoId }) => repoId),
@@ -150,22 +158,55 @@ function lookupsOf(orgId: string, wanted: readonly WantedIn[]): { values: unknow
   return { values, hasRange };
 }
 
-type Points = Map<string, { repoId: string; kind: string; key: string; tail: string | null }>;
-type Ranges = Map<string, { repoId: string; from: string; below: string | null; tail: string | null }>;
+interface Point {
+  readonly repoId: string;
+  readonly kind: string;
+  readonly key: string;
+  readonly tail: string | null;
+}
 
-function addLookup(repoId: string, wanted: ClaimLookup, points: Points, ranges: Ranges): void {
-  const add = (kind: string, key: string) => {
-    const known = points.get(`${repoId}${kind}${key}`);
+interface Range {
+  readonly repoId: string;
+  readonly from: string;
+  readonly below: string | null;
+  readonly tail: string | null;
+}
+
+/** Beginnings of paths in one repo under which patterns are looked for; instead of more, all of its patterns are read. */
+const MOST_BEGINNINGS = 2000;
+
+/** Where to look, each place once. */
+class Lookups {
+  readonly points = new Map<string, Point>();
+  readonly ranges = new Map<string, Range>();
+  readonly #beginnings = new Map<string, number>();
+
+  get reposOfAllPatterns(): string[] {
+    return [...this.#beginnings].flatMap(([repoId, count]) => (count > MOST_BEGINNINGS ? [repoId] : []));
+  }
+
+  add(repoId: string, { literals, patternPrefixes, resources, range, tail }: ClaimLookup): void {
+    for (const key of literals) this.#add({ repoId, kind: 'literal', key, tail });
+    for (const key of resources) this.#add({ repoId, kind: 'resource', key, tail });
+    const before = this.#beginnings.get(repoId) ?? 0;
+    if (before <= MOST_BEGINNINGS) {
+      const added = patternPrefixes.filter((key) => this.#add({ repoId, kind: 'pattern', key, tail }));
+      this.#beginnings.set(repoId, before + added.length);
+    }
+    if (range === null) return;
+    const { from, below } = range;
+    this.ranges.set(`${repoId}${from}\n${tail}`, { repoId, from, below, tail });
+  }
+
+  /** Whether it was not there before. */
+  #add(point: Point): boolean {
+    const place = `${point.repoId}${point.kind}${point.key}`;
+    const known = this.points.get(place);
     // Two requests that want the same key under different tails: look under any.
-    const tail = known === undefined || known.tail === wanted.tail ? wanted.tail : null;
-    points.set(`${repoId}${kind}${key}`, { repoId, kind, key, tail });
-  };
-  for (const key of wanted.literals) add('literal', key);
-  for (const key of wanted.patternPrefixes) add('pattern', key);
-  for (const key of wanted.resources) add('resource', key);
-  if (wanted.range === null) return;
-  const { from, below } = wanted.range;
-  ranges.set(`${repoId}${from}\n${wanted.tail}`, { repoId, from, below, tail: wanted.tail });
+    const tail = known === undefined || known.tail === point.tail ? point.tail : null;
+    this.points.set(place, { ...point, tail });
+    return known === undefined;
+  }
 }
 
 interface KeyTable {
@@ -183,9 +224,15 @@ const pointHits = ({ table, id }: KeyTable) => `
     OFFSET 0
   ) k`;
 
+const patternHits = ({ table, id }: KeyTable) => `
+  SELECT k.id FROM unnest($6::uuid[]) AS w (repo_id)
+  CROSS JOIN LATERAL (
+    SELECT x.${id} AS id FROM ${table} x WHERE x.org_id = $1 AND x.repo_id = w.repo_id AND x.kind = 'pattern' OFFSET 0
+  ) k`;
+
 // A pattern never shares anything with a resource.
 const rangeHits = ({ table, id }: KeyTable) => `
-  SELECT k.id FROM unnest($6::uuid[], $7::text[], $8::text[], $9::text[]) AS w (repo_id, low, below, tail)
+  SELECT k.id FROM unnest($7::uuid[], $8::text[], $9::text[], $10::text[]) AS w (repo_id, low, below, tail)
   CROSS JOIN LATERAL (
     SELECT x.${id} AS id FROM ${table} x
     WHERE x.org_id = $1 AND x.repo_id = w.repo_id AND x.key >= w.low COLLATE "C" AND (w.below IS NULL OR x.key < w.below COLLATE "C")
@@ -207,11 +254,13 @@ const textsFor = (keys: KeyTable, rows: string) => {
     SELECT h.*, ${WEIGHT} AS weight, sum(${WEIGHT}) OVER (ROWS UNBOUNDED PRECEDING) AS weighed
     FROM hit CROSS JOIN LATERAL (${rows} OFFSET 0) h
   ) c WHERE c.weighed - c.weight <= ${MOST_WEIGHT}`;
+  const byPoint = `${pointHits(keys)} UNION ALL ${patternHits(keys)}`;
+  const withRange = `${byPoint} UNION ALL ${rangeHits(keys)}`;
   return {
-    byPoint: withHits(pointHits(keys)),
-    withRange: withHits(`${pointHits(keys)} UNION ALL ${rangeHits(keys)}`),
-    idsByPoint: distinct(pointHits(keys)),
-    idsWithRange: distinct(`${pointHits(keys)} UNION ALL ${rangeHits(keys)}`),
+    byPoint: withHits(byPoint),
+    withRange: withHits(withRange),
+    idsByPoint: distinct(byPoint),
+    idsWithRange: distinct(withRange),
   };
 };
 

@@ -1,12 +1,14 @@
 export { type Searched, searchBroadly, TooBroad } from './broad-search.ts';
 export {
   areTooMany,
-  candidatesStatement,
+  candidatesStatements,
   HELD_LEASE,
   type HeldLeaseRow,
+  MOST_ASKED,
   MOST_CANDIDATES,
   toHeldLease,
   type WantedIn,
+  weightOfClaims,
 } from './candidates.ts';
 export { claimKey, holds, pathsAndPatterns, textsOf } from './claim.ts';
 export { ClaimTable } from './claim-table.ts';

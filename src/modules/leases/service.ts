@@ -6,7 +6,7 @@ import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { settingsOf } from '../identity/index.ts';
 import { TooBroad } from './broad-search.ts';
-import { areTooMany, candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
+import { areTooMany, candidatesStatements, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
 import { meet } from './claim.ts';
 import { ClaimTable } from './claim-table.ts';
 import { type HeldLease, standing } from './lease.ts';
@@ -193,7 +193,7 @@ async function covering(
   path: Path,
   runId: string | undefined,
 ): Promise<HeldLease[]> {
-  const { text, values = [] } = candidatesStatement(tx.orgId, [{ repoId: repo.id, matchers: [path] }]);
+  const { text, values = [] } = candidatesStatements(tx.orgId, [{ repoId: repo.id, matchers: [path] }]).lease;
   const rows = await tx.db.$queryRawUnsafe<HeldLeaseRow[]>(text, ...values);
   return rows
     .map(toHeldLease)

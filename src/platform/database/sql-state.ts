@@ -41,6 +41,11 @@ export function isTransient(error: unknown): boolean {
   return state !== null && TRANSIENT.has(state);
 }
 
+/** True when the session was ended because of what was done in it: with less to do it may well succeed. */
+export function tookTooLong(error: unknown): boolean {
+  return SESSION_ENDED.has(sqlState(error) ?? '');
+}
+
 /** True when the connection, not the statement, failed: whether a COMMIT took effect is then unknown. */
 export function isConnectionLoss(error: unknown): boolean {
   const state = sqlState(error);

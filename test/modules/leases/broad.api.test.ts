@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import {
   areTooMany,
   ClaimTable,
-  candidatesStatement,
+  candidatesStatements,
   type HeldLeaseRow,
   TooBroad,
 } from '../../../src/modules/leases/index.ts';
@@ -163,7 +163,7 @@ describe('more paths than should be read while others wait', () => {
     const [{ id: repoId }] = (await org.admin.get('/repos')).body.items;
     const all = compilePattern('d/**');
     if (!all.ok) throw new Error(all.problem.detail);
-    const { text, values = [] } = candidatesStatement(org.id, [{ repoId, matchers: [all.pattern] }]);
+    const { text, values = [] } = candidatesStatements(org.id, [{ repoId, matchers: [all.pattern] }]).lease;
     const read = await server.sql<HeldLeaseRow>(text, [...values]);
     expect([read.length < 300, areTooMany(read), areTooMany(read.slice(0, -1))]).toEqual([true, true, false]);
     const refused = await bob!.acquire({ patterns: ['d/**'] });

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { OrgBatcher, type Settled } from '../../../src/platform/database/org-batcher.ts';
+import { type BatchLimits, OrgBatcher, type Settled } from '../../../src/platform/database/org-batcher.ts';
 
 const answered = (op: number): Settled<string> => ({ ok: true, answer: `${op}` });
 
 /** A `run` that is let go by hand, batch by batch. */
-function held() {
+function held(limits?: BatchLimits<number>) {
   const batches: {
     orgId: string;
     ops: readonly number[];
@@ -16,7 +16,7 @@ function held() {
     new Promise<Settled<string>[]>((resolve, reject) => {
       batches.push({ orgId, ops, settle: (results = ops.map(answered)) => resolve(results), fail: reject });
     });
-  return { batches, batcher: new OrgBatcher<number, string>(run) };
+  return { batches, batcher: new OrgBatcher<number, string>(run, limits) };
 }
 
 /** Some turns of the event loop: whatever can go on without us has gone on. */
@@ -25,6 +25,19 @@ async function turn(): Promise<void> {
 }
 
 describe('batches of an org', () => {
+  it('weigh no more together than they may; what is too heavy alone goes alone', async () => {
+    const { batches, batcher } = held({ ops: 4, weigh: (op) => op, weight: 10 });
+    const all = [1, 4, 5, 1, 30, 2, 2, 2, 2, 2].map((op) => batcher.submit('a', op));
+    const taken: (readonly number[])[] = [];
+    for (let at = 0; taken.flat().length < all.length; at += 1) {
+      await turn();
+      taken.push(batches[at]!.ops);
+      batches[at]!.settle();
+    }
+    expect(taken).toEqual([[1, 4, 5], [1], [30], [2, 2, 2, 2], [2]]);
+    await Promise.all(all);
+  });
+
   it('start at once, gather while one is under way, keep the order, and answer each its own', async () => {
     const { batches, batcher } = held();
     const first = batcher.submit('a', 0);

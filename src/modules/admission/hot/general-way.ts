@@ -7,6 +7,7 @@ import {
   isConnectionLoss,
   isTransient,
   sqlState,
+  tookTooLong,
   UNIQUE_VIOLATION,
 } from '../../../platform/database/sql-state.ts';
 import { Problem, unavailable } from '../../../platform/errors.ts';
@@ -61,7 +62,8 @@ export class GeneralWay {
       try {
         return await this.#attempt(orgId, ops);
       } catch (error) {
-        const reason = retryReason(error);
+        // What took too long together is not tried together again.
+        const reason = tookTooLong(error) && ops.length > 1 ? null : retryReason(error);
         this.#deps.logger.debug({ err: error, attempt, size: ops.length }, 'hot batch rolled back');
         const isLate = this.#deps.clock.monotonicMs() >= untilMs;
         if (reason !== null && attempt < ATTEMPTS && !isLate) {

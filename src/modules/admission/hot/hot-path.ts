@@ -19,7 +19,7 @@ import { GeneralWay } from './general-way.ts';
 import { createVersionCaches } from './load.ts';
 import { OneCall } from './one-call/one-call.ts';
 import { ShortWay } from './one-call/short-way.ts';
-import type { AskOperation, HotAnswer, HotOperation } from './operation.ts';
+import { type AskOperation, BATCH, type HotAnswer, type HotOperation } from './operation.ts';
 import { Refusals } from './refusals.ts';
 import { UnderWay } from './under-way.ts';
 
@@ -70,8 +70,9 @@ export class HotPath implements LeaseQueue {
       onCommitted: (orgId, committed, seconds) => announcements.tell(orgId, committed, committed.taken.length, seconds),
     });
     this.#refusals = new Refusals({ ...deps, caches, known: oneCall });
-    this.#generalWay = new OrgBatcher((orgId, ops) =>
-      underWay.while(orgId, ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
+    this.#generalWay = new OrgBatcher(
+      (orgId, ops) => underWay.while(orgId, ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
+      BATCH,
     );
     this.#broadWay = new BroadWay(deps.pool, this.#generalWay);
     this.onLeases((changes) => oneCall.leases.apply(changes));

@@ -9,7 +9,7 @@ import { settingsOf } from '../../identity/index.ts';
 import {
   areTooMany,
   ClaimTable,
-  candidatesStatement,
+  candidatesStatements,
   type HeldLease,
   type HeldLeaseRow,
   type Tables,
@@ -58,6 +58,7 @@ export async function loadSnapshot(
   { lock }: { readonly lock: boolean },
 ): Promise<Loaded> {
   const named = collect(ops);
+  const candidates = named.wanted.length === 0 ? null : candidatesStatements(orgId, named.wanted);
   // What nobody in the batch needs is not asked.
   const statements = {
     begin: { text: 'BEGIN' },
@@ -70,15 +71,15 @@ export async function loadSnapshot(
     tickets: named.ticketIds.length === 0 ? null : readTickets(orgId, named.ticketIds),
     since: named.since.length === 0 ? null : readLeasesSince(orgId, named.since),
     waitersSince: named.since.length === 0 ? null : readWaitersSince(orgId, named.since),
-    candidates: named.wanted.length === 0 ? null : candidatesStatement(orgId, named.wanted),
-    waiters: named.wanted.length === 0 ? null : candidatesStatement(orgId, named.wanted, 'waiter'),
+    candidates: candidates?.lease ?? null,
+    waiters: candidates?.waiter ?? null,
     kept: named.idempotency.length === 0 ? null : readKept(orgId, named.idempotency),
   };
   const answers = await flushNamed(client, statements);
   const { repos, head, keys, runs, leases, tickets, kept } = answers;
-  const candidates = [...rowsOf<HeldLeaseRow>(answers.candidates), ...rowsOf<HeldLeaseRow>(answers.since)];
+  const overlapping = [...rowsOf<HeldLeaseRow>(answers.candidates), ...rowsOf<HeldLeaseRow>(answers.since)];
   const waiters = [...rowsOf<WaiterRow>(answers.waiters), ...rowsOf<WaiterRow>(answers.waitersSince)];
-  if (areTooMany([...candidates, ...rowsOf<HeldLeaseRow>(leases)]) || areTooMany(waiters))
+  if (areTooMany([...overlapping, ...rowsOf<HeldLeaseRow>(leases)]) || areTooMany(waiters))
     throw new TooBroad('too many leases may overlap what is wanted');
   const [read] = rowsOf<HeadRow>(head);
   if (read === undefined) throw new Error(`org ${orgId} has no head row`);
@@ -96,7 +97,7 @@ export async function loadSnapshot(
     keys: new Map(rowsOf<KeyRow>(keys).map((row) => [row.id, { teams: row.teams ?? [] }])),
     runs: new Map(rowsOf<{ id: string }>(runs).map((row) => [row.id, toRunFacts(row)])),
     repos: new Map(repoRows.map((row) => [row.id, { name: row.name, caseSensitive: row.case_sensitive }])),
-    ...tablesOf(repoRows, candidates, rowsOf<HeldLeaseRow>(leases)),
+    ...tablesOf(repoRows, overlapping, rowsOf<HeldLeaseRow>(leases)),
     ...waitersOf(orgId, repoRows, waiters, rowsOf<WaiterRow>(tickets)),
     waits: null,
     kept: new Map(rowsOf<KeptRow>(kept).map((row) => [keptKey(row.key_id, row.key), toKept(row)])),

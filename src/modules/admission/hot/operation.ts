@@ -1,7 +1,15 @@
 import type { Idempotent } from '../../../platform/database/idempotency.ts';
+import type { BatchLimits } from '../../../platform/database/org-batcher.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import type { ActionName, Subject } from '../../governance/index.ts';
-import type { LeaseOperation, Searched, Spoken, Wanted } from '../../leases/index.ts';
+import {
+  type LeaseOperation,
+  MOST_ASKED,
+  type Searched,
+  type Spoken,
+  type Wanted,
+  weightOfClaims,
+} from '../../leases/index.ts';
 
 /** One action of a request with what it is done to: for actions on paths a subject for each path. */
 export interface Part {
@@ -45,3 +53,10 @@ export interface HotAnswer {
   readonly body: Record<string, unknown>;
   readonly replayed?: boolean;
 }
+
+/** What is decided together: all that it wants is looked up at once, while its repos are locked. */
+export const BATCH: BatchLimits<HotOperation> = {
+  ops: 128,
+  weigh: (op) => ('wanted' in op && op.wanted !== null ? weightOfClaims(op.wanted.matchers) : 0),
+  weight: MOST_ASKED,
+};

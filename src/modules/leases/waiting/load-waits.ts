@@ -1,9 +1,8 @@
 import { flush } from '../../../platform/database/pipeline.ts';
 import { TooBroad } from '../broad-search.ts';
-import { candidatesStatement, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
-import { ClaimTable } from '../claim-table.ts';
+import { MOST_ASKED, weightOfClaims } from '../candidates.ts';
 import { decideLease, type Moment, type Tables } from '../decide.ts';
-import type { HeldLease } from '../lease.ts';
+import { aroundStatements, partsOf, surroundingsIn } from './around.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { type Wait, WaitGraph, waitsFor } from './wait-graph.ts';
 import { mayCount, placeOf, type Waiter } from './waiter.ts';
@@ -13,6 +12,8 @@ type Client = Parameters<typeof flush>[0];
 
 /** Beyond so many waiters the search ends: a cycle through more of them than this is left to the leases' expiry. */
 const MOST_WAITERS = 2000;
+/** And beyond so much that they want, by `weightOfClaims`: repos are locked meanwhile. */
+const MOST_WEIGHT = 5 * MOST_ASKED;
 
 /**
  * Reads who waits for whom, beginning with `runIds`, in all repos of the org. Waits in repos that the batch has not locked
@@ -26,14 +27,19 @@ export async function loadWaitGraph(
 ): Promise<WaitGraph> {
   const graph = new WaitGraph();
   const seen = new Set<string>();
-  let read = 0;
+  let [read, weight] = [0, 0];
   for (let frontier = [...new Set(runIds)]; frontier.length > 0 && read < MOST_WAITERS; ) {
     for (const runId of frontier) seen.add(runId);
     const waiters = await waitersOf(client, orgId, frontier);
     read += waiters.length;
-    const lasting = waiters.filter((waiter) => mayCount(waiter, moment.now));
-    const waits = await waitsOf(client, orgId, lasting, moment);
-    graph.add(waits);
+    const waits: Wait[] = [];
+    for (const part of partsOf(waiters.filter((waiter) => mayCount(waiter, moment.now)))) {
+      weight += part.reduce((sum, { matchers }) => sum + weightOfClaims(matchers), 0);
+      if (weight > MOST_WEIGHT) return graph;
+      const found = await waitsOf(client, orgId, part, moment);
+      graph.add(found);
+      waits.push(...found);
+    }
     frontier = [...new Set(waits.map(({ to }) => to.run.id))].filter((runId) => !seen.has(runId));
   }
   return graph;
@@ -50,27 +56,13 @@ async function waitersOf(client: Client, orgId: string, runIds: readonly string[
   return (found!.rows as WaiterRow[]).map((row) => toWaiter(orgId, row));
 }
 
-async function waitsOf(client: Client, orgId: string, waiters: readonly Waiter[], moment: Moment) {
-  if (waiters.length === 0) return [];
-  const repoIds = [...new Set(waiters.map(({ repoId }) => repoId))];
-  const [repos, leases, others] = await flush(client, [
-    {
-      name: 'case_of_repos',
-      text: 'SELECT p.id, p.case_sensitive FROM repo p WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[])',
-      values: [orgId, repoIds],
-    },
-    candidatesStatement(orgId, waiters),
-    candidatesStatement(orgId, waiters, 'waiter'),
-  ]);
-  const tables = new Map(
-    (repos!.rows as { id: string; case_sensitive: boolean }[]).map((repo): [string, Tables] => {
-      const mode = { caseSensitive: repo.case_sensitive };
-      return [repo.id, { leases: new ClaimTable<HeldLease>(mode), waiters: new ClaimTable<Waiter>(mode) }];
-    }),
+async function waitsOf(client: Client, orgId: string, waiters: readonly Waiter[], moment: Moment): Promise<Wait[]> {
+  const results = await flush(client, aroundStatements(orgId, waiters));
+  const { lines } = surroundingsIn(
+    orgId,
+    results.map(({ rows }) => rows as unknown[]),
   );
-  for (const row of leases!.rows as HeldLeaseRow[]) tables.get(row.repo_id)?.leases.add(toHeldLease(row));
-  for (const row of others!.rows as WaiterRow[]) tables.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
-  return waiters.flatMap((waiter) => waitsIn(tables.get(waiter.repoId)!, waiter, moment));
+  return waiters.flatMap((waiter) => waitsIn(lines.get(waiter.repoId)!, waiter, moment));
 }
 
 /** Of one about which it would take too long to find out, as far as it is known: a cycle through it may be left to the sweep. */

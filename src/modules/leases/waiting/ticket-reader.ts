@@ -1,20 +1,22 @@
 import type pg from 'pg';
 import { borrowed } from '../../../platform/database/borrowed.ts';
-import { enterOrg } from '../../../platform/database/in-org.ts';
+import { readInOrg } from '../../../platform/database/in-org.ts';
 import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher.ts';
-import { flush } from '../../../platform/database/pipeline.ts';
 import { notFound, unauthenticated } from '../../../platform/errors.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import { settingsOf } from '../../identity/index.ts';
 import { TooBroad } from '../broad-search.ts';
-import { areTooMany, candidatesStatement, HELD_LEASE, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
+import { HELD_LEASE, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
 import { textsOf } from '../claim.ts';
-import { ClaimTable } from '../claim-table.ts';
 import { type Conflict, decideLease, type Moment, type Tables } from '../decide.ts';
 import type { HeldLease } from '../lease.ts';
 import { type TicketView, viewLease } from '../views.ts';
+import { aroundStatements, partsOf, surroundingsIn } from './around.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { placeOf, type Waiter } from './waiter.ts';
+
+/** Tickets read at once, whatever they want. */
+const MOST_ASKS = 32;
 
 interface Ask {
   readonly principal: Principal;
@@ -29,10 +31,8 @@ export interface SeenTicket {
   readonly at: Date;
 }
 
-type Lines = ReadonlyMap<string, Tables>;
-
 /**
- * Reads tickets as their askers are shown them, all that are asked for at once in two round trips: whoever waits asks again
+ * Reads tickets as their askers are shown them, those that are asked for at once in a few round trips: whoever waits asks again
  * and again, and a line of thousands must not keep the database from granting.
  */
 export class TicketReader {
@@ -41,7 +41,7 @@ export class TicketReader {
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
-    this.#batcher = new OrgBatcher((orgId, asks) => this.#read(orgId, asks));
+    this.#batcher = new OrgBatcher((orgId, asks) => this.#read(orgId, asks), { ops: MOST_ASKS });
   }
 
   /** @throws Problem 404; 401 for a key revoked since it was verified */
@@ -51,21 +51,32 @@ export class TicketReader {
 
   async #read(orgId: string, asks: readonly Ask[]): Promise<Settled<SeenTicket>[]> {
     return borrowed(this.#pool, async (client) => {
-      const seen = await look(client, orgId, asks);
-      if (seen !== null) return seen;
-      const alone: Settled<SeenTicket>[] = [];
-      for (const ask of asks) alone.push(...(await look(client, orgId, [ask]))!);
-      return alone;
+      const { now, moment, valid, tickets } = await readTickets(client, orgId, asks);
+      const leases = await leasesOf(client, orgId, tickets);
+      const ways = await inTheWayOf(client, orgId, tickets, moment);
+      const byId = new Map(tickets.map((ticket) => [ticket.id, ticket]));
+      return asks.map(({ principal, id }): Settled<SeenTicket> => {
+        if (principal.keyId !== null && !valid.has(principal.keyId))
+          return { ok: false, error: unauthenticated('The API key is revoked or expired.') };
+        const ticket = byId.get(id);
+        if (ticket === undefined) return { ok: false, error: notFound('ticket') };
+        return { ok: true, answer: { ticket, view: viewTicket(ticket, ways, leases, moment), at: now } };
+      });
     });
   }
 }
 
-/** Null when so much is in the way of several tickets that not all of it was read: of one, what was read is told. */
-async function look(client: pg.PoolClient, orgId: string, asks: readonly Ask[]): Promise<Settled<SeenTicket>[] | null> {
+interface ReadTickets {
+  readonly now: Date;
+  readonly moment: Moment;
+  /** Keys of those who ask, if they still are. */
+  readonly valid: ReadonlySet<string>;
+  readonly tickets: readonly Waiter[];
+}
+
+async function readTickets(client: pg.PoolClient, orgId: string, asks: readonly Ask[]): Promise<ReadTickets> {
   const keyIds = asks.flatMap(({ principal }) => (principal.keyId === null ? [] : [principal.keyId]));
-  const [, , head, keys, found] = await flush(client, [
-    { text: 'BEGIN' },
-    enterOrg(orgId),
+  const [head, keys, found] = await readInOrg(client, orgId, [
     {
       name: 'org_now',
       text: `SELECT date_trunc('milliseconds', clock_timestamp()) AS now, o.settings FROM org o WHERE o.org_id = $1`,
@@ -83,63 +94,61 @@ async function look(client: pg.PoolClient, orgId: string, asks: readonly Ask[]):
       values: [orgId, [...new Set(asks.map(({ id }) => id))]],
     },
   ]);
-  const [{ now, settings }] = head!.rows as [{ now: Date; settings: unknown }];
-  const tickets = new Map((found!.rows as WaiterRow[]).map((row) => [row.id, toWaiter(orgId, row)]));
-  const { lines, leases, isWhole } = await around(client, orgId, [...tickets.values()]);
-  if (!isWhole && asks.length > 1) return null;
-  const moment = { now, lockDelaySeconds: settingsOf(settings).lockDelaySeconds };
-  const valid = new Set((keys!.rows as { id: string }[]).map(({ id }) => id));
-  return asks.map(({ principal, id }): Settled<SeenTicket> => {
-    if (principal.keyId !== null && !valid.has(principal.keyId))
-      return { ok: false, error: unauthenticated('The API key is revoked or expired.') };
-    const ticket = tickets.get(id);
-    if (ticket === undefined) return { ok: false, error: notFound('ticket') };
-    return { ok: true, answer: { ticket, view: viewTicket(ticket, lines, leases, moment), at: now } };
-  });
+  const [{ now, settings }] = head as [{ now: Date; settings: unknown }];
+  return {
+    now,
+    moment: { now, lockDelaySeconds: settingsOf(settings).lockDelaySeconds },
+    valid: new Set((keys as { id: string }[]).map(({ id }) => id)),
+    tickets: (found as WaiterRow[]).map((row) => toWaiter(orgId, row)),
+  };
 }
 
 type LeaseOf = ReadonlyMap<string, { readonly lease: HeldLease; readonly ended: boolean }>;
 
-/** What may be in the way of those that wait, and the leases of those that were granted. Ends the transaction. */
-async function around(
-  client: pg.PoolClient,
-  orgId: string,
-  tickets: readonly Waiter[],
-): Promise<{ lines: Lines; leases: LeaseOf; isWhole: boolean }> {
-  const waiting = tickets.filter(({ status }) => status === 'waiting');
-  const leaseIds = tickets.flatMap(({ leaseId }) => (leaseId === null ? [] : [leaseId]));
-  const [repos, held, others, granted] = await flush(client, [
-    {
-      name: 'case_of_repos',
-      text: 'SELECT p.id, p.case_sensitive FROM repo p WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[])',
-      values: [orgId, [...new Set(waiting.map(({ repoId }) => repoId))]],
-    },
-    candidatesStatement(orgId, waiting),
-    candidatesStatement(orgId, waiting, 'waiter'),
+/** The leases of those that were granted. */
+async function leasesOf(client: pg.PoolClient, orgId: string, tickets: readonly Waiter[]): Promise<LeaseOf> {
+  const ids = tickets.flatMap(({ leaseId }) => (leaseId === null ? [] : [leaseId]));
+  if (ids.length === 0) return new Map();
+  const [rows] = await readInOrg(client, orgId, [
     {
       name: 'leases_to_show',
       text: `${HELD_LEASE} WHERE l.org_id = $1 AND l.id = ANY ($2::uuid[])`,
-      values: [orgId, leaseIds],
+      values: [orgId, ids],
     },
-    { text: 'COMMIT' },
   ]);
-  const lines = new Map(
-    (repos!.rows as { id: string; case_sensitive: boolean }[]).map((repo): [string, Tables] => {
-      const mode = { caseSensitive: repo.case_sensitive };
-      return [repo.id, { leases: new ClaimTable<HeldLease>(mode), waiters: new ClaimTable<Waiter>(mode) }];
-    }),
+  return new Map(
+    (rows as HeldLeaseRow[]).map((row) => [row.id, { lease: toHeldLease(row), ended: row.ended_at !== null }]),
   );
-  for (const row of held!.rows as HeldLeaseRow[]) lines.get(row.repo_id)?.leases.add(toHeldLease(row));
-  for (const row of others!.rows as WaiterRow[]) lines.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
-  const leases = (granted!.rows as HeldLeaseRow[]).map(
-    (row) => [row.id, { lease: toHeldLease(row), ended: row.ended_at !== null }] as const,
-  );
-  const isWhole = !areTooMany(held!.rows as HeldLeaseRow[]) && !areTooMany(others!.rows as WaiterRow[]);
-  return { lines, leases: new Map(leases), isWhole };
 }
 
-function viewTicket(ticket: Waiter, lines: Lines, leases: LeaseOf, moment: Moment): TicketView {
-  const { conflicts, ahead } = inTheWay(ticket, lines, moment);
+interface Way {
+  readonly conflicts: readonly Conflict[];
+  /** How many are to be served first; null if it would take too long to find out. */
+  readonly ahead: number | null;
+}
+
+/** Of each that waits. A part at a time, and each in a transaction of its own: what many want together is too much for one. */
+async function inTheWayOf(
+  client: pg.PoolClient,
+  orgId: string,
+  tickets: readonly Waiter[],
+  moment: Moment,
+): Promise<ReadonlyMap<string, Way>> {
+  const ways = new Map<string, Way>();
+  const look = async (part: readonly Waiter[]): Promise<void> => {
+    const around = surroundingsIn(orgId, await readInOrg(client, orgId, aroundStatements(orgId, part)));
+    // So much is in the way of several that not all of it was read: of one, what was read is told.
+    if (!around.isWhole && part.length > 1) for (const ticket of part) await look([ticket]);
+    else for (const ticket of part) ways.set(ticket.id, wayOf(ticket, around.lines.get(ticket.repoId), moment));
+  };
+  for (const part of partsOf(tickets.filter(({ status }) => status === 'waiting'))) await look(part);
+  return ways;
+}
+
+const FREE: Way = { conflicts: [], ahead: null };
+
+function viewTicket(ticket: Waiter, ways: ReadonlyMap<string, Way>, leases: LeaseOf, moment: Moment): TicketView {
+  const { conflicts, ahead } = ways.get(ticket.id) ?? FREE;
   const given = ticket.leaseId === null ? undefined : leases.get(ticket.leaseId);
   const lease = given === undefined ? null : viewLease(given.lease, moment.now, moment.lockDelaySeconds);
   return {
@@ -154,21 +163,15 @@ function viewTicket(ticket: Waiter, lines: Lines, leases: LeaseOf, moment: Momen
   };
 }
 
-/** `ahead`: how many are to be served first; null if it is settled, or it would take too long to find out. */
-function inTheWay(
-  ticket: Waiter,
-  lines: Lines,
-  moment: Moment,
-): { conflicts: readonly Conflict[]; ahead: number | null } {
-  const tables = lines.get(ticket.repoId);
-  if (ticket.status !== 'waiting' || tables === undefined) return { conflicts: [], ahead: null };
+function wayOf(ticket: Waiter, tables: Tables | undefined, moment: Moment): Way {
+  if (tables === undefined) return FREE;
   try {
     const verdict = decideLease(tables, { runId: ticket.runId, place: placeOf(ticket) }, ticket, moment);
     if (verdict.kind !== 'conflict') return { conflicts: [], ahead: 0 };
     const { waiters, isWhole } = verdict.inTheWay;
     return { conflicts: verdict.conflicts, ahead: isWhole ? new Set(waiters.map(({ by }) => by.id)).size : null };
   } catch (error) {
-    if (error instanceof TooBroad) return { conflicts: [], ahead: null };
+    if (error instanceof TooBroad) return FREE;
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../../platform/clock.ts';
 import { OrgBatcher, type Settled } from '../../../../platform/database/org-batcher.ts';
-import type { HotAnswer, HotOperation } from '../operation.ts';
+import { MOST_ASKED, weightOfClaims } from '../../../leases/index.ts';
+import { BATCH, type HotAnswer, type HotOperation } from '../operation.ts';
 import type { UnderWay } from '../under-way.ts';
 import type { Committed, OneCall } from './one-call.ts';
 import type { Subject } from './subject.ts';
@@ -22,7 +23,11 @@ export class ShortWay {
 
   constructor(deps: Deps) {
     this.#deps = deps;
-    this.#batcher = new OrgBatcher((orgId, subjects) => this.#unlessLost(orgId, subjects));
+    this.#batcher = new OrgBatcher((orgId, subjects) => this.#unlessLost(orgId, subjects), {
+      ops: BATCH.ops,
+      weigh: ({ wanted }) => (wanted === null ? 0 : weightOfClaims(wanted.matchers)),
+      weight: MOST_ASKED,
+    });
   }
 
   /** Null for what has to be decided the general way. */

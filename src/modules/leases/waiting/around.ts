@@ -1,0 +1,67 @@
+import type { Statement } from '../../../platform/database/pipeline.ts';
+import {
+  areTooMany,
+  candidatesStatements,
+  type HeldLeaseRow,
+  MOST_ASKED,
+  toHeldLease,
+  weightOfClaims,
+} from '../candidates.ts';
+import { ClaimTable } from '../claim-table.ts';
+import type { Tables } from '../decide.ts';
+import type { HeldLease } from '../lease.ts';
+import { toWaiter, type WaiterRow } from './rows.ts';
+import type { Waiter } from './waiter.ts';
+
+interface RepoRow {
+  readonly id: string;
+  readonly case_sensitive: boolean;
+}
+
+export interface Surroundings {
+  /** By repo: what may be in the way of those that were asked about. */
+  readonly lines: ReadonlyMap<string, Tables>;
+  /** Whether that is all; if not, it is what was read before it was too much. */
+  readonly isWhole: boolean;
+}
+
+/** Reads what may be in the way of waiters, those of one of `partsOf` at most. For `surroundingsIn`. */
+export function aroundStatements(orgId: string, waiters: readonly Waiter[]): Statement[] {
+  const candidates = candidatesStatements(orgId, waiters);
+  const repos = {
+    name: 'case_of_repos',
+    text: 'SELECT p.id, p.case_sensitive FROM repo p WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[])',
+    values: [orgId, [...new Set(waiters.map(({ repoId }) => repoId))]],
+  };
+  return [repos, candidates.lease, candidates.waiter];
+}
+
+/** @param rows those of `aroundStatements` */
+export function surroundingsIn(orgId: string, rows: readonly (readonly unknown[])[]): Surroundings {
+  const [repos, held, queued] = rows as [RepoRow[], HeldLeaseRow[], WaiterRow[]];
+  const lines = new Map(
+    repos.map((repo): [string, Tables] => {
+      const mode = { caseSensitive: repo.case_sensitive };
+      return [repo.id, { leases: new ClaimTable<HeldLease>(mode), waiters: new ClaimTable<Waiter>(mode) }];
+    }),
+  );
+  for (const row of held) lines.get(row.repo_id)?.leases.add(toHeldLease(row));
+  for (const row of queued) lines.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
+  return { lines, isWhole: !areTooMany(held) && !areTooMany(queued) };
+}
+
+/** As many together as may be asked about in one statement: in order, one at least. */
+export function partsOf(waiters: readonly Waiter[]): Waiter[][] {
+  const parts: Waiter[][] = [];
+  let weight = Number.POSITIVE_INFINITY;
+  for (const waiter of waiters) {
+    const own = weightOfClaims(waiter.matchers);
+    weight += own;
+    if (weight > MOST_ASKED) {
+      parts.push([]);
+      weight = own;
+    }
+    parts.at(-1)!.push(waiter);
+  }
+  return parts;
+}
