@@ -2,7 +2,7 @@
 export { indexKey, type Lookup, lookup } from './index-key.ts';
 export type { IndexKey } from './literal-key.ts';
 export { type CaseMode, covers, type Matcher, matches, overlap } from './matcher.ts';
-export { type Path, parsePath } from './path.ts';
+export { type Path, parsePath, storedPath } from './path.ts';
 export {
   compilePattern,
   type Pattern,

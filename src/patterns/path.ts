@@ -34,10 +34,16 @@ export function parsePath(text: string): PathResult {
   const problem = checkText(text);
   if (problem !== null) return { ok: false, problem };
   const normal = ASCII.test(text) ? text : text.normalize('NFC');
-  const tooLong = checkLength(normal);
-  if (tooLong !== null) return { ok: false, problem: tooLong };
-  const folded = foldText(normal);
-  return { ok: true, path: { kind: 'path', text: normal, folded, index: literalKey(folded) } };
+  // What was no drive before may be one now: the Kelvin sign is spelled K.
+  const problemOfNormal = (normal === text ? null : checkText(normal)) ?? checkLength(normal);
+  if (problemOfNormal !== null) return { ok: false, problem: problemOfNormal };
+  return { ok: true, path: storedPath(normal) };
+}
+
+/** The path of a text that `parsePath` has made, and that was kept since: whatever is refused by now, it stays what it was. */
+export function storedPath(text: string): Path {
+  const folded = foldText(text);
+  return { kind: 'path', text, folded, index: literalKey(folded) };
 }
 
 function checkText(text: string): Problem | null {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { compilePattern, parsePath, parsePattern } from '../../src/patterns/index.ts';
+import { compilePattern, parsePath, parsePattern, storedPath } from '../../src/patterns/index.ts';
+import { path } from './build.ts';
 import { AT_LIMIT, NO_PATHS, REFUSED } from './tables.ts';
 
 describe('parsePath', () => {
@@ -19,6 +20,36 @@ describe('parsePath', () => {
       ok: true,
       path: { text: 'caf\u00e9/K', folded: 'caf\u00e9/k' },
     });
+  });
+});
+
+describe('a path that was accepted', () => {
+  const characters = Array.from({ length: 0x30000 }, (_, point) => point)
+    .filter((point) => point < 0xd800 || point > 0xdfff)
+    .map((point) => String.fromCodePoint(point))
+    .filter((character) => character.normalize('NFC') !== character);
+
+  it('is accepted again as it was spelled then, whatever NFC makes of a character', () => {
+    expect(characters.length).toBeGreaterThan(1000);
+    for (const character of characters) {
+      for (const text of [
+        character,
+        `${character}:/x`,
+        `a/${character}`,
+        `.${character}`,
+        `${character}${character}`,
+      ]) {
+        const read = parsePath(text);
+        if (read.ok) expect(parsePath(read.path.text)).toEqual(read);
+      }
+    }
+  });
+
+  it('is read from where it was kept as it was', () => {
+    for (const text of ['app/[id]/page.tsx', 'a/Été.TS', '\u0130/𐐀', 'x'.repeat(4000)]) {
+      expect(storedPath(text)).toEqual(path(text));
+    }
+    expect(storedPath('K:/x')).toMatchObject({ kind: 'path', text: 'K:/x', folded: 'k:/x' });
   });
 });
 

@@ -132,6 +132,8 @@ export const NO_PATHS: readonly (readonly [path: string, code: string])[] = [
   ['/', 'path_absolute'],
   ['C:/a', 'path_absolute'],
   ['C:\\a', 'path_absolute'],
+  // The Kelvin sign, which NFC spells K.
+  ['\u212a:/x', 'path_absolute'],
   ['./a', 'path_dot_segment'],
   ['a/./b', 'path_dot_segment'],
   ['../a', 'path_dot_segment'],

@@ -8,7 +8,7 @@ import {
   matches,
   overlap,
   type Pattern,
-  parsePath,
+  storedPath,
 } from '../../patterns/index.ts';
 
 /** A thing of a repo that is no file, by its name: `port:5432`, `migration:next`, `env:staging`. Compared as spelled. */
@@ -87,16 +87,16 @@ export interface ClaimTexts {
   readonly resources: readonly string[];
 }
 
-/** Texts that were accepted when the row was written. One that no longer parses must not be taken for absent. */
+/**
+ * Texts that were accepted when the row was written. Paths are taken as they stand: one that would be refused by now must
+ * not keep everybody from what lies near it. A pattern or resource that no longer parses must not be taken for absent.
+ */
 export function readClaims({ paths, patterns, resources }: ClaimTexts): Claim[] {
   const refused = (text: string, code: string): never => {
     throw new Error(`a row holds ${JSON.stringify(text)}, which is refused now: ${code}`);
   };
   return [
-    ...paths.map((text): Claim => {
-      const read = parsePath(text);
-      return read.ok ? read.path : refused(text, read.problem.code);
-    }),
+    ...paths.map(storedPath),
     ...patterns.map((text): Claim => {
       const read = compilePattern(text);
       return read.ok ? read.pattern : refused(text, read.problem.code);
