@@ -1,4 +1,5 @@
 import { casedPoints, foldPoint, unfoldPoint } from './fold.ts';
+import { spend } from './work.ts';
 
 /** Inclusive ranges of code points. */
 export type Ranges = readonly (readonly [low: number, high: number])[];
@@ -18,6 +19,9 @@ export interface CharSet {
 export const SLASH = 0x2f;
 export const DOT = 0x2e;
 const MAX = 0x10ffff;
+/** Steps that it costs to make a set, and each range of it: see `workDone`. */
+const STEPS_TO_MAKE = 100;
+const STEPS_TO_MAKE_RANGE = 5;
 
 /** Control characters, surrogates, and the separator, which is no member of any segment. */
 const FORBIDDEN: Ranges = [
@@ -36,6 +40,8 @@ const PREFERRED = points(
   'axbcdefghijklmnopqrstuvwyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_-+=~@#%,;:()!$&^\'"<>|[]{}?* `\\éñжλ中あ한😀',
 );
 
+const PREFERRED_BEYOND_ASCII = PREFERRED.filter((point) => point >= 0x80);
+
 /** What `?` and `*` run over: a code point of one segment. */
 export const NOT_SLASH: CharSet = makeSet(SEGMENT, false);
 /** What `**` runs over. */
@@ -46,7 +52,8 @@ export const ANY: CharSet = makeSet(SEGMENT, true);
  * the set is then the same asked of a path or of the folded path.
  */
 export function classSet(ranges: Ranges, negated: boolean, folded: boolean): CharSet {
-  const written = merge(folded ? [...ranges, ...otherCases(ranges)] : ranges);
+  const own = merge(ranges);
+  const written = folded ? merge([...own, ...otherCases(own)]) : own;
   return makeSet(intersect(negated ? complement(written) : written, SEGMENT), false);
 }
 
@@ -80,14 +87,34 @@ export function hasPoint(set: CharSet, point: number): boolean {
 export function commonPoint(a: CharSet, b: CharSet): number {
   if (a.ranges === SEGMENT) return b.favourite;
   if (b.ranges === SEGMENT) return a.favourite;
-  if (a.favourite >= 0 && hasPoint(b, a.favourite)) return a.favourite;
-  if (b.favourite >= 0 && hasPoint(a, b.favourite)) return b.favourite;
-  if (a.ascii.some((word, at) => (word & b.ascii[at]!) !== 0)) {
-    const shared = PREFERRED.find((point) => point < 0x80 && hasPoint(a, point) && hasPoint(b, point));
-    // Else it is the dot, which is taken only if there is no other.
-    if (shared !== undefined) return shared;
+  if (!boundsMeet(a.ranges, b.ranges)) return -1;
+  if (hasPoint(b, a.favourite)) return a.favourite;
+  if (hasPoint(a, b.favourite)) return b.favourite;
+  const shared = a.ascii.some((word, at) => (word & b.ascii[at]!) !== 0) ? PREFERRED : PREFERRED_BEYOND_ASCII;
+  spend(shared.length);
+  return shared.find((point) => hasPoint(a, point) && hasPoint(b, point)) ?? firstCommon(a.ranges, b.ranges);
+}
+
+/** Whether the sets lie in rows of which one does not end before the other begins. */
+function boundsMeet(a: Ranges, b: Ranges): boolean {
+  if (a.length === 0 || b.length === 0) return false;
+  return a[0]![0] <= b.at(-1)![1] && b[0]![0] <= a.at(-1)![1];
+}
+
+/** The dot only if there is no other. */
+function firstCommon(a: Ranges, b: Ranges): number {
+  let found = -1;
+  let i = 0;
+  let j = 0;
+  while (i < a.length && j < b.length && (found < 0 || found === DOT)) {
+    const low = Math.max(a[i]![0], b[j]![0]);
+    const high = Math.min(a[i]![1], b[j]![1]);
+    if (low <= high) found = low;
+    if (a[i]![1] < b[j]![1]) i++;
+    else j++;
   }
-  return favouriteOf(intersect(a.ranges, b.ranges));
+  spend(i + j);
+  return found;
 }
 
 /** The ranges that two sets share, without `/`. */
@@ -96,6 +123,7 @@ export function commonRanges(a: CharSet, b: CharSet): Ranges {
 }
 
 function makeSet(ranges: Ranges, slash: boolean): CharSet {
+  spend(STEPS_TO_MAKE + STEPS_TO_MAKE_RANGE * ranges.length);
   const ascii: [number, number, number, number] = [0, 0, 0, 0];
   for (const [from, to] of ranges) {
     for (let point = from; point <= Math.min(to, 0x7f); point++) ascii[point >> 5]! |= 1 << (point & 31);
@@ -111,7 +139,7 @@ function favouriteOf(ranges: Ranges): number {
   return ranges.find(([from, to]) => from !== DOT || to !== DOT)?.[0] ?? DOT;
 }
 
-/** What members of `ranges` may be written as in another case, where that lies outside. */
+/** What members of `ranges`, sorted and disjoint, may be written as in another case, where that lies outside. */
 function otherCases(ranges: Ranges): Ranges {
   const inside = (point: number) => ranges.some(([low, high]) => point >= low && point <= high);
   const others: (readonly [number, number])[] = [];

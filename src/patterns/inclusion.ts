@@ -3,9 +3,12 @@ import { ANY, DOT, hasPoint, SLASH } from './char-set.ts';
 import { foldPoint } from './fold.ts';
 import { statesAfter } from './simulation.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
+import { spend } from './work.ts';
 
 /** Transitions tried before giving up: what determinising one pattern costs is exponential at worst. */
 const WORK_MAX = 20_000;
+/** Steps that one of these costs: see `workDone`. */
+const STEPS_A_UNIT = 16;
 
 interface State {
   readonly inner: number;
@@ -15,15 +18,14 @@ interface State {
 }
 
 /**
- * Whether every valid path that `inner` accepts is accepted by `outer`. True is proven. False may also mean that
- * the search grew too large, or that only spellings that are not NFC tell the two apart: a caller that relies on
- * true then merely does more work.
+ * Whether every valid path that `inner` accepts is accepted by `outer`; null where the search would grow too large to tell.
+ * True is proven. False may also mean that only spellings that are not NFC tell the two apart.
  */
-export function includes(outer: Automaton, inner: Automaton, caseSensitive: boolean): boolean {
+export function includes(outer: Automaton, inner: Automaton, caseSensitive: boolean): boolean | null {
   // With a longer literal beginning, `outer` demands text where `inner` has a choice.
   if (!inner.prefix.startsWith(outer.prefix)) return false;
   const alphabet = representatives([...labelsOf(outer), ...labelsOf(inner)], caseSensitive);
-  if (alphabet === null) return false;
+  if (alphabet === null) return null;
   const outerStart = statesAfter(outer, inner.prefix, outer.prefix.length).toSorted((a, b) => a - b);
   const validity = validityAfter(inner.prefix);
   const queue: State[] = inner.starts.map((start) => ({ inner: start, validity, outer: outerStart }));
@@ -37,8 +39,10 @@ export function includes(outer: Automaton, inner: Automaton, caseSensitive: bool
       seen.add(key);
       queue.push(next);
     }
-    work += alphabet.length * (1 + state.outer.length);
-    if (work > WORK_MAX) return false;
+    const units = alphabet.length * (1 + state.outer.length);
+    spend(STEPS_A_UNIT * units);
+    work += units;
+    if (work > WORK_MAX) return null;
   }
   return true;
 }
@@ -101,7 +105,9 @@ function labelsOf(automaton: Automaton): Label[] {
 function representatives(labels: readonly Label[], caseSensitive: boolean): readonly number[] | null {
   const starts = [...ANY.ranges.map(([low]) => low), SLASH, SLASH + 1, DOT, ...labels.flatMap((label) => label.bounds)];
   const bounds = [...new Set(starts)].toSorted((a, b) => a - b);
+  spend(STEPS_A_UNIT * bounds.length);
   if (bounds.length * labels.length > WORK_MAX) return null;
+  spend(STEPS_A_UNIT * bounds.length * labels.length);
   const chosen = new Map<string, number>();
   for (const [at, low] of bounds.entries()) {
     const point = caseSensitive ? low : firstFolded(low, bounds[at + 1] ?? low + 1);

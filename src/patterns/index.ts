@@ -1,4 +1,4 @@
-/** Paths and path patterns: pure, no dependency, no I/O. DESIGN.md, "Paths and patterns". */
+/** Paths and path patterns: no dependency, no I/O, and pure but for the count of what it costs. DESIGN.md, "Paths and patterns". */
 export { indexKey, type Lookup, lookup } from './index-key.ts';
 export type { IndexKey } from './literal-key.ts';
 export { type CaseMode, covers, type Matcher, matches, overlap } from './matcher.ts';
@@ -8,4 +8,5 @@ export {
   type Pattern,
   parsePattern,
 } from './pattern.ts';
-export { lastSearchSize } from './product.ts';
+export { Turns } from './turns.ts';
+export { workDone } from './work.ts';

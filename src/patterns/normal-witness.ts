@@ -3,6 +3,7 @@ import { commonRanges, hasPoint, type Ranges } from './char-set.ts';
 import { foldPoint, unfoldPoint } from './fold.ts';
 import type { Meeting, Pair } from './meeting.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
+import { spend } from './work.ts';
 
 /** Members of one class that are tried; beyond, the search is no longer exhaustive. */
 const CANDIDATES_MAX = 256;
@@ -10,6 +11,8 @@ const CANDIDATES_MAX = 256;
 const VARIANTS_MAX = 64;
 /** Characters tried, and ranges of classes compared, after which the search gives up: some two milliseconds. */
 const WORK_MAX = 5000;
+/** Steps that one of these costs: see `workDone`. */
+const STEPS_A_UNIT = 40;
 
 /** These compose with nothing, before or behind: where one is allowed, nothing else need be tried. */
 export const INERT = Array.from('q0123456789_-Q,;:()!@#%&~+*?', (character) => character.codePointAt(0)!);
@@ -36,32 +39,18 @@ export function isNormal(text: string): boolean {
  * Exhaustive within bounds. Beyond them, which takes large classes none of which has an ordinary letter or digit, it answers
  * `candidate`: a conflict that may be none is better than one overlooked.
  */
-export function normalWitness(
-  pair: Pair,
-  meeting: Meeting,
-  caseSensitive: boolean,
-  candidate: string,
-): { readonly witness: string | null; readonly work: number } {
-  const search = new Search(pair, caseSensitive);
+export function normalWitness(pair: Pair, meeting: Meeting, caseSensitive: boolean, candidate: string): string | null {
   const queue = beginnings(meeting, caseSensitive);
-  if (queue === null) return { witness: candidate, work: 0 };
-  const seen = new Set<string>();
-  for (const node of queue) {
-    if (node.validity === VALID_END && pair.a.accepts[node.a] === 1 && pair.b.accepts[node.b] === 1)
-      return { witness: node.text, work: search.work };
-    for (const next of search.stepsFrom(node)) {
-      const key = `${next.a} ${next.b} ${next.validity} ${next.cluster}`;
-      if (seen.has(key)) continue;
-      seen.add(key);
-      queue.push(next);
-    }
-    if (search.work > WORK_MAX) return { witness: candidate, work: search.work };
-  }
-  return { witness: search.isExhaustive ? null : candidate, work: search.work };
+  if (queue === null) return candidate;
+  const search = new Search(pair, caseSensitive);
+  const found = search.from(queue);
+  spend(STEPS_A_UNIT * search.work);
+  return found === null && !search.isExhaustive ? candidate : found;
 }
 
 /** The literal beginning in all cases that matter to what follows: only its last cluster can still compose. */
 function beginnings(meeting: Meeting, caseSensitive: boolean): Node[] | null {
+  spend(STEPS_A_UNIT * meeting.spelling.length);
   const at = clusterStart(meeting.spelling);
   const before = spelledNormally(meeting.spelling.slice(0, at), caseSensitive);
   const clusters = spellings(meeting.spelling.slice(at), caseSensitive);
@@ -116,7 +105,27 @@ class Search {
     this.#caseSensitive = caseSensitive;
   }
 
-  stepsFrom(node: Node): Node[] {
+  /** The text of the first node that ends a path. The queue grows while it is gone through. */
+  from(queue: Node[]): string | null {
+    const { a, b } = this.#pair;
+    const seen = new Set<string>();
+    for (const node of queue) {
+      if (node.validity === VALID_END && a.accepts[node.a] === 1 && b.accepts[node.b] === 1) return node.text;
+      for (const next of this.#stepsFrom(node)) {
+        const key = `${next.a} ${next.b} ${next.validity} ${next.cluster}`;
+        if (seen.has(key)) continue;
+        seen.add(key);
+        queue.push(next);
+      }
+      if (this.work > WORK_MAX) {
+        this.isExhaustive = false;
+        return null;
+      }
+    }
+    return null;
+  }
+
+  #stepsFrom(node: Node): Node[] {
     const { a, b } = this.#pair;
     const nodes: Node[] = [];
     for (let edgeA = a.first[node.a]!; edgeA < a.first[node.a + 1]!; edgeA++) {

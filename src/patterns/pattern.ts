@@ -6,9 +6,15 @@ import { patternIndex } from './pattern-key.ts';
 import { type Problem, Refusal } from './problem.ts';
 import { findWitness } from './product.ts';
 import { checkCharacters, readPattern, type Token } from './syntax.ts';
+import { spend } from './work.ts';
 
 /** Code points of a pattern's text. */
 const PATTERN_LENGTH_MAX = 512;
+/** Steps that it costs to read, check and compile a token of an expansion, and to spell it out: see `workDone`. */
+const STEPS_TO_COMPILE = 15;
+const STEPS_TO_SPELL = 40;
+/** Tokens of two patterns together, beyond which they are not compared token by token: some millisecond. */
+const SPELLED_MAX = 4096;
 
 /** A set of paths, declared in the grammar of DESIGN.md, with its compiled automata. Immutable. */
 export class Pattern {
@@ -18,23 +24,32 @@ export class Pattern {
   /** See `indexKey`. */
   readonly index: IndexKey;
   readonly #exact: Automaton;
+  /** Tokens of all expansions. */
+  readonly #size: number;
   #folded: Automaton | null = null;
 
-  constructor(text: string, index: IndexKey, exact: Automaton) {
+  constructor(text: string, index: IndexKey, exact: Automaton, size: number) {
     this.text = text;
     this.index = index;
     this.#exact = exact;
+    this.#size = size;
   }
 
   /** Case-insensitive repos are the rarer kind: the second automaton is kept once it was asked for. */
   automaton(caseSensitive: boolean): Automaton {
     if (caseSensitive) return this.#exact;
-    this.#folded ??= compileExpansions(expansionsOf(this.text), true);
+    if (this.#folded === null) {
+      spend(STEPS_TO_COMPILE * this.#size);
+      this.#folded = compileExpansions(expansionsOf(this.text), true);
+    }
     return this.#folded;
   }
 
-  /** Whether each of `inner`'s expansions is, token by token, one of this pattern's: then it is covered. */
+  /** Whether each of `inner`'s expansions is, token by token, one of this pattern's: then it is covered. Not asked of long ones. */
   spellsOut(inner: Pattern): boolean {
+    const size = this.#size + inner.#size;
+    if (size > SPELLED_MAX) return false;
+    spend(STEPS_TO_SPELL * size);
     const own = spellingsOf(this);
     return [...spellingsOf(inner)].every((spelling) => own.has(spelling));
   }
@@ -76,6 +91,8 @@ function readAndCompile(text: string): Pattern {
   if (points.length > PATTERN_LENGTH_MAX) refuseLength();
   refuseNegation(points);
   const expansions = expandPattern(readPattern(points));
+  const size = expansions.reduce((sum, tokens) => sum + tokens.length, 0);
+  spend(STEPS_TO_COMPILE * size);
   const exact = compileExpansions(expansions, false);
   // A class may be one character in one case mode, and several or none in the other: a pattern that is accepted must not be
   // found to be over the limit when a repo is asked about in which it lies.
@@ -83,7 +100,7 @@ function readAndCompile(text: string): Pattern {
   if (findWitness(exact, EVERYTHING, true) === null) {
     throw new Refusal('pattern_matches_nothing', 'no valid path matches the pattern');
   }
-  return new Pattern(normal, patternIndex(exact.prefix, expansions), exact);
+  return new Pattern(normal, patternIndex(exact.prefix, expansions), exact, size);
 }
 
 function refuseLength(): never {

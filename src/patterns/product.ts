@@ -4,6 +4,11 @@ import type { Meeting, Pair } from './meeting.ts';
 import { isNormal, normalWitness } from './normal-witness.ts';
 import { statesAfter } from './simulation.ts';
 import { nextValidity, VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
+import { spend } from './work.ts';
+
+/** Steps that a pair of transitions costs, and one state: see `workDone`. */
+const STEPS_A_PAIR = 2;
+const STEPS_A_STATE = 4;
 
 /** Breadth-first search over the product; reused between calls, which never interleave. */
 const scratch = {
@@ -16,26 +21,18 @@ const scratch = {
   length: 0,
 };
 
-/** Product states that the last search entered, and what it then tried for NFC: what it cost, without a clock. */
-export function lastSearchSize(): number {
-  return scratch.length;
-}
-
 /**
  * A shortest path that both automata accept, in NFC, or null if there is none. Both are compiled for the same
  * case mode; `caseSensitive` false says that they read folded paths.
  */
 export function findWitness(a: Automaton, b: Automaton, caseSensitive: boolean): string | null {
-  scratch.length = 0;
   const meeting = meet(a, b);
   if (meeting === null) return null;
   const rest = search({ a, b }, meeting);
   if (rest === null) return null;
   const witness = meeting.spelling + rest;
   if (isNormal(witness)) return witness;
-  const normal = normalWitness({ a, b }, meeting, caseSensitive, witness);
-  scratch.length += normal.work;
-  return normal.witness;
+  return normalWitness({ a, b }, meeting, caseSensitive, witness);
 }
 
 /** Compares the literal beginnings, and runs the automaton with the shorter one over what the other still demands. */
@@ -102,6 +99,7 @@ function expand(pair: Pair, at: number): number {
   const first = (both - second) / width;
   const endA = a.first[first + 1]!;
   const endB = b.first[second + 1]!;
+  spend(STEPS_A_STATE + STEPS_A_PAIR * (endA - a.first[first]!) * (endB - b.first[second]!));
   for (let edgeA = a.first[first]!; edgeA < endA; edgeA++) {
     for (let edgeB = b.first[second]!; edgeB < endB; edgeB++) {
       if (take(pair, edgeA, edgeB, at, validity)) return scratch.length - 1;

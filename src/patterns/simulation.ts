@@ -1,8 +1,9 @@
 import type { Automaton } from './automaton.ts';
 import { hasPoint } from './char-set.ts';
+import { spend } from './work.ts';
 
-/** Which step last entered a state; reused between calls, which never interleave. */
-const entered = { step: 0, by: new Int32Array(1 << 10) };
+/** Which step last entered a state, and the transitions tried; reused between calls, which never interleave. */
+const entered = { step: 0, by: new Int32Array(1 << 10), tried: 0 };
 
 /**
  * The states in which `automaton` may be after `text` from `offset` on, beginning in its start states. Each state
@@ -15,12 +16,14 @@ export function statesAfter(automaton: Automaton, text: string, offset: number):
     entered.by = new Int32Array(Math.max(size, entered.by.length));
     entered.step = 0;
   }
+  entered.tried = 0;
   let current = automaton.starts;
   for (let at = offset; at < text.length && current.length > 0; ) {
     const point = text.codePointAt(at)!;
     current = successors(automaton, current, point);
     at += point > 0xffff ? 2 : 1;
   }
+  spend(entered.tried);
   return current;
 }
 
@@ -28,8 +31,10 @@ function successors(automaton: Automaton, states: readonly number[], point: numb
   const next: number[] = [];
   const step = ++entered.step;
   for (const state of states) {
+    const begin = automaton.first[state]!;
     const end = automaton.first[state + 1]!;
-    for (let edge = automaton.first[state]!; edge < end; edge++) {
+    entered.tried += 1 + end - begin;
+    for (let edge = begin; edge < end; edge++) {
       const target = automaton.targets[edge]!;
       if (entered.by[target] === step || !takes(automaton, edge, point)) continue;
       entered.by[target] = step;

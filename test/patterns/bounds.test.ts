@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { overlap, parsePattern } from '../../src/patterns/index.ts';
+import { matches, overlap, parsePattern, workDone } from '../../src/patterns/index.ts';
 import { LruCache } from '../../src/patterns/lru-cache.ts';
-import { lastSearchSize } from '../../src/patterns/product.ts';
-import { pattern } from './build.ts';
+import { path, pattern } from './build.ts';
 
 const EXACT = { caseSensitive: true };
 
@@ -34,26 +33,55 @@ const HOSTILE: readonly (readonly [string, string])[] = [
   [`*a{${Array.from({ length: 60 }, (_, at) => `*${at}`).join(',')}}`, '*b'.repeat(96)],
 ];
 
-/** A pair costs microseconds per hundred states: this many stay near a millisecond. */
-const STATES_MAX = 20_000;
+/** Steps of what people write: see `workDone`. */
+const TYPICAL = 500;
+/** Steps of the worst that the limits let through: two to three milliseconds for patterns, some four for a path of 4 KB. */
+const PAIR_MAX = 400_000;
+const PATH_MAX = 1_500_000;
+
+function stepsOf(act: () => unknown): number {
+  const before = workDone();
+  act();
+  return workDone() - before;
+}
 
 describe('the cost of a pair', () => {
+  it.each([
+    ['src/**/*.ts', 'src/app/*.{ts,tsx}'],
+    ['packages/p1/{src,test}/**/*.{ts,tsx,js}', '**/*.spec.ts'],
+    ['docs/**', 'src/**'],
+  ])('%s against %s costs little', (left, right) => {
+    const [a, b] = [pattern(left), pattern(right)];
+    expect(stepsOf(() => overlap(a, b, EXACT))).toBeLessThanOrEqual(TYPICAL);
+  });
+
   it.each(HOSTILE.map(([left, right]) => [left.slice(0, 16), right.slice(0, 16), left, right]))(
     '%s… against %s… stays within bounds',
     (_left, _right, left, right) => {
+      const [a, b] = [pattern(left), pattern(right)];
       for (const mode of [EXACT, { caseSensitive: false }]) {
-        overlap(pattern(left), pattern(right), mode);
-        expect(lastSearchSize()).toBeLessThanOrEqual(STATES_MAX);
+        // Compiles for the mode.
+        overlap(a, b, mode);
+        expect(stepsOf(() => overlap(a, b, mode))).toBeLessThanOrEqual(PAIR_MAX);
       }
     },
   );
 
-  it('is counted by what it takes', () => {
-    // Six times as long as a pair of which the same is said would be hundreds of times as slow.
-    for (const text of [HOSTILE.at(-1)![0], MARKS + anyOf(50, (at) => `[! -\u{2f7ff}${astral(0x30000 + at)}]`)]) {
-      parsePattern(text);
-      expect(lastSearchSize()).toBeLessThanOrEqual(STATES_MAX);
-    }
+  it('is counted by the transitions that are tried, not by the states that are entered', () => {
+    const classes = (first: number, apart: number) =>
+      pattern(`${anyOf(64, (at) => `[${astral(first + 2 * at)}${astral(first + 2 * at + apart)}]`)}0`);
+    const disjoint = [classes(0x3400, 0x100), classes(0x4e00, 0x100)] as const;
+    expect(stepsOf(() => overlap(...disjoint, EXACT))).toBeGreaterThanOrEqual(64 * 64);
+    const interleaved = [classes(0x3400, 0x100), classes(0x3401, 0x100)] as const;
+    expect(stepsOf(() => overlap(...interleaved, EXACT))).toBeGreaterThanOrEqual(3 * 64 * 64);
+  });
+
+  it('is as much for a path as there are transitions to try at each of its characters', () => {
+    const [stars, long] = [pattern(`**/${'*x'.repeat(92)}y0`), path(`${'x'.repeat(4080)}z`)];
+    const steps = stepsOf(() => matches(stars, long, EXACT));
+    expect(steps).toBeGreaterThanOrEqual(4080 * 92);
+    expect(steps).toBeLessThanOrEqual(PATH_MAX);
+    expect(stepsOf(() => matches(pattern('src/**/*.ts'), path('src/app/page.ts'), EXACT))).toBeLessThanOrEqual(TYPICAL);
   });
 
   it('stays within bounds for whatever repeats', () => {
@@ -68,8 +96,8 @@ describe('the cost of a pair', () => {
       .filter((candidate) => parsePattern(candidate).ok);
     fc.assert(
       fc.property(text, text, (left, right) => {
-        overlap(pattern(left), pattern(right), EXACT);
-        expect(lastSearchSize()).toBeLessThanOrEqual(STATES_MAX);
+        const [a, b] = [pattern(left), pattern(right)];
+        expect(stepsOf(() => overlap(a, b, EXACT))).toBeLessThanOrEqual(PAIR_MAX);
       }),
       { numRuns: 200 },
     );

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { covers } from '../../src/patterns/index.ts';
+import { covers, type Pattern, workDone } from '../../src/patterns/index.ts';
 import { path, pattern } from './build.ts';
 
 const EXACT = { caseSensitive: true };
@@ -54,5 +54,36 @@ describe('covers', () => {
     expect(covers(path('a/b'), pattern('{a/b,a/c}'), EXACT)).toBe(false);
     expect(covers(path('a/b'), pattern('{a/b,A/b}'), FOLDED)).toBe(true);
     expect(covers(path('a/b'), pattern('a/*'), EXACT)).toBe(false);
+  });
+});
+
+describe('what it costs to tell whether one covers the other', () => {
+  const stepsOf = (outer: Pattern, inner: Pattern): number => {
+    const before = workDone();
+    covers(outer, inner, EXACT);
+    return workDone() - before;
+  };
+  /** Expands to 64 texts of some 80 tokens. */
+  const many = (end: string) => `${'{a,b}'.repeat(6)}${'[x-z]'.repeat(80)}${end}`;
+
+  it('is next to nothing where the texts are equal, or the beginnings or ends differ', () => {
+    expect(stepsOf(pattern(many('')), pattern(many('')))).toBeLessThan(100);
+    expect(stepsOf(pattern(`src/${many('')}`), pattern(`lib/${many('')}`))).toBeLessThan(100);
+    expect(stepsOf(pattern(many('.md')), pattern(many('x.ts')))).toBeLessThan(100);
+    expect(covers(pattern(many('')), pattern(many('')), FOLDED)).toBe(true);
+  });
+
+  it.each([
+    [many(''), many('y')],
+    [`**/${'*[a-y]'.repeat(80)}`, `**/*[!a]${'*[a-z]'.repeat(60)}y`],
+  ])('is bounded for %s and %s', (outer, inner) => {
+    expect(stepsOf(pattern(outer), pattern(inner))).toBeLessThan(500_000);
+  });
+
+  it('is bounded where nothing but their spelling could tell: both expand to too much', () => {
+    const stars = `${'{a,b}'.repeat(5)}${'*[a-y]'.repeat(30)}z`;
+    const [outer, inner] = [pattern(`{a,b}${stars}`), pattern(`{b,a}${stars}`)];
+    expect(covers(outer, inner, EXACT)).toBe(false);
+    expect(stepsOf(outer, inner)).toBeLessThan(500_000);
   });
 });

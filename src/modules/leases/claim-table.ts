@@ -1,4 +1,4 @@
-import { type CaseMode, lastSearchSize } from '../../patterns/index.ts';
+import { type CaseMode, workDone } from '../../patterns/index.ts';
 import { tooIntricate } from './broad-search.ts';
 import { type Claim, type ClaimLookup, claimKey, claimLookup, meet } from './claim.ts';
 
@@ -22,8 +22,8 @@ export interface Overlap<T> {
   readonly witness: string;
 }
 
-/** States of two automata together, and pairs of claims, that one request may cost: some tenth of a second. */
-const WORK_MAX = 200_000;
+/** Steps of comparing (see `workDone`) that one request may cost while others wait for the lock: some 20 to 30 milliseconds. */
+const STEPS_MAX = 3_000_000;
 
 /**
  * The leases, or the waiters, of one repo that a batch has to reckon with: those loaded as candidates, and those that it
@@ -34,7 +34,7 @@ export class ClaimTable<T extends Claimant> {
   readonly #claimants = new Map<string, T>();
   readonly #byKey = { literal: new Map<string, Entry<T>[]>(), pattern: new Map<string, Entry<T>[]>() };
   readonly #resources = new Map<string, Entry<T>[]>();
-  #work = 0;
+  #steps = 0;
 
   constructor(mode: CaseMode) {
     this.#mode = mode;
@@ -74,7 +74,7 @@ export class ClaimTable<T extends Claimant> {
 
   /** A new request is looked at. */
   begin(): void {
-    this.#work = 0;
+    this.#steps = 0;
   }
 
   /** Everybody who shares something with `requested`, one overlap each. @throws TooBroad */
@@ -100,13 +100,14 @@ export class ClaimTable<T extends Claimant> {
     for (const { by, claim, tail } of this.#near(requested)) {
       if (tail !== null && wantedTail !== null && tail !== wantedTail) continue;
       if (seen?.has(by) === true || this.#claimants.get(by.id) !== by) continue;
+      const before = workDone();
       const witness = meet(requested, claim, this.#mode);
-      this.#work += costOf(requested, claim);
+      this.#steps += workDone() - before;
       if (witness !== null) {
         (seen ??= new Set()).add(by);
         if (overlaps.push({ by, held: claim, requested, witness }) === most) break;
       }
-      if (this.#work > WORK_MAX) return { overlaps, isWhole: false };
+      if (this.#steps > STEPS_MAX) return { overlaps, isWhole: false };
     }
     return { overlaps, isWhole: true };
   }
@@ -127,10 +128,4 @@ export class ClaimTable<T extends Claimant> {
     for (const entries of this.#byKey.literal.values()) yield* entries;
     for (const entries of this.#byKey.pattern.values()) yield* entries;
   }
-}
-
-/** In states of a search. A path is run through a pattern once, but through all of it. */
-function costOf(a: Claim, b: Claim): number {
-  if (a.kind === 'pattern' && b.kind === 'pattern') return lastSearchSize();
-  return a.kind === 'pattern' || b.kind === 'pattern' ? 10 : 1;
 }

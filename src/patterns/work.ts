@@ -1,0 +1,14 @@
+/**
+ * What comparing and compiling have cost since the process began, in steps of five to ten nanoseconds: a transition tried is
+ * one, a pair of transitions two. Counted, not measured: what a budget allows must not depend on the machine or on its load.
+ */
+const work = { steps: 0 };
+
+/** Steps done so far. What something costs is the difference. */
+export function workDone(): number {
+  return work.steps;
+}
+
+export function spend(steps: number): void {
+  work.steps += steps;
+}
