@@ -6,6 +6,7 @@ import type { SettledWatch } from '../../platform/settled-watch.ts';
 import { type ActionName, type Subject } from '../governance/index.ts';
 import {
   type Conflict,
+  compileFairly,
   DEFAULT_TTL_SECONDS,
   type HoldHistory,
   type LeaseView,
@@ -116,6 +117,7 @@ export class AdmissionService {
     const paths = pathsOf(request.parts);
     const patterns = request.parts.flatMap((part) => part.patterns ?? []);
     const resources = request.resources ?? [];
+    await compileFairly(patterns);
     const isEmpty = paths.length + patterns.length + resources.length === 0;
     const matchers = isEmpty ? [] : parseClaims(paths, patterns, resources);
     const repo = await this.#repos.resolve(principal, request.repo);

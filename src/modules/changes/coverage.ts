@@ -1,4 +1,14 @@
-import { type CaseMode, indexKey, lookup, type Matcher, matches, type Path } from '../../patterns/index.ts';
+import {
+  type CaseMode,
+  indexKey,
+  lookup,
+  type Matcher,
+  matches,
+  type Path,
+  Turns,
+  workDone,
+} from '../../patterns/index.ts';
+import { invalid } from '../../platform/errors.ts';
 
 export const STALE_REASONS = ['other_repo', 'other_run', 'fence', 'not_yet', 'expired', 'ended'] as const;
 export type StaleReason = (typeof STALE_REASONS)[number];
@@ -56,10 +66,15 @@ export function staleness(lease: LeaseRecord, fence: number, claim: Claim): Stal
   return null;
 }
 
+/** Steps that one report may cost (see `workDone`): two to three seconds, in turns with everything else. */
+const STEPS_MAX = 300_000_000;
+
 /** Which of the paths these leases cover. Found by the keys of the patterns' index, so that many leases stay cheap. */
 export class Coverage {
   readonly #mode: CaseMode;
   readonly #byKey = new Map<string, Map<string, Matcher>>();
+  readonly #turns = new Turns();
+  #steps = 0;
 
   constructor(leases: readonly LeaseRecord[], mode: CaseMode) {
     this.#mode = mode;
@@ -71,14 +86,36 @@ export class Coverage {
     }
   }
 
-  covers(path: Path): boolean {
-    const { literals, patternPrefixes } = lookup(path);
-    const names = [...literals.map((key) => `literal ${key}`), ...patternPrefixes.map((key) => `pattern ${key}`)];
-    return names.some((name) => {
-      for (const matcher of this.#byKey.get(name)?.values() ?? []) {
-        if (matches(matcher, path, this.#mode)) return true;
-      }
-      return false;
-    });
+  /** Of each path, whether any of them covers it. @throws Problem 422 `leases_too_intricate` */
+  async ofEach(paths: readonly Path[]): Promise<boolean[]> {
+    const covered: boolean[] = [];
+    for (const path of paths) covered.push(await this.#covers(path));
+    return covered;
   }
+
+  async #covers(path: Path): Promise<boolean> {
+    for (const matcher of this.#near(path)) {
+      if (this.#turns.isDue) await this.#turns.take();
+      if (this.#steps > STEPS_MAX) throw tooIntricate();
+      const before = workDone();
+      const isCovered = matches(matcher, path, this.#mode);
+      this.#steps += workDone() - before;
+      if (isCovered) return true;
+    }
+    return false;
+  }
+
+  *#near(path: Path): Generator<Matcher> {
+    const { literals, patternPrefixes } = lookup(path);
+    for (const key of literals) yield* this.#byKey.get(`literal ${key}`)?.values() ?? [];
+    for (const key of patternPrefixes) yield* this.#byKey.get(`pattern ${key}`)?.values() ?? [];
+  }
+}
+
+/** A file judged without having looked at all of them would be on record as changed without a lease. */
+function tooIntricate() {
+  return invalid(
+    'leases_too_intricate',
+    'The patterns of these leases are too intricate to be compared with so many files; present fewer leases, or those with simpler patterns.',
+  );
 }

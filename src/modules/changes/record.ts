@@ -28,7 +28,7 @@ const PATHS_IN_EVENT = 20;
  * Records a report: all of it or, when anything in it names what is not there, nothing. What its leases were worth is
  * judged and kept with each file; a change that no lease covered has happened all the same.
  * @throws Problem 404 for a run, lease or undone change that the org does not have; 403 `not_your_run`;
- *   409 `commit_recorded` for another report of the same commit
+ *   409 `commit_recorded` for another report of the same commit; 422 `leases_too_intricate`
  */
 export async function recordChange(tx: OrgTx, report: Report, readLeases: ReadLeases): Promise<Recorded> {
   const run = report.runId === null ? null : await actingRun(tx, report.runId);
@@ -42,7 +42,7 @@ export async function recordChange(tx: OrgTx, report: Report, readLeases: ReadLe
   const author = { runId: run?.id ?? null, recordedBy: principalId(tx.principal) };
   const { inForce, stale } = await judgeLeases(tx, { repoId, run, now, report, readLeases });
   const coverage = new Coverage(inForce, mode);
-  const leased = report.files.map(({ path }) => coverage.covers(path));
+  const leased = await coverage.ofEach(report.files.map(({ path }) => path));
   const reverts = await findReverts(tx, { id: repoId, mode }, report.files, author, report.undoes);
   const answer = await insert(tx, { report, repoId, run, author, now, leased, stale, reverts });
   return heard(tx, run, { answer, repoId, isNew: true });

@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type pg from 'pg';
+import { type CaseMode, compilePattern, Turns, workDone } from '../../patterns/index.ts';
 import { readInOrg } from '../../platform/database/in-org.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
 import { settingsOf } from '../identity/index.ts';
@@ -22,7 +22,7 @@ export interface Searched {
   readonly knownTo: number;
   readonly leaseIds: readonly string[];
   readonly ticketIds: readonly string[];
-  /** Whether these are all. If not, they must be in the way, or the search is made again. */
+  /** Whether these are all. If not, they must be in the way, or the search is made again. Nor are they once it took too long. */
   readonly isWhole: boolean;
 }
 
@@ -32,8 +32,10 @@ const FOUND_PATTERNS_MAX = 300;
 const FOUND_WEIGHT_MAX = 2_000_000;
 /** Leases read at once, each with all that it holds. */
 const CHUNK = 100;
-/** Pairs of claims between two turns of the event loop: other orgs' requests go on meanwhile. */
-const PAIRS_A_TURN = 1000;
+/** Steps that one search may cost (see `workDone`): two to three seconds, in turns with other orgs' requests. */
+const STEPS_MAX = 300_000_000;
+/** Pairs of claims, which may cost no step at all, after which others have a turn anyhow. */
+const PAIRS_A_TURN = 10_000;
 
 /**
  * Finds what shares anything with what a run wants, page by page, in short transactions that lock nothing.
@@ -61,13 +63,13 @@ export async function searchBroadly(
   const [{ seq, settings }] = head as [{ seq: string; settings: unknown }];
   const caseSensitive = (repos as { case_sensitive: boolean }[])[0]?.case_sensitive ?? true;
   const { lockDelaySeconds } = settingsOf(settings);
+  const comparison = new Comparison(wanted.matchers, { caseSensitive });
   const among = (of: Claimants, rows: unknown[]) =>
     overlapping(client, orgId, {
       ids: (rows as { id: string }[]).map(({ id }) => id),
       page: (ids) => PAGES[of](orgId, ids, lockDelaySeconds),
       runId,
-      wanted,
-      caseSensitive,
+      comparison,
     });
   const [inLeases, inWaiters] = [await among('lease', leases!), await among('waiter', waiters!)];
   return {
@@ -82,8 +84,7 @@ interface Among {
   readonly ids: readonly string[];
   readonly page: (ids: readonly string[]) => Statement;
   readonly runId: string;
-  readonly wanted: WantedIn;
-  readonly caseSensitive: boolean;
+  readonly comparison: Comparison;
 }
 
 /** Whoever is over by now is in nobody's way. */
@@ -113,11 +114,11 @@ interface Candidate extends ClaimTexts {
 async function overlapping(
   client: pg.PoolClient,
   orgId: string,
-  { ids, page, runId, wanted, caseSensitive }: Among,
+  { ids, page, runId, comparison }: Among,
 ): Promise<{ ids: string[]; isWhole: boolean }> {
   const found = new Found();
   const own = new Found();
-  for (let at = 0; at < ids.length && !found.isFull; at += CHUNK) {
+  for (let at = 0; at < ids.length && !found.isFull && !comparison.isSpent; at += CHUNK) {
     const [rows] = await readInOrg(client, orgId, [page(ids.slice(at, at + CHUNK))]);
     for (const row of rows as Candidate[]) {
       // A run's own leases are in nobody's way: of many, some are enough to see what it holds already. What was revoked
@@ -126,10 +127,10 @@ async function overlapping(
       const isOthersRevoked = row.revoked === true && row.run_id !== runId;
       const kept = isOwn ? own : found;
       if (isOthersRevoked || kept.isFull) continue;
-      if (await anyMeet(readClaims(row), wanted.matchers, caseSensitive)) kept.add(row);
+      if (await comparison.meets(row)) kept.add(row);
     }
   }
-  return { ids: [...found.ids, ...own.ids], isWhole: !found.isFull };
+  return { ids: [...found.ids, ...own.ids], isWhole: !found.isFull && !comparison.isSpent };
 }
 
 /** As many as a batch can look at again under its locks, without being too broad once more. */
@@ -149,20 +150,46 @@ class Found {
   }
 }
 
-const pairs = { sinceTurn: 0 };
+/** One search: compares in turns with everything else, and only until it has cost too much. */
+export class Comparison {
+  readonly #wanted: readonly Claim[];
+  readonly #mode: CaseMode;
+  readonly #turns = new Turns();
+  #pairs = 0;
+  #steps = 0;
 
-async function anyMeet(held: readonly Claim[], wanted: readonly Claim[], caseSensitive: boolean): Promise<boolean> {
-  // Compiling them took its time, too.
-  pairs.sinceTurn += held.length;
-  for (const one of held) {
-    for (const other of wanted) {
-      pairs.sinceTurn += 1;
-      if (pairs.sinceTurn >= PAIRS_A_TURN) {
-        pairs.sinceTurn = 0;
-        await nextTurn();
-      }
-      if (meet(one, other, { caseSensitive }) !== null) return true;
-    }
+  constructor(wanted: readonly Claim[], mode: CaseMode) {
+    this.#wanted = wanted;
+    this.#mode = mode;
   }
-  return false;
+
+  /** From then on nothing more is found. */
+  get isSpent(): boolean {
+    return this.#steps > STEPS_MAX;
+  }
+
+  /** Whether a row claims anything that is wanted. */
+  async meets(row: ClaimTexts): Promise<boolean> {
+    for (const text of row.patterns) {
+      if (this.#turns.isDue) await this.#turns.take();
+      this.#count(() => compilePattern(text));
+    }
+    for (const held of readClaims(row)) {
+      for (const wanted of this.#wanted) {
+        this.#pairs += 1;
+        if (this.#turns.isDue || this.#pairs % PAIRS_A_TURN === 0) await this.#turns.take();
+        if (this.isSpent) return false;
+        if (this.#count(() => meet(held, wanted, this.#mode)) !== null) return true;
+      }
+    }
+    return false;
+  }
+
+  /** Others' work in their turns is not this search's. */
+  #count<T>(act: () => T): T {
+    const before = workDone();
+    const result = act();
+    this.#steps += workDone() - before;
+    return result;
+  }
 }

@@ -29,6 +29,7 @@ export type {
   Spoken,
 } from './operation.ts';
 export {
+  compileFairly,
   DEFAULT_TTL_SECONDS,
   LEASE_MODES,
   parseClaims,

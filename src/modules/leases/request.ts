@@ -1,6 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
-import { compilePattern, parsePath } from '../../patterns/index.ts';
+import { compilePattern, parsePath, Turns } from '../../patterns/index.ts';
 import { invalid, type ProblemDetail } from '../../platform/errors.ts';
 import { text } from '../../platform/http/schemas.ts';
 import { epochNumber } from '../loops/index.ts';
@@ -50,14 +49,13 @@ export interface Wanted {
 
 type Refused = ProblemDetail & { code: string };
 
-/** Patterns between two turns of the event loop: one at the limits takes some ten milliseconds to compile. */
-const PATTERNS_A_TURN = 8;
-
 /** Compiles patterns that `parseClaims` will ask for, and lets others' requests go on meanwhile. */
 export async function compileFairly(patterns: readonly string[]): Promise<void> {
-  if (patterns.length <= PATTERNS_A_TURN || patterns.length > MAX_PATHS) return;
-  for (const [at, source] of patterns.entries()) {
-    if (at % PATTERNS_A_TURN === PATTERNS_A_TURN - 1) await nextTurn();
+  // More are refused unread.
+  if (patterns.length > MAX_PATHS) return;
+  const turns = new Turns();
+  for (const source of patterns) {
+    if (turns.isDue) await turns.take();
     compilePattern(source);
   }
 }

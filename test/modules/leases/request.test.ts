@@ -1,15 +1,25 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { compileFairly } from '../../../src/modules/leases/request.ts';
+import { turnsDuring } from '../../support/turns.ts';
 
-it('many patterns are compiled in turns with everything else', async () => {
-  let turns = 0;
-  let isDone = false;
-  const others = (): void => {
-    turns += 1;
-    if (!isDone) setImmediate(others);
-  };
-  setImmediate(others);
-  await compileFairly(Array.from({ length: 200 }, (_, at) => `src/{a,b}/**/${at}*.ts`));
-  isDone = true;
-  expect(turns).toBeGreaterThanOrEqual(20);
+/** Expands to 64 texts: some milliseconds each. */
+const costly = (at: number) => `${'{a,b}'.repeat(6)}${'[x-z]'.repeat(80)}${at}`;
+
+describe('compileFairly', () => {
+  it('lets others go on between patterns that are costly to compile, few as they are', async () => {
+    expect(await turnsDuring(() => compileFairly(Array.from({ length: 40 }, (_, at) => costly(at))))).toBeGreaterThan(
+      5,
+    );
+    expect(
+      await turnsDuring(() => compileFairly(Array.from({ length: 7 }, (_, at) => costly(100 + at)))),
+    ).toBeGreaterThan(0);
+  });
+
+  it('takes no turn for patterns that were compiled before, nor for more than a request may hold', async () => {
+    const known = Array.from({ length: 40 }, (_, at) => costly(200 + at));
+    await compileFairly(known);
+    expect(await turnsDuring(() => compileFairly(known))).toBe(0);
+    const tooMany = Array.from({ length: 501 }, (_, at) => costly(300 + at));
+    expect(await turnsDuring(() => compileFairly(tooMany))).toBe(0);
+  });
 });

@@ -1,4 +1,4 @@
-import { parsePattern } from '../../../patterns/index.ts';
+import { compilePattern } from '../../../patterns/index.ts';
 import { checked, type Fields, type Read, readObject, spelled } from './fields.ts';
 import { readGuardrails } from './guardrails.ts';
 import { findUnplain } from './plain-value.ts';
@@ -69,7 +69,7 @@ function isTexts(value: unknown): value is string[] {
 }
 
 function checkPattern(pattern: string, at: readonly (string | number)[], report: Report): void {
-  const parsed = parsePattern(pattern);
+  const parsed = compilePattern(pattern);
   if (!parsed.ok) report.error(at, `is an invalid pattern: ${parsed.problem.detail}`);
 }
 

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { Coverage, type LeaseRecord } from '../../../src/modules/changes/coverage.ts';
+import type { Matcher } from '../../../src/patterns/index.ts';
+import { path, pattern } from '../../patterns/build.ts';
+import { turnsDuring } from '../../support/turns.ts';
+
+const EXACT = { caseSensitive: true };
+const many = <T>(count: number, make: (at: number) => T): T[] => Array.from({ length: count }, (_, at) => make(at));
+const lease = (matchers: readonly Matcher[]) => ({ matchers }) as LeaseRecord;
+/** Against a path of 4 KB, some four milliseconds. */
+const stars = (at: number) => pattern(`**/${'*x'.repeat(92)}y${at}`);
+const long = (at: number) => path(`${'x'.repeat(4080)}z${at}`);
+
+describe('which files leases cover', () => {
+  it('is told for each, in the order of the files', async () => {
+    const coverage = new Coverage([lease([pattern('src/**'), path('a.md')]), lease([pattern('**/*.ts')])], EXACT);
+    const files = ['a.md', 'b.md', 'src/x/b.md', 'lib/c.ts', 'src'].map(path);
+    expect(await coverage.ofEach(files)).toEqual([true, false, true, true, false]);
+  });
+
+  it('is found in turns with everything else, also for one file', async () => {
+    const turns = await turnsDuring(() => new Coverage([lease(many(10, stars))], EXACT).ofEach([long(0)]));
+    expect(turns).toBeGreaterThanOrEqual(9);
+  });
+
+  it('is not guessed where it would take too long', async () => {
+    const coverage = new Coverage([lease(many(100, stars))], EXACT);
+    await expect(coverage.ofEach(many(10, long))).rejects.toMatchObject({ code: 'leases_too_intricate', status: 422 });
+  });
+});
