@@ -24,6 +24,7 @@ interface State {
 export function includes(outer: Automaton, inner: Automaton, caseSensitive: boolean): boolean | null {
   // With a longer literal beginning, `outer` demands text where `inner` has a choice.
   if (!inner.prefix.startsWith(outer.prefix)) return false;
+  if (isAllBelow(outer)) return true;
   const alphabet = representatives([...labelsOf(outer), ...labelsOf(inner)], caseSensitive);
   if (alphabet === null) return null;
   const outerStart = statesAfter(outer, inner.prefix, outer.prefix.length).toSorted((a, b) => a - b);
@@ -45,6 +46,12 @@ export function includes(outer: Automaton, inner: Automaton, caseSensitive: bool
     if (work > WORK_MAX) return null;
   }
   return true;
+}
+
+/** `**`, `dir/**` and their like, which most scopes are made of: no valid path ends where they begin. */
+function isAllBelow({ prefix, accepts, labels, sets }: Automaton): boolean {
+  if (prefix !== '' && !prefix.endsWith('/')) return false;
+  return accepts.length <= 2 && accepts.at(-1) === 1 && labels.every((label) => label < 0 && sets[~label]!.slash);
 }
 
 function keyOf(state: State): string {

@@ -13,6 +13,8 @@ describe('covers', () => {
     ['src/**', 'src/a/*.ts'],
     ['src/**', 'src/a/'],
     ['src/', 'src/**'],
+    ['src/**/*', 'src/{a,b}*/c'],
+    ['**/**', '[ab]'],
     ['**/*', '**'],
     ['**/*.{ts,tsx}', 'src/**/*.ts'],
     ['{a,b}/**', 'a/x'],
@@ -32,6 +34,8 @@ describe('covers', () => {
   it.each([
     ['src/**', 'src'],
     ['src/*', 'src/**'],
+    ['src/?', 'src/**'],
+    ['src{/**,x}', 'src*/**'],
     ['*', '**'],
     ['src/a/**', 'src/**'],
     ['[c-f]', '[a-z]'],
@@ -71,6 +75,12 @@ describe('what it costs to tell whether one covers the other', () => {
     expect(stepsOf(pattern(`src/${many('')}`), pattern(`lib/${many('')}`))).toBeLessThan(100);
     expect(stepsOf(pattern(many('.md')), pattern(many('x.ts')))).toBeLessThan(100);
     expect(covers(pattern(many('')), pattern(many('')), FOLDED)).toBe(true);
+  });
+
+  it('is little for all below a directory', () => {
+    for (const text of ['packages/**', 'packages/', 'packages/**/*', '**']) {
+      expect(stepsOf(pattern(text), pattern('packages/a/{src,test}/**/*.{ts,tsx}'))).toBeLessThan(100);
+    }
   });
 
   it.each([

@@ -1,4 +1,4 @@
-import { compilePattern, covers, matches, parsePath } from '../../../patterns/index.ts';
+import { type CaseMode, compilePattern, covers, type Matcher, parsePath, workDone } from '../../../patterns/index.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import { principalId } from '../../../platform/principal.ts';
 import { type Evaluation, evaluate, type MatchedRule, standInPaths } from '../../governance/index.ts';
@@ -114,27 +114,40 @@ function guardrailRules(run: RunFacts, snapshot: Snapshot): ShownRule[] {
   return reasons.map(({ code, detail }) => guardrail(code, detail, []));
 }
 
-/** A loop that declares a scope stays in it. Without one, nothing is said here. */
+/** Steps that it may cost (see `workDone`) to tell whether a request stays in a scope: some 20 milliseconds, with all others waiting. */
+const SCOPE_STEPS_MAX = 3_000_000;
+
+/** A loop that declares a scope stays in it, and so that it can be told. Without one, nothing is said here. */
 function scopeRules(snapshot: Snapshot, op: AskOperation, run: RunFacts): ShownRule[] {
   if (run.loop.scope.length === 0 || op.repo === null) return [];
   const mode = { caseSensitive: snapshot.repos.get(op.repo.id)?.caseSensitive ?? true };
-  const scope = run.loop.scope.flatMap((text) => {
-    const read = compilePattern(text);
-    return read.ok ? [read.pattern] : [];
-  });
-  const outside = pathsOf(op).filter((text) => {
-    const read = parsePath(text);
-    return !read.ok || !scope.some((pattern) => matches(pattern, read.path, mode));
-  });
-  const reaching = op.parts
-    .flatMap((part) => part.patterns ?? [])
-    .filter((text) => {
-      const read = compilePattern(text);
-      return !read.ok || !scope.some((pattern) => covers(pattern, read.pattern, mode));
-    });
-  if (outside.length + reaching.length === 0) return [];
-  const reason = `The loop's scope is ${run.loop.scope.join(', ')}.`;
-  return [guardrail('out_of_scope', reason, [...outside, ...reaching])];
+  const scope = run.loop.scope.flatMap((text) => compiled(text, mode) ?? []);
+  const asked = [
+    ...pathsOf(op).map((text) => ({ text, matcher: readPath(text) })),
+    ...op.parts.flatMap(({ patterns = [] }) => patterns.map((text) => ({ text, matcher: compiled(text, mode) }))),
+  ];
+  const before = workDone();
+  const isIntricate = () => workDone() - before > SCOPE_STEPS_MAX;
+  const isWithin = (matcher: Matcher) => scope.some((pattern) => !isIntricate() && covers(pattern, matcher, mode));
+  const outside = asked.filter(({ matcher }) => matcher === null || !isWithin(matcher)).map(({ text }) => text);
+  if (outside.length === 0) return [];
+  const reason = isIntricate()
+    ? "It takes too long to tell what of this lies in the loop's scope: ask for less at once, or declare simpler patterns."
+    : `The loop's scope is ${run.loop.scope.join(', ')}.`;
+  return [guardrail('out_of_scope', reason, outside)];
+}
+
+function readPath(text: string): Matcher | null {
+  const read = parsePath(text);
+  return read.ok ? read.path : null;
+}
+
+/** With the automaton that will be asked: what comparing costs must not depend on what was asked before. */
+function compiled(text: string, { caseSensitive }: CaseMode): Matcher | null {
+  const read = compilePattern(text);
+  if (!read.ok) return null;
+  read.pattern.automaton(caseSensitive);
+  return read.pattern;
 }
 
 function guardrail(code: string, reason: string, paths: readonly string[]): ShownRule {
