@@ -1,6 +1,7 @@
 import type { Automaton } from './automaton.ts';
 import { commonRanges, hasPoint, type Ranges } from './char-set.ts';
 import { foldPoint, unfoldPoint } from './fold.ts';
+import { isInert, READABLE } from './inert.ts';
 import type { Meeting, Pair } from './meeting.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
 import { spend } from './work.ts';
@@ -14,15 +15,11 @@ const WORK_MAX = 5000;
 /** Steps that one of these costs: see `workDone`. */
 const STEPS_A_UNIT = 40;
 
-/** These compose with nothing, before or behind: where one is allowed, nothing else need be tried. */
-export const INERT = Array.from('q0123456789_-Q,;:()!@#%&~+*?', (character) => character.codePointAt(0)!);
-export const IDEOGRAPHS: Ranges = [[0x4e00, 0x9fff]];
-
 interface Node {
   readonly a: number;
   readonly b: number;
   readonly validity: number;
-  /** What the next code point may still compose with: the text from the last character on that is no mark. */
+  /** What the next code point may still compose with: the text from the last character on that is no mark; '' for an inert one. */
   readonly cluster: string;
   readonly text: string;
 }
@@ -36,8 +33,8 @@ export function isNormal(text: string): boolean {
  * A shortest path in NFC that both automata accept, or null if there is none. For the rare pair whose first
  * witness, `candidate`, is no NFC text: `e*` and `*\u0301x` meet in `eq\u0301x`, `e?` and `?\u0301` nowhere.
  *
- * Exhaustive within bounds. Beyond them, which takes large classes none of which has an ordinary letter or digit, it answers
- * `candidate`: a conflict that may be none is better than one overlooked.
+ * Exhaustive within bounds. Beyond them, which takes large classes none of which has a character that never composes, it
+ * answers `candidate`: a conflict that may be none is better than one overlooked.
  */
 export function normalWitness(pair: Pair, meeting: Meeting, caseSensitive: boolean, candidate: string): string | null {
   const queue = beginnings(meeting, caseSensitive);
@@ -148,12 +145,11 @@ class Search {
     const known = this.#tried.get(key);
     if (known !== undefined) return known;
     const common = commonLabel(this.#pair, labelA, labelB);
-    const { points, exhaustive, looked } = candidatesOf(common);
+    const { points, exhaustive, looked } = candidatesOf(common, this.#caseSensitive);
     this.work += sizeOf(this.#pair.a, labelA) + sizeOf(this.#pair.b, labelB) + looked;
     this.isExhaustive &&= exhaustive;
-    const all = this.#caseSensitive ? points : points.flatMap((point) => unfoldPoint(point));
-    this.#tried.set(key, all);
-    return all;
+    this.#tried.set(key, points);
+    return points;
   }
 }
 
@@ -167,7 +163,12 @@ function follow(node: Node, point: number, a: number, b: number): Node | null {
   const character = String.fromCodePoint(point);
   const joined = node.cluster + character;
   if (!isNormal(joined)) return null;
-  return { a, b, validity, cluster: /^\p{M}$/u.test(character) ? joined : character, text: node.text + character };
+  return { a, b, validity, cluster: clusterOf(joined, character), text: node.text + character };
+}
+
+function clusterOf(joined: string, last: string): string {
+  if (/^\p{M}$/u.test(last)) return joined;
+  return isInert(last.codePointAt(0)!) ? '' : last;
 }
 
 /** What two labels share; as in the first search, never a slash that both would merely run over. */
@@ -184,27 +185,23 @@ function commonLabel({ a, b }: Pair, labelA: number, labelB: number): Ranges {
   return taken ? [[point, point]] : [];
 }
 
-/** `looked`: code points looked at to find them. */
-function candidatesOf(ranges: Ranges): { points: number[]; exhaustive: boolean; looked: number } {
-  const inside = (point: number) => ranges.some(([low, high]) => point >= low && point <= high);
-  const inert = INERT.find(inside) ?? firstCommon(ranges, IDEOGRAPHS);
-  if (inert !== undefined) return { points: [inert], exhaustive: true, looked: 1 };
-  const points: number[] = [];
+/** Members to try, in all their cases if that matters. `looked`: code points looked at to find them. */
+function candidatesOf(
+  ranges: Ranges,
+  caseSensitive: boolean,
+): { points: readonly number[]; exhaustive: boolean; looked: number } {
+  const readable = READABLE.find((point) => ranges.some(([low, high]) => point >= low && point <= high));
+  if (readable !== undefined) return { points: [readable], exhaustive: true, looked: 1 };
+  const active: number[] = [];
   let looked = 0;
   for (const [low, high] of ranges) {
     for (let point = low; point <= high; point++) {
-      if (points.length === CANDIDATES_MAX) return { points, exhaustive: false, looked };
       looked += 1;
+      if (isInert(point)) return { points: [point], exhaustive: true, looked };
       // Some thousand are spelled otherwise wherever they stand.
-      if (isNormal(String.fromCodePoint(point))) points.push(point);
+      if (active.length < CANDIDATES_MAX && isNormal(String.fromCodePoint(point))) active.push(point);
     }
   }
-  return { points, exhaustive: true, looked };
-}
-
-function firstCommon(a: Ranges, b: Ranges): number | undefined {
-  for (const [low, high] of a) {
-    for (const [from, to] of b) if (Math.max(low, from) <= Math.min(high, to)) return Math.max(low, from);
-  }
-  return undefined;
+  const points = caseSensitive ? active : active.flatMap((point) => unfoldPoint(point));
+  return { points, exhaustive: active.length < CANDIDATES_MAX, looked };
 }
