@@ -126,6 +126,8 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
   const history = new HoldHistory(db, clock);
   const line = new WaitingLine({ db, queue: hot, watch, clock, logger });
   hot.onLeases((changes) => line.changed(changes));
+  const halts = new HaltService(db);
+  halts.onChanged((orgId) => line.lookAgain(orgId));
   const onFreed = line.freed.bind(line);
   const tickets = new LeaseTickets({ db, queue: hot, watch, history, reader: new TicketReader(pools.hot), clock });
   const changes = new ChangeService(db, readLeaseRecords);
@@ -146,7 +148,7 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
     people: new PeopleService(db),
     apiKeys: new ApiKeyService(db),
     log: new EventLog(db),
-    halts: new HaltService(db),
+    halts,
     policies: new PolicyService(db),
     approvals: new ApprovalService(db, new ApprovalWatch({ db, signal, clock })),
     loops: new LoopService(db),

@@ -75,9 +75,22 @@ export async function activeHalts(tx: Pick<OrgTx, 'db' | 'orgId'>): Promise<Acti
 /** The kill switch. Setting and lifting move the org's halt epoch, so that no decision commits past either. */
 export class HaltService {
   readonly #db: Database;
+  readonly #listeners: ((orgId: string) => void)[] = [];
 
   constructor(db: Database) {
     this.#db = db;
+  }
+
+  /** Called after each commit of this server that sets or lifts a halt. */
+  onChanged(listener: (orgId: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  #changed(tx: OrgTx): void {
+    tx.bump('haltEpoch');
+    tx.afterCommit(() => {
+      for (const listener of this.#listeners) listener(tx.orgId);
+    });
   }
 
   /** @throws Problem 404 for a team, repo or loop that the org does not have. */
@@ -97,7 +110,7 @@ export class HaltService {
         },
       });
       const data = { scope: { kind: input.scope.kind, id: scopeId }, reason: input.reason };
-      tx.bump('haltEpoch');
+      this.#changed(tx);
       tx.emit({ kind: 'halt.set', subject: { kind: 'halt', id: halt.id }, data });
       return { status: 201, body: viewHalt(halt) };
     });
@@ -114,7 +127,7 @@ export class HaltService {
       if (halt === null) throw notFound('halt');
       if (count > 0) {
         const data = { scope: viewHalt(halt).scope, reason: halt.reason };
-        tx.bump('haltEpoch');
+        this.#changed(tx);
         tx.emit({ kind: 'halt.lifted', subject: { kind: 'halt', id }, data });
       }
       return viewHalt(halt);

@@ -69,6 +69,7 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
     heldUntil: wish.heldUntil,
     joined: false,
     runStatus: 'running',
+    isHalted: false,
     status: 'waiting',
     reason: null,
     settledAt: null,

@@ -8,11 +8,12 @@ import type { SettledWatch } from '../../../platform/settled-watch.ts';
 import type { LeaseChanges, LeaseQueue } from '../operation.ts';
 import { lockDelayOf, type ReadTx } from '../service.ts';
 import { Alarm } from './alarm.ts';
-import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
+import { HELD_WAITER, isHalted, toWaiter, type WaiterRow } from './rows.ts';
 import { watches, youngestInCycles } from './standstill.ts';
 import type { Waiter } from './waiter.ts';
 
 const heldWaiter = Prisma.raw(HELD_WAITER);
+const aheadIsHalted = Prisma.raw(isHalted('a', 'ao'));
 
 /** Waiters looked at in one go; what is left is looked at right after. */
 const LOOK_SIZE = 200;
@@ -127,6 +128,13 @@ export class WaitingLine {
     );
   }
 
+  /** Something else has changed who may have its turn: a halt was set, or lifted. */
+  lookAgain(orgId: string): void {
+    void this.sweep(orgId).catch((error: unknown) =>
+      this.#deps.logger.warn({ err: error, orgId }, 'waiters not looked at; the next sweep does'),
+    );
+  }
+
   /**
    * The net under all that: looks at every waiter whose way seems free, ends places and tickets that nobody will ask for,
    * and forgets old ones. Breaks up what has come to a standstill. Of an org in which nobody waits it costs one look.
@@ -211,7 +219,8 @@ async function dueWaiters(tx: ReadTx, after: number): Promise<Waiter[]> {
       WHERE l.org_id = ${orgId}::uuid AND l.id = q.id AND l.ended_at IS NULL AND lr.status <> 'finished'
         AND l.expires_at > clock_timestamp() - make_interval(secs => ${lockDelay}::int) OFFSET 0) held ON true
     LEFT JOIN LATERAL (SELECT a.id FROM lease_waiter a JOIN run ar ON ar.org_id = a.org_id AND ar.id = a.run_id
-      WHERE a.org_id = ${orgId}::uuid AND a.id = q.id AND a.status = 'waiting' AND ar.status = 'running'
+        JOIN loop ao ON ao.org_id = a.org_id AND ao.id = a.loop_id
+      WHERE a.org_id = ${orgId}::uuid AND a.id = q.id AND a.status = 'waiting' AND ar.status = 'running' AND NOT ${aheadIsHalted}
         AND (a.held_until IS NULL OR a.held_until > clock_timestamp()) OFFSET 0) ahead ON true
     WHERE held.id IS NULL AND ahead.id IS NULL`;
   const free = gone.map(({ id }) => id);

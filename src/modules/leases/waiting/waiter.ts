@@ -36,6 +36,8 @@ export interface Waiter {
   /** The same was asked for again, and answered with this ticket. */
   joined: boolean;
   readonly runStatus: string;
+  /** Whether its loop, or a team of it, has been halted. */
+  readonly isHalted: boolean;
   readonly status: TicketStatus;
   readonly reason: string | null;
   readonly settledAt: Date | null;
@@ -44,14 +46,14 @@ export interface Waiter {
 }
 
 /**
- * Whether others stand behind it. A silent run may never come back, and the place of an admission whose request is gone
- * nobody will take: both keep their row, and are passed over meanwhile.
+ * Whether others stand behind it. A silent run may never come back, a halted one gets nothing for now, and the place of an
+ * admission whose request is gone nobody will take: all keep their row, and are passed over meanwhile.
  */
 export function counts(waiter: Waiter, now: Date): boolean {
-  return waiter.runStatus === 'running' && mayCount(waiter, now);
+  return waiter.runStatus === 'running' && !waiter.isHalted && mayCount(waiter, now);
 }
 
-/** Whether it counts, or will once its silent run is heard of again. */
+/** Whether it counts, or will once its silent run is heard of again, or its halt is lifted. */
 export function mayCount({ status, runStatus, heldUntil }: Waiter, now: Date): boolean {
   return status === 'waiting' && runStatus !== 'finished' && (heldUntil === null || heldUntil > now);
 }
