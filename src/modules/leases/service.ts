@@ -92,6 +92,17 @@ export class LeaseService {
     return this.#db.read(principal, async (tx) => revocationsOf(tx, runId, tx.now));
   }
 
+  /** Whether a third of a run's time on anything that it holds has passed: its next heartbeat is due. */
+  async areRunningLow(principal: Principal, runId: string): Promise<boolean> {
+    const [row] = await this.#db.read(
+      principal,
+      (tx) => tx.db.$queryRaw<{ low: boolean }[]>`
+        SELECT EXISTS (SELECT FROM lease l WHERE l.org_id = ${tx.orgId}::uuid AND l.run_id = ${runId}::uuid AND l.ended_at IS NULL
+          AND l.expires_at > ${tx.now} AND l.expires_at < ${tx.now}::timestamptz + make_interval(secs => l.ttl_seconds) * 2 / 3) AS low`,
+    );
+    return row!.low;
+  }
+
   /**
    * For push and merge gates: are all paths covered by these leases, each live and with its own fence? Whoever holds a
    * lease that has expired cannot know whether another run has taken over: it counts as stale. A shared one covers nothing:

@@ -25,7 +25,9 @@ export const leaseView = z
     ttlSeconds: z.int(),
     grantedAt: time(),
     expiresAt: time(),
-    closedUntil: time().describe('The expiry and the lock delay after it: until then nobody else gets its paths.'),
+    closedUntil: time().describe(
+      'The expiry and the lock delay after it: until then nobody else gets the paths of a lease that is live or closing.',
+    ),
     state: z.enum(['live', 'closing', 'revoked', 'over']),
     revokeReason: z.string().nullable().describe('Why an admin took it back.'),
     holder: holderView,
@@ -60,7 +62,12 @@ export const ticketView = z
   .object({
     id: uuid(),
     status: z.enum(TICKET_STATUSES),
-    reason: z.string().nullable().describe('Why it ended without a lease: cancelled, run_ended, key_revoked, …'),
+    reason: z
+      .string()
+      .nullable()
+      .describe(
+        'Why it ended without a lease: cancelled, run_ended, epoch_stale, key_revoked, lease_revoked, deadlock, abandoned, decided_otherwise.',
+      ),
     position: z
       .int()
       .nullable()

@@ -189,6 +189,9 @@ export class ClaudeCodeHook {
       });
       return { status: 200, body: {} };
     });
+    // What a session holds stays its own for as long as it works, also between two prompts.
+    if (await this.#deps.leases.areRunningLow(caller.principal, run.id))
+      await this.#deps.runs.heartbeat(caller.principal, run.id, { epoch: run.epoch });
     return ok ? afterTool(await this.#revoked(caller, sessionOf(payload, caller), run.id)) : NO_OPINION;
   }
 

@@ -47,6 +47,18 @@ describe('paths', () => {
     expect(await bob('pre-write', {}, cart)).toEqual({});
   });
 
+  it('what a session holds is renewed while it works on something else, once a third of the time has passed', async () => {
+    await alice('pre-edit');
+    const [lease] = await leases();
+    await alice('post-edit');
+    expect((await leases())[0].expiresAt).toBe(lease.expiresAt);
+    await server.sql(`UPDATE lease SET expires_at = expires_at - interval '6 minutes' WHERE id = $1`, [lease.id]);
+    await alice('post-bash-append');
+    const [renewed] = await leases();
+    expect(Date.parse(renewed.expiresAt)).toBeGreaterThanOrEqual(Date.parse(lease.expiresAt));
+    expect((await kinds()).filter((kind) => kind === 'lease.renewed')).toHaveLength(1);
+  });
+
   it.each([
     ['pre-bash-append', { command: 'ls' }],
     ['pre-write', { file_path: '/home/dev/alice/docs/other.md' }],
