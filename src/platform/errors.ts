@@ -90,3 +90,8 @@ export const busy = (detail: string, retryAfterSeconds = 1): Problem =>
 
 export const unavailable = (detail: string): Problem =>
   new Problem(503, 'unavailable', detail, {}, { 'retry-after': '1' });
+
+/** Somebody's words as a sentence of ours: with one stop at its end. */
+export function asSentence(words: string): string {
+  return /[.!?…]\s*$/u.test(words) ? words.trimEnd() : `${words.trimEnd()}.`;
+}

@@ -1,4 +1,5 @@
 import type { Admission } from '../../modules/admission/index.ts';
+import { asSentence } from '../../platform/errors.ts';
 
 /**
  * What an agent reads: pure text. It says who, why and until when, and what can be done now; never how to get round it.
@@ -194,7 +195,7 @@ export function unexplainedAdvice(path: string, roots: readonly string[]): strin
 
 /** The question could not be decided, so the answer is no. */
 export function failedAdvice(why: string): string {
-  return `Signalbox could not decide this, so it is refused: ${why} Nothing was changed.`;
+  return `Signalbox could not decide this, so it is refused: ${asSentence(why)} Nothing was changed.`;
 }
 
 function holderOf({ holder }: { holder: Conflict['holder'] }): string {

@@ -213,7 +213,7 @@ function revokeRoute(app: App, queue: LeaseQueue): void {
         tags,
         summary: 'Take a lease back, whoever holds it',
         description:
-          'Its run is told at its next heartbeat, hook or verification, and gets nothing there until the lease would have expired.',
+          'Its run is told at its next heartbeat, hook or verification, and gets nothing there until the lease would have expired. 409: lease_over.',
         params: idParam,
         body: z.strictObject({ reason: text(500) }),
         response: { 200: oneLease },

@@ -202,7 +202,8 @@ describe('refused', () => {
     expect(unexplainedAdvice('/x\ny', [])).toContain(
       '"/x y" lies outside the checkout (no root of a checkout is known)',
     );
-    expect(failedAdvice('the key is not known.')).toContain('refused: the key is not known. Nothing was changed.');
+    for (const why of ['the key is not known.', 'the key is not known'])
+      expect(failedAdvice(why)).toContain('refused: the key is not known. Nothing was changed.');
   });
 
   it('nothing that is refused hints at a way round', () => {

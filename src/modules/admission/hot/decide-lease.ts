@@ -1,4 +1,4 @@
-import { conflict, forbidden, notFound, Problem } from '../../../platform/errors.ts';
+import { asSentence, conflict, forbidden, notFound, Problem } from '../../../platform/errors.ts';
 import { newId } from '../../../platform/ids.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import {
@@ -162,7 +162,7 @@ export function revokedConflict({ lease, witness }: Extract<Verdict, { kind: 're
 }
 
 export function revokedSentence(lease: HeldLease, witness: string): string {
-  return `An admin revoked this run's lease on ${witness}: ${lease.revoked}. It gets nothing there before ${lease.expiresAt.toISOString()}.`;
+  return `An admin revoked this run's lease on ${witness}: ${asSentence(lease.revoked ?? '')} It gets nothing there before ${lease.expiresAt.toISOString()}.`;
 }
 
 /**
@@ -207,7 +207,8 @@ function currentLease(snapshot: Snapshot, op: RenewOperation | ReleaseOperation)
   if (op.epoch !== undefined) demandEpoch(snapshot.runs.get(known.runId)!, op.epoch);
   const gone = lease === undefined || snapshot.tables.get(lease.repoId)?.get(lease.id) === undefined;
   if (gone || standing(lease, snapshot.now, snapshot.settings.lockDelaySeconds) !== 'live') {
-    const said = known.revoked === null ? 'The lease has ended.' : `An admin revoked the lease: ${known.revoked}.`;
+    const said =
+      known.revoked === null ? 'The lease has ended.' : `An admin revoked the lease: ${asSentence(known.revoked)}`;
     throw conflict('fence_stale', said, { leaseId: op.leaseId, fence: known.fence });
   }
   if (lease.fence !== op.fence)
