@@ -1,6 +1,6 @@
 export { mayActFor } from './access.ts';
 
-export { beat, beatAll, sweepStalled } from './liveness.ts';
+export { BEAT_EVERY_SECONDS, beat, beatAll, sweepStalled } from './liveness.ts';
 export { demandEpoch } from './locked-run.ts';
 export { LoopService, repoIdOf } from './loop-service.ts';
 export { guardrailSignal } from './progress.ts';

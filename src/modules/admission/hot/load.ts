@@ -93,7 +93,7 @@ export async function loadSnapshot(
     ...versions,
     settings: settingsOf(read.settings),
     policies: await policiesOf(client, orgId, versions.policyVersion, caches),
-    halts: await haltsOf(client, orgId, versions.haltEpoch, caches),
+    halts: await activeHaltsOf(client, orgId, versions.haltEpoch, caches),
     keys: new Map(rowsOf<KeyRow>(keys).map((row) => [row.id, { teams: row.teams ?? [] }])),
     runs: new Map(rowsOf<{ id: string }>(runs).map((row) => [row.id, toRunFacts(row)])),
     repos: new Map(repoRows.map((row) => [row.id, { name: row.name, caseSensitive: row.case_sensitive }])),
@@ -223,7 +223,7 @@ async function policiesOf(
   return compiled;
 }
 
-async function haltsOf(
+async function activeHaltsOf(
   client: pg.PoolClient,
   orgId: string,
   epoch: number,

@@ -2,8 +2,8 @@ import type pg from 'pg';
 import type { Clock } from '../../../platform/clock.ts';
 import { borrowed } from '../../../platform/database/borrowed.ts';
 import { unavailable } from '../../../platform/errors.ts';
-import { secondsMarked } from './one-call/call.ts';
 import type { BatchPlan } from './plan.ts';
+import { secondsMarked } from './time-mark.ts';
 
 /** What a batch wrote: the seq of its first event, and the database's clock under its locks. */
 export interface Written {

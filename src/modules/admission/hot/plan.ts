@@ -7,12 +7,10 @@ import {
 } from '../../../platform/database/journal.ts';
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
 import { type HeldLease, textsOf } from '../../leases/index.ts';
+import { BEAT_EVERY_SECONDS } from '../../loops/index.ts';
 import { LinePlan } from './plan-line.ts';
 import { grantedRows, type KeptRow, type Row } from './plan-rows.ts';
 import type { Snapshot } from './snapshot.ts';
-
-/** A run must be silent this long before a call writes its beat: not every call of a busy run costs a row. */
-const BEAT_EVERY_MS = 5000;
 
 /** Writes a time so many seconds after the commit, which the database puts in: see `hot_once`. */
 export type TimeMark = (seconds: number) => string;
@@ -79,7 +77,7 @@ export class BatchPlan {
   beat(run: { readonly id: string; readonly status: string; readonly lastBeatAt: Date }, principal: Principal): void {
     if (this.#beats.has(run.id) || this.#revivals.has(run.id)) return;
     const silentMs = this.#snapshot.now.getTime() - run.lastBeatAt.getTime();
-    if (run.status !== 'stalled' && silentMs < BEAT_EVERY_MS) return;
+    if (run.status !== 'stalled' && silentMs < BEAT_EVERY_SECONDS * 1000) return;
     if (run.status !== 'stalled') return void this.#beats.add(run.id);
     this.#revivals.add(run.id);
     this.emit(principal, { kind: 'run.revived', subject: { kind: 'run', id: run.id } });

@@ -35,7 +35,7 @@ export function open(snapshot: Snapshot, plan: BatchPlan, asked: Asked): HotAnsw
     id,
     digest,
     action: op.action,
-    subject: subjectOf(op),
+    subject: whatWasAsked(op),
     requirements: judgement.requirements,
     rules: judgement.rules,
     reason,
@@ -52,7 +52,7 @@ export function open(snapshot: Snapshot, plan: BatchPlan, asked: Asked): HotAnsw
     subject: { kind: 'approval', id },
     data: {
       action: op.action,
-      subject: subjectOf(op),
+      subject: whatWasAsked(op),
       runId: run?.id ?? null,
       loopId: run?.loop.id ?? null,
       requirements: judgement.requirements,
@@ -85,7 +85,7 @@ export function record(
     id,
     at: snapshot.now,
     action: op.action,
-    subject: subjectOf(op),
+    subject: whatWasAsked(op),
     actor: askerOf(snapshot, op.principal, run).actor,
     run_id: run?.id ?? null,
     loop_id: run?.loop.id ?? null,
@@ -124,7 +124,7 @@ export function record(
 }
 
 /** What was asked, whole: enough to decide it again under another policy. */
-function subjectOf(op: AskOperation): Record<string, unknown> {
+function whatWasAsked(op: AskOperation): Record<string, unknown> {
   return { repo: op.repo?.name ?? null, purpose: op.purpose, contentDigest: op.contentDigest, parts: op.parts };
 }
 

@@ -7,7 +7,7 @@ import { decodeCursor, type Page, pageFrom } from '../../../platform/http/page.t
 import { type Principal, systemPrincipal } from '../../../platform/principal.ts';
 import { RecentMap } from '../../../platform/recent-map.ts';
 import type { SettledWatch } from '../../../platform/settled-watch.ts';
-import { beat, beatAll, mayActFor } from '../../loops/index.ts';
+import { BEAT_EVERY_SECONDS, beat, beatAll, mayActFor } from '../../loops/index.ts';
 import type { Conflict } from '../decide.ts';
 import type { HoldHistory } from '../hold-history.ts';
 import type { AcquireOperation, LeaseQueue } from '../operation.ts';
@@ -26,9 +26,6 @@ interface Deps {
   readonly reader: TicketReader;
   readonly clock: Clock;
 }
-
-/** A run that asks about its tickets all the time is not written down as alive each time. */
-const BEAT_EVERY_MS = 5000;
 
 interface HeldOpen {
   readonly waitMs: number;
@@ -195,7 +192,7 @@ export class LeaseTickets {
 
   async #beat(principal: Principal, { runId, runStatus }: Waiter): Promise<void> {
     const nowMs = this.#deps.clock.monotonicMs();
-    if (runStatus === 'running' && nowMs - (this.#beats.get(runId) ?? -Infinity) < BEAT_EVERY_MS) return;
+    if (runStatus === 'running' && nowMs - (this.#beats.get(runId) ?? -Infinity) < BEAT_EVERY_SECONDS * 1000) return;
     this.#beats.set(runId, nowMs);
     // Whoever only asks is answered, whether or not that can be written down.
     await this.#deps.db.write(principal, (tx) => beat(tx, runId)).catch(() => undefined);

@@ -1,24 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { arrayText, type Statement } from '../../../../platform/database/pipeline.ts';
 import { claimKey, type HeldLease } from '../../../leases/index.ts';
 import type { BatchPlan } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { MARK } from '../time-mark.ts';
 import type { Subject } from './subject.ts';
-
-/**
- * Stands for a time in an event's content until the database puts it in. Nobody who writes a text that ends up there can
- * know it: a new random one for each server, which never leaves for anywhere but the database.
- */
-const MARK = `~${randomBytes(18).toString('base64url')}+`;
-
-export function timeMark(seconds: number): string {
-  return `${MARK}${seconds}~`;
-}
-
-/** Of a mark, how many seconds after the commit it stands for; null for a time that is written out. */
-export function secondsMarked(time: string): number | null {
-  return time.startsWith(MARK) ? Number(time.slice(MARK.length, -1)) : null;
-}
 
 /** The rows that hot_once takes as rows; it makes the leases of their events. A plan with any other is not for it. */
 const ROWS = new Set(['beats', 'decisions', 'leaseRenewals', 'leaseEnds']);
