@@ -29,6 +29,7 @@ export const ROWS: readonly Row[] = [
   { name: 'one-connection-vs-insert', ours: 'one-connection', baseline: 'insert-1', goal: 0.5 },
   { name: 'repos-64-vs-echo', ours: 'repos-64', baseline: 'echo', goal: 0.5 },
   { name: 'contended-vs-one-repo', ours: 'contended', baseline: 'one-repo', goal: 0.7 },
+  { name: 'keyed-vs-one-repo', ours: 'keyed', baseline: 'one-repo', goal: 0.7 },
   { name: 'renew-vs-acquire', ours: 'renew', baseline: 'one-repo', goal: 1 },
   { name: 'live-100k-vs-100', ours: 'live-100k', baseline: 'live-100', goal: 0.9 },
   { name: 'waiters-10k-vs-0', ours: 'waiters-10k', baseline: 'waiters-0', goal: 0.9 },
@@ -82,6 +83,7 @@ function rates(ours: Subject, baselines: Baselines, drive: Drive): Stage {
       'one-connection': () => ours.acquire('acme/quiet', alone),
       'repos-64': () => ours.acquire('acme/service-{n%64}', drive),
       contended: () => ours.fight('acme/arena', { files: HOT_FILES, hold: HOLD }, drive),
+      keyed: () => ours.acquireKeyed('acme/shop', drive),
       renew: () => renew!(drive),
     },
   };

@@ -45,9 +45,14 @@ export class Subject {
   }
 
   /** Grants of files nobody else wants, each on a new path. `repo` is a template too. */
-  acquire(repo: string, drive: Drive): Promise<Measured> {
-    const job = { ...drive, body: acquireBody(repo), expect: { status: 201 } };
+  acquire(repo: string, drive: Drive, headers: Readonly<Record<string, string>> = {}): Promise<Measured> {
+    const job = { ...drive, headers, body: acquireBody(repo), expect: { status: 201 } };
     return this.#checked(job, ({ answers }) => ({ 'lease.granted': answers['201'] ?? 0 }));
+  }
+
+  /** As `acquire`, each under an Idempotency-Key of its own: its answer is kept, too. */
+  acquireKeyed(repo: string, drive: Drive): Promise<Measured> {
+    return this.acquire(repo, drive, { 'idempotency-key': 'bench-{n}' });
   }
 
   /** As `acquire`, for as long as the benchmark lasts. */
@@ -115,11 +120,14 @@ export class Subject {
 
   /** Measures, and compares the answers with the events that they must have left. */
   async #checked(
-    job: Omit<Job, 'from' | 'port' | 'path' | 'headers'> & { readonly path?: string },
+    {
+      headers: more = {},
+      ...job
+    }: Omit<Job, 'from' | 'port' | 'path' | 'headers'> & Partial<Pick<Job, 'path' | 'headers'>>,
     events: (measured: Measured) => Readonly<Record<string, number>>,
   ): Promise<Measured> {
     const seq = await this.log.seq();
-    const headers = { authorization: `Bearer ${this.#key}` };
+    const headers = { authorization: `Bearer ${this.#key}`, ...more };
     const measured = await measure({
       path: '/api/v1/leases',
       lanes: this.lanes,
