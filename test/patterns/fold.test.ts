@@ -65,6 +65,15 @@ describe('simple case folding', () => {
     expect(matches(pattern(`x[!${a}]`), path(`x${b}`), FOLDED)).toBe(!same && [...b.normalize('NFC')].length === 1);
   });
 
+  it('folds a text as it folds each of its code points', () => {
+    const points = Array.from({ length: 0x20000 }, (_, point) => point).filter(
+      (point) => point < 0xd800 || point > 0xdfff,
+    );
+    const folded = points.map((point) => String.fromCodePoint(foldPoint(point))).join('');
+    expect(foldText(points.map((point) => String.fromCodePoint(point)).join('')) === folded).toBe(true);
+    expect(foldText('Ж\ud801x\udc00')).toBe('ж\ud801x\udc00');
+  });
+
   it('keeps the number of code points', () => {
     expect(foldText('İstanbul ﬀ ẞ')).toBe('İstanbul ﬀ ß');
   });
