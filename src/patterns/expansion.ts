@@ -1,4 +1,5 @@
 import { DOT, SLASH } from './char-set.ts';
+import { checkMarks } from './marks.ts';
 import { Refusal } from './problem.ts';
 import type { Item, Token } from './syntax.ts';
 
@@ -64,6 +65,7 @@ function normalise(tokens: readonly Token[]): Token[] {
   const result: Token[] = [];
   let run = '';
   const flush = () => {
+    checkMarks(run);
     for (const character of run.normalize('NFC')) result.push({ kind: 'point', point: character.codePointAt(0)! });
     run = '';
   };

@@ -1,5 +1,6 @@
 import { foldText } from './fold.ts';
 import { type IndexKey, literalKey } from './literal-key.ts';
+import { hasTooManyMarks, isAscii, MARKS_MAX } from './marks.ts';
 import { type Problem, showPoint } from './problem.ts';
 
 /** UTF-8 bytes of a path, as PATH_MAX. Any two patterns that overlap have a witness far shorter than this. */
@@ -22,8 +23,6 @@ export type PathResult = { readonly ok: true; readonly path: Path } | { readonly
 // oxlint-disable-next-line no-control-regex -- they are what is looked for
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
 const LONE_SURROGATE = /[\ud800-\udfff]/u;
-// oxlint-disable-next-line no-control-regex -- the ASCII range, for speed
-const ASCII = /^[\x00-\x7f]*$/;
 
 /**
  * Reads a literal path. What has several spellings is normalised only where the result is certain (NFC); `./x`,
@@ -33,7 +32,7 @@ const ASCII = /^[\x00-\x7f]*$/;
 export function parsePath(text: string): PathResult {
   const problem = checkText(text);
   if (problem !== null) return { ok: false, problem };
-  const normal = ASCII.test(text) ? text : text.normalize('NFC');
+  const normal = isAscii(text) ? text : text.normalize('NFC');
   // What was no drive before may be one now: the Kelvin sign is spelled K.
   const problemOfNormal = (normal === text ? null : checkText(normal)) ?? checkLength(normal);
   if (problemOfNormal !== null) return { ok: false, problem: problemOfNormal };
@@ -52,6 +51,9 @@ function checkText(text: string): Problem | null {
   if (text.length > PATH_BYTES_MAX) return tooLongProblem();
   if (LONE_SURROGATE.test(text)) {
     return { code: 'path_lone_surrogate', detail: 'the path is not valid Unicode: it holds half of a surrogate pair' };
+  }
+  if (hasTooManyMarks(text)) {
+    return { code: 'path_too_many_marks', detail: `the path holds more than ${MARKS_MAX} combining marks in a row` };
   }
   const control = CONTROL.exec(text);
   if (control !== null) {

@@ -2,6 +2,7 @@ import { type Automaton, compileExpansions } from './automaton.ts';
 import { expandPattern, refuseNegation } from './expansion.ts';
 import type { IndexKey } from './literal-key.ts';
 import { LruCache } from './lru-cache.ts';
+import { checkMarks } from './marks.ts';
 import { patternIndex } from './pattern-key.ts';
 import { type Problem, Refusal } from './problem.ts';
 import { findWitness } from './product.ts';
@@ -86,7 +87,9 @@ function readAndCompile(text: string): Pattern {
   // A code point is at most two units: whatever is longer is refused before it costs anything.
   if (text.length > 2 * PATTERN_LENGTH_MAX) refuseLength();
   checkCharacters(text);
+  checkMarks(text);
   const normal = text.normalize('NFC');
+  checkMarks(normal);
   const points = Array.from(normal, (character) => character.codePointAt(0)!);
   if (points.length > PATTERN_LENGTH_MAX) refuseLength();
   refuseNegation(points);

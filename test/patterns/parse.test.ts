@@ -15,6 +15,10 @@ describe('parsePath', () => {
     },
   );
 
+  it('takes thirty marks in a row, which are more than any language writes', () => {
+    expect(parsePath(`q${'\u0301'.repeat(30)}/q${'\u0301'.repeat(30)}`).ok).toBe(true);
+  });
+
   it('spells a path one way', () => {
     expect(parsePath('cafe\u0301/\u212a')).toMatchObject({
       ok: true,

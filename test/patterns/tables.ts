@@ -103,6 +103,10 @@ export const REFUSED: readonly (readonly [pattern: string, code: string])[] = [
   ['a\nb', 'pattern_control_character'],
   ['a\u0085b', 'pattern_control_character'],
   ['a\ud800', 'pattern_lone_surrogate'],
+  [`a${'\u0301\u0327'.repeat(16)}*`, 'pattern_too_many_marks'],
+  [`a${'\u0344'.repeat(16)}*`, 'pattern_too_many_marks'],
+  [`a{${'\u0301'.repeat(20)},b}${'\u0327'.repeat(11)}`, 'pattern_too_many_marks'],
+  [`a${'\\\u0301'.repeat(31)}`, 'pattern_too_many_marks'],
   ['[.]', 'pattern_matches_nothing'],
   ['a/[.][.]/b', 'pattern_matches_nothing'],
   ['{{{{{a,b},c},d},e},f}', 'pattern_too_deep'],
@@ -123,6 +127,7 @@ export const AT_LIMIT: readonly string[] = [
   '{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}',
   '*a'.repeat(96),
   '?'.repeat(192),
+  `q${'\u0301'.repeat(30)}/*`,
 ];
 
 /** Texts that are no path, with the code. */
@@ -146,6 +151,9 @@ export const NO_PATHS: readonly (readonly [path: string, code: string])[] = [
   ['a\u007fb', 'path_control_character'],
   ['a\u009fb', 'path_control_character'],
   ['a\udc00b', 'path_lone_surrogate'],
+  [`a${'\u0301\u0327'.repeat(16)}`, 'path_too_many_marks'],
+  // Each is two of them once it is normalised.
+  [`a${'\u0344'.repeat(16)}`, 'path_too_many_marks'],
   ['a'.repeat(4097), 'path_too_long'],
   ['€'.repeat(1400), 'path_too_long'],
 ];
