@@ -2,6 +2,7 @@ import type { Automaton } from './automaton.ts';
 import { commonRanges, hasPoint, type Ranges } from './char-set.ts';
 import { foldPoint, unfoldPoint } from './fold.ts';
 import { isInert, READABLE } from './inert.ts';
+import { hasTooManyMarks } from './marks.ts';
 import type { Meeting, Pair } from './meeting.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
 import { spend } from './work.ts';
@@ -54,7 +55,7 @@ function beginnings(meeting: Meeting, caseSensitive: boolean): Node[] | null {
   if (before === null || clusters === null) return null;
   const validity = validityAfter(meeting.prefix);
   return clusters
-    .filter((cluster) => isNormal(before + cluster))
+    .filter((cluster) => isNormal(before + cluster) && !hasTooManyMarks(before + cluster))
     .flatMap((cluster) => meeting.starts.map(([a, b]) => ({ a, b, validity, cluster, text: before + cluster })));
 }
 
@@ -162,7 +163,7 @@ function follow(node: Node, point: number, a: number, b: number): Node | null {
   if (validity < 0) return null;
   const character = String.fromCodePoint(point);
   const joined = node.cluster + character;
-  if (!isNormal(joined)) return null;
+  if (!isNormal(joined) || hasTooManyMarks(joined)) return null;
   return { a, b, validity, cluster: clusterOf(joined, character), text: node.text + character };
 }
 

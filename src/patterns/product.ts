@@ -1,5 +1,6 @@
 import type { Automaton } from './automaton.ts';
 import { commonPoint, hasPoint } from './char-set.ts';
+import { hasTooManyMarks } from './marks.ts';
 import type { Meeting, Pair } from './meeting.ts';
 import { isNormal, normalWitness } from './normal-witness.ts';
 import { statesAfter } from './simulation.ts';
@@ -22,8 +23,8 @@ const scratch = {
 };
 
 /**
- * A shortest path that both automata accept, in NFC, or null if there is none. Both are compiled for the same
- * case mode; `caseSensitive` false says that they read folded paths.
+ * A shortest path that both automata accept, in NFC and with no more marks in a row than a path may have, or null if
+ * there is none. Both are compiled for the same case mode; `caseSensitive` false says that they read folded paths.
  */
 export function findWitness(a: Automaton, b: Automaton, caseSensitive: boolean): string | null {
   const meeting = meet(a, b);
@@ -31,7 +32,7 @@ export function findWitness(a: Automaton, b: Automaton, caseSensitive: boolean):
   const rest = search({ a, b }, meeting);
   if (rest === null) return null;
   const witness = meeting.spelling + rest;
-  if (isNormal(witness)) return witness;
+  if (isNormal(witness) && !hasTooManyMarks(witness)) return witness;
   return normalWitness({ a, b }, meeting, caseSensitive, witness);
 }
 

@@ -46,6 +46,13 @@ describe('a witness is NFC', () => {
     expect(overlap(pattern(left), pattern(right), FOLDED)).toBeNull();
   });
 
+  it('has no more marks in a row than a path may have', () => {
+    const [left, right] = ['\u0301q', '\u0301x'].map((either) => `q${`[${either}]`.repeat(31)}`);
+    expect(overlap(pattern(left!), pattern(right!), EXACT)).toBeNull();
+    expect(overlap(pattern(`${left}*`), pattern(`*${right}`), EXACT)).not.toBeNull();
+    expect(parsePattern(`q${'[\u0301]'.repeat(31)}`)).toMatchObject({ problem: { code: 'pattern_matches_nothing' } });
+  });
+
   it('reads alternatives that only compose once expanded', () => {
     expect(matches(pattern('e{\u0301,x}'), path('\u00e9'), EXACT)).toBe(true);
   });
