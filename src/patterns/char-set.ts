@@ -91,8 +91,9 @@ export function commonPoint(a: CharSet, b: CharSet): number {
   if (hasPoint(b, a.favourite)) return a.favourite;
   if (hasPoint(a, b.favourite)) return b.favourite;
   const shared = a.ascii.some((word, at) => (word & b.ascii[at]!) !== 0) ? PREFERRED : PREFERRED_BEYOND_ASCII;
-  spend(shared.length);
-  return shared.find((point) => hasPoint(a, point) && hasPoint(b, point)) ?? firstCommon(a.ranges, b.ranges);
+  const best = shared.findIndex((point) => hasPoint(a, point) && hasPoint(b, point));
+  spend(best < 0 ? shared.length : best + 1);
+  return shared[best] ?? firstCommon(a.ranges, b.ranges);
 }
 
 /** Whether the sets lie in rows of which one does not end before the other begins. */

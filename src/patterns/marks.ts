@@ -12,7 +12,7 @@ export function isAscii(text: string): boolean {
 
 /** To be asked before the text is normalised, and, as that may take some apart, of what it is then. */
 export function hasTooManyMarks(text: string): boolean {
-  return !isAscii(text) && TOO_MANY_MARKS.test(text);
+  return text.length > MARKS_MAX && !isAscii(text) && TOO_MANY_MARKS.test(text);
 }
 
 /** Throws {@link Refusal}. */

@@ -35,7 +35,7 @@ const HOSTILE: readonly (readonly [string, string])[] = [
 
 /** Steps of what people write: see `workDone`. */
 const TYPICAL = 500;
-/** Steps of the worst that the limits let through: two to three milliseconds for patterns, some four for a path of 4 KB. */
+/** Steps of the worst pair found within the limits, some three milliseconds; and of a path of 4 KB, some four. */
 const PAIR_MAX = 400_000;
 const PATH_MAX = 1_500_000;
 
