@@ -11,7 +11,8 @@ import { spend } from './work.ts';
 
 /** Code points of a pattern's text. */
 const PATTERN_LENGTH_MAX = 512;
-/** Steps that it costs to read, check and compile a token of an expansion, and to spell it out: see `workDone`. */
+/** Steps that it costs to read a character; to check and compile a token of an expansion; and to spell it out: see `workDone`. */
+const STEPS_TO_READ = 40;
 const STEPS_TO_COMPILE = 15;
 const STEPS_TO_SPELL = 40;
 /** Tokens of two patterns together, beyond which they are not compared token by token: some millisecond. */
@@ -95,7 +96,7 @@ function readAndCompile(text: string): Pattern {
   refuseNegation(points);
   const expansions = expandPattern(readPattern(points));
   const size = expansions.reduce((sum, tokens) => sum + tokens.length, 0);
-  spend(STEPS_TO_COMPILE * size);
+  spend(STEPS_TO_READ * points.length + STEPS_TO_COMPILE * size);
   const exact = compileExpansions(expansions, false);
   // A class may be one character in one case mode, and several or none in the other: a pattern that is accepted must not be
   // found to be over the limit when a repo is asked about in which it lies.

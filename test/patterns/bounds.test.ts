@@ -81,7 +81,8 @@ describe('the cost of a pair', () => {
     const steps = stepsOf(() => matches(stars, long, EXACT));
     expect(steps).toBeGreaterThanOrEqual(4080 * 92);
     expect(steps).toBeLessThanOrEqual(PATH_MAX);
-    expect(stepsOf(() => matches(pattern('src/**/*.ts'), path('src/app/page.ts'), EXACT))).toBeLessThanOrEqual(TYPICAL);
+    const [typical, short] = [pattern('src/**/*.ts'), path('src/app/page.ts')];
+    expect(stepsOf(() => matches(typical, short, EXACT))).toBeLessThanOrEqual(TYPICAL);
   });
 
   it('stays within bounds for whatever repeats', () => {
@@ -101,6 +102,14 @@ describe('the cost of a pair', () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  it('is counted for compiling, too: by what is written, and by what it expands to', () => {
+    const long = 'x'.repeat(400);
+    const expanded = `${'{a,b}'.repeat(6)}${'[x-z]'.repeat(80)}`;
+    expect(stepsOf(() => parsePattern('src/**'))).toBeLessThanOrEqual(TYPICAL);
+    expect(stepsOf(() => parsePattern(long))).toBeGreaterThanOrEqual(10_000);
+    expect(stepsOf(() => parsePattern(expanded))).toBeGreaterThanOrEqual(64 * 80 * 10);
   });
 
   it('counts what alternatives share once', () => {
