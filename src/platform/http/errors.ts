@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { isUnavailable } from '../database/sql-state.ts';
@@ -31,14 +32,20 @@ export function answerBadHttp(error: NodeJS.ErrnoException, socket: Socket): voi
     socket.destroy();
     return;
   }
-  const problem = HTTP_PARSER_CODES[error.code ?? ''] ?? new Problem(400, 'bad_request', 'This is not HTTP.');
+  answerOnSocket(socket, HTTP_PARSER_CODES[error.code ?? ''] ?? new Problem(400, 'bad_request', 'This is not HTTP.'));
+}
+
+/** Answers where there is no reply to answer with, and closes. */
+export function answerOnSocket(socket: Duplex, problem: Problem): void {
   const body = JSON.stringify({ ...problem.toBody(), requestId: randomUUID() });
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
     'content-type: application/problem+json',
     `content-length: ${Buffer.byteLength(body)}`,
+    ...Object.entries(problem.headers).map(([name, value]) => `${name}: ${value}`),
     'connection: close',
   ];
+  socket.once('finish', () => socket.destroy());
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 

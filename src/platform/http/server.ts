@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import websocket from '@fastify/websocket';
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
 import {
   jsonSchemaTransform,
@@ -15,6 +14,8 @@ import { registerBodyParsers } from './json-body.ts';
 import { openapiDocument } from './openapi.ts';
 import { problemSchema } from './schemas.ts';
 import { closeUnusedConnections } from './unused-connections.ts';
+import { UPGRADE_OPTIONS } from './upgrades.ts';
+import { registerWebSockets } from './web-sockets.ts';
 
 export type { App } from './app.ts';
 
@@ -34,6 +35,7 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
     // A drain must not wait for idle keep-alive connections.
     forceCloseConnections: 'idle',
     requestTimeout: 120_000,
+    http: UPGRADE_OPTIONS,
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -70,6 +72,6 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
     });
     await docs.register(swaggerUi, { routePrefix: '/docs' });
   });
-  await app.register(websocket, { options: { maxPayload: 64 * 1024 } });
+  await registerWebSockets(app);
   return app;
 }

@@ -6,7 +6,11 @@ import type { FastifyInstance } from 'fastify';
  */
 export function closeUnusedConnections(app: Pick<FastifyInstance, 'server' | 'addHook'>): void {
   const unused = new Set<{ destroy(): unknown }>();
+  const known = new WeakSet();
   app.server.on('connection', (socket) => {
+    // It comes again after an offer to upgrade that was not taken up.
+    if (known.has(socket)) return;
+    known.add(socket);
     unused.add(socket);
     socket.once('close', () => unused.delete(socket));
   });
