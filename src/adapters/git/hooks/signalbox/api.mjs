@@ -5,9 +5,13 @@
  * @property {string} id
  * @property {number} fence
  * @property {string} runId
- * @property {string} state `live`, or `closing`: its time is up
+ * @property {string} mode `exclusive` or `shared`
+ * @property {string[]} paths
+ * @property {string[]} patterns
+ * @property {string} state `live`, or `closing`: its time is up, and its paths stay closed for the lock delay
  * @property {string | null} purpose
  * @property {string} expiresAt
+ * @property {string} closedUntil
  * @property {{ loop: { name: string }, owner: { name: string } }} holder
  */
 /** @typedef {{ id: string, fence: number }} Presented */
@@ -63,10 +67,15 @@ export function connect(config, patienceMs) {
         cursor = `&${query({ cursor: page['nextCursor'] })}`;
       }
     },
-    /** Who holds a path now. @param {string} path @returns {Promise<Lease | undefined>} */
-    async holder(path) {
-      const page = await call('GET', `/leases?${query({ repo, path, limit: '1' })}`);
-      return /** @type {Lease[]} */ (listIn(page, 'items'))[0];
+    /** Who holds a path now, in whatever way; several may share it. @param {string} path @returns {Promise<Lease[]>} */
+    async holders(path) {
+      return /** @type {Lease[]} */ (
+        listIn(await call('GET', `/leases?${query({ repo, path, limit: '500' })}`), 'items')
+      );
+    },
+    /** @param {string} id @returns {Promise<Lease>} ended or not */
+    async lease(id) {
+      return /** @type {Lease} */ (/** @type {unknown} */ (await call('GET', `/leases/${encodeURIComponent(id)}`)));
     },
     /** @param {readonly string[]} paths @param {readonly Presented[]} leases @returns {Promise<Verification>} */
     async verify(paths, leases) {

@@ -50,14 +50,6 @@ export async function uncoveredOf(server, paths, authors) {
   return uncovered;
 }
 
-/** The paths that somebody's live lease covers. @param {Server} server @param {readonly string[]} paths */
-export async function heldOf(server, paths) {
-  let free = paths;
-  for await (const page of server.leases()) free = await verified(server, free, live(page));
-  const isFree = new Set(free);
-  return new Set(paths.filter((path) => !isFree.has(path)));
-}
-
 /**
  * @param {Server} server
  * @param {string | null} run

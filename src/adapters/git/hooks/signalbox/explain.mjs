@@ -1,9 +1,10 @@
 /** Says why a push was refused, as advice to whoever pushed: who holds what, and what became of the leases. */
 import { askEach } from './api.mjs';
+import { ofOthers } from './holders.mjs';
 import { quoted, say, shown } from './text.mjs';
 
 /** @import { Lease, Stale } from './api.mjs' */
-/** @import { Server } from './cover.mjs' */
+/** @import { Author, Server } from './cover.mjs' */
 /** @import { Open } from './judge.mjs' */
 
 /** Paths and commits explained one by one; the others are counted. */
@@ -28,22 +29,34 @@ const REASONS = {
  */
 export async function explain(server, refused) {
   const paths = [...new Set(refused.flatMap((open) => open.paths))].toSorted();
-  const runs = new Set(refused.flatMap(({ piece }) => piece.authors.map(({ run }) => run)));
+  const authors = refused.flatMap(({ piece }) => piece.authors);
   const told = paths.slice(0, PATHS);
-  const holders = await askEach(told, (path) => server.holder(path));
-  for (const [at, path] of told.entries()) say(`  ${shown(path)}: ${standing(holders[at], runs)}`);
+  const holders = await askEach(told, (path) => server.holders(path));
+  for (const [at, path] of told.entries()) say(`  ${shown(path)}: ${standing(holders[at] ?? [], authors)}`);
   if (paths.length > PATHS) say(`  and ${paths.length - PATHS} more`);
   const histories = await askEach(refused.slice(0, COMMITS), (open) => historyOf(server, open));
   for (const text of histories) if (text !== null) say(text);
 }
 
-/** @param {Lease | undefined} lease @param {ReadonlySet<string | null>} runs who answer for what is pushed */
-function standing(lease, runs) {
-  if (lease === undefined) return 'no lease covers it, and nobody holds it now.';
-  if (lease.state !== 'live' && runs.has(lease.runId)) return `the lease of its run ended at ${lease.expiresAt}.`;
-  const { loop, owner } = lease.holder;
-  const why = lease.purpose === null ? 'no purpose was told' : `purpose ${quoted(lease.purpose)}`;
-  return `held by loop ${quoted(loop.name)} of ${quoted(owner.name)}, ${why}, until ${lease.expiresAt} unless it is renewed.`;
+/** @param {readonly Lease[]} leases that hold a path @param {readonly Author[]} authors who answer for what is pushed */
+function standing(leases, authors) {
+  const [other] = ofOthers(leases, authors);
+  if (other !== undefined) return heldBy(other);
+  const [own] = leases;
+  if (own === undefined) return 'no lease covers it, and nobody holds it now.';
+  if (own.state !== 'live') return `the lease of its run ended at ${own.expiresAt}.`;
+  if (own.mode === 'shared') return 'the lease of its run is shared, and only an exclusive one covers a push.';
+  return 'its run holds it by now.';
+}
+
+/** @param {Lease} lease */
+function heldBy({ state, mode, purpose, expiresAt, closedUntil, holder: { loop, owner } }) {
+  const who = `loop ${quoted(loop.name)} of ${quoted(owner.name)}`;
+  // Nobody can renew it any more.
+  if (state !== 'live') return `closed until ${closedUntil}, after the lease of ${who} ran out at ${expiresAt}.`;
+  const how = mode === 'shared' ? 'held (shared)' : 'held';
+  const why = purpose === null ? 'no purpose was told' : `purpose ${quoted(purpose)}`;
+  return `${how} by ${who}, ${why}, until ${expiresAt} unless it is renewed.`;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Judges what a push brings: which of it the leases of its authors cover, and whether the rest may go through. */
 import { askEach } from './api.mjs';
-import { heldOf, uncoveredOf } from './cover.mjs';
+import { uncoveredOf } from './cover.mjs';
+import { holdersOf, ofOthers } from './holders.mjs';
 
 /** @import { Author, Server } from './cover.mjs' */
 
@@ -46,14 +47,14 @@ export async function openIn(server, pieces) {
 }
 
 /**
- * Where edits without a lease are let through, two kinds are not: those on a path that somebody holds now, and those of
+ * Where edits without a lease are let through, two kinds are not: those on a path that somebody else holds now, and those of
  * a holder whose lease has ended since, because it cannot know what was done after it.
  * @param {Server} server
  * @param {readonly Open[]} open
  * @returns {Promise<Verdict>}
  */
 export async function tolerate(server, open) {
-  const held = await heldOf(server, [...new Set(open.flatMap(({ paths }) => paths))]);
+  const isHeld = await heldByOthers(server, open);
   /** @type {Open[]} */
   const refused = [];
   /** @type {Set<string>} */
@@ -61,7 +62,7 @@ export async function tolerate(server, open) {
   const leasedOf = await askEach(open, ({ piece }) => leasedOnce(server, piece));
   for (const [at, { piece, paths }] of open.entries()) {
     const leased = leasedOf[at] ?? new Set();
-    const bad = paths.filter((path) => held.has(path) || leased.has(path));
+    const bad = paths.filter((path) => isHeld(piece, path) || leased.has(path));
     if (bad.length > 0) refused.push({ piece, paths: bad });
     const isBad = new Set(bad);
     for (const path of paths) if (!isBad.has(path)) unleased.add(path);
@@ -70,17 +71,24 @@ export async function tolerate(server, open) {
 }
 
 /**
- * What has been verified once, and waited on another branch since: refused is what somebody holds now.
+ * What has been verified once, and waited on another branch since: refused is what somebody else holds now.
  * @param {Server} server
  * @param {readonly Open[]} open
  * @returns {Promise<Open[]>}
  */
 export async function heldByNow(server, open) {
   if (open.length === 0) return [];
-  const held = await heldOf(server, [...new Set(open.flatMap(({ paths }) => paths))]);
+  const isHeld = await heldByOthers(server, open);
   return open
-    .map(({ piece, paths }) => ({ piece, paths: paths.filter((path) => held.has(path)) }))
+    .map(({ piece, paths }) => ({ piece, paths: paths.filter((path) => isHeld(piece, path)) }))
     .filter(({ paths }) => paths.length > 0);
+}
+
+/** @param {Server} server @param {readonly Open[]} open */
+async function heldByOthers(server, open) {
+  const holders = await holdersOf(server, [...new Set(open.flatMap(({ paths }) => paths))]);
+  return (/** @type {Piece} */ { authors }, /** @type {string} */ path) =>
+    ofOthers(holders.get(path) ?? [], authors).length > 0;
 }
 
 /** Paths that a lease covered when the commit was made. @param {Server} server @param {Piece} piece */
