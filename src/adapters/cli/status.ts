@@ -54,25 +54,39 @@ export const status: Command = {
 };
 
 /**
- * Leases before runs: a lease whose run is in neither list of live runs has then ended meanwhile, with it. The answers
- * are no snapshot; each is as of its own moment.
+ * Leases before runs: a lease whose run is in no list of live runs has then ended meanwhile, with it. The answers are no
+ * snapshot; each is as of its own moment.
  */
 async function gather(api: Api, repo: string): Promise<Status> {
   const leases = await api.list('/leases', leaseShape, { repo });
-  const [running, stalled, known, halts, tickets, approvals] = await Promise.all([
-    api.list('/runs', runShape, { repo, status: 'running' }),
-    api.list('/runs', runShape, { repo, status: 'stalled' }),
+  const [here, known, halts, tickets, approvals] = await Promise.all([
+    liveRuns(api, { repo }),
     api.list('/repos', repoShape, { name: repo }),
     api.list('/halts', haltShape),
     api.list('/lease-tickets', ticketShape, { repo }),
     unlessForbidden(api.list('/approvals', approvalShape, { repo, status: 'pending' })),
   ]);
   const repoId = known.find(({ name }) => name === repo)?.id ?? null;
-  // One that stalls between the two answers is in both.
-  const runs = [...new Map([...running, ...stalled].map((run) => [run.id, run])).values()];
+  const runs = [...here, ...(await runsFromElsewhere(api, here, leases))];
   // A halt over a team or a loop is kept: whose loops run here another moment, nobody knows. Only other repos' are left out.
   const near = halts.filter(({ scope }) => scope.kind !== 'repo' || scope.id === repoId);
   return { repo, runs, leases, tickets, halts: near, approvals };
+}
+
+async function liveRuns(api: Api, query: { repo?: string }): Promise<Run[]> {
+  const [running, stalled] = await Promise.all([
+    api.list('/runs', runShape, { ...query, status: 'running' }),
+    api.list('/runs', runShape, { ...query, status: 'stalled' }),
+  ]);
+  // One that stalls between the two answers is in both.
+  return [...new Map([...running, ...stalled].map((run) => [run.id, run])).values()];
+}
+
+/** Runs of loops that are registered for another repo, and hold leases in this one. */
+async function runsFromElsewhere(api: Api, here: readonly Run[], leases: readonly Lease[]): Promise<Run[]> {
+  const missing = new Set(leases.map(({ runId }) => runId));
+  for (const { id } of here) missing.delete(id);
+  return missing.size === 0 ? [] : (await liveRuns(api, {})).filter(({ id }) => missing.has(id));
 }
 
 /** Names that no lease tells: of loops that run without one and of who owns them, and of what a halt is over. */

@@ -87,6 +87,17 @@ describe('signalbox status', () => {
     for (const row of rows.slice(0, 3)) expect(row.search(/src|docs/)).toBe(titles!.indexOf('HOLDS'));
   });
 
+  it('takes a run for live that holds leases here and whose loop is registered for another repo', async () => {
+    const org = await server.newOrg();
+    const ada = await org.member();
+    const away = await runOf(ada, 'away');
+    await hold(ada, away.id, { repo: 'acme/other', paths: ['src/a.ts'] });
+    const { stdout } = await as(org.admin, ['status', '--repo', 'acme/other']);
+    const [heading, , , ...rows] = stdout.trimEnd().split('\n');
+    expect(heading).toBe('acme/other: 1 run, 1 lease');
+    expect(rows.map((row) => cells(row)?.slice(0, 2))).toEqual([['running', 'away']]);
+  });
+
   it("prints the API's own answers as JSON", async () => {
     const { org, runId, asker } = await waiting();
     await hold(asker, runId, { paths: ['src/a.ts'], purpose: HOSTILE });
