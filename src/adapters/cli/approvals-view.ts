@@ -10,10 +10,12 @@ const LABEL_WIDTH = 10;
 /** Nothing is cut: who approves a command has to see its end, too. @returns complete lines */
 export function renderInbox(
   approvals: readonly Approval[],
-  { status, now, screen }: { status: string; now: Date; screen: Screen },
+  { status, repo, mine, now, screen }: { status: string; repo?: string; mine?: boolean; now: Date; screen: Screen },
 ): string {
   if (approvals.length === 0) {
-    return status === 'pending' ? 'No approval waits for a person.\n' : `No approval is ${plain(status)}.\n`;
+    const which = `No approval${repo === undefined ? '' : ` in ${plain(repo)}`}`;
+    if (mine === true) return `${which} waits for your vote.\n`;
+    return status === 'pending' ? `${which} waits for a person.\n` : `${which} is ${plain(status)}.\n`;
   }
   const soonest = approvals.toSorted((a, b) => a.expiresAt.localeCompare(b.expiresAt, 'en'));
   return `${soonest.map((approval) => block(approval, now, screen)).join('\n\n')}\n`;

@@ -51,11 +51,11 @@ async function list(values: Values, words: readonly string[], { env, screen, pri
   if (!STATUSES.includes(status)) throw new UsageError(`--status: expected one of ${STATUSES.join(', ')}`);
   const repo = textOf(values, 'repo');
   if (repo !== undefined && !isRepoName(repo)) throw new UsageError('--repo: expected owner/name');
-  const mine = values['mine'] === true ? 'true' : undefined;
+  const mine = values['mine'] === true;
   const api = new Api(connectionOf(values, env));
-  const items = await api.list('/approvals', approvalShape, { status, repo, mine });
+  const items = await api.list('/approvals', approvalShape, { status, repo, mine: mine ? 'true' : undefined });
   if (values['json'] === true) print(`${json({ items, nextCursor: null })}\n`);
-  else print(renderInbox(items, { status, now: api.now(), screen }));
+  else print(renderInbox(items, { status, mine, now: api.now(), screen, ...(repo === undefined ? {} : { repo }) }));
 }
 
 async function vote(

@@ -207,7 +207,7 @@ describe('signalbox approvals', () => {
     ]);
     expect(stdout.replaceAll('\n', '')).not.toMatch(/\p{C}/u);
     // Who asked cannot vote: it is not in the list of what they may vote on.
-    expect((await as(asker, ['approvals', 'list', '--mine'])).stdout).toBe('No approval waits for a person.\n');
+    expect((await as(asker, ['approvals', 'list', '--mine'])).stdout).toBe('No approval waits for your vote.\n');
     const listed = JSON.parse((await as(asker, ['approvals', '--json', '--repo', REPO])).stdout);
     expect(listed).toEqual((await asker.get('/approvals?status=pending')).body);
   });

@@ -220,3 +220,12 @@ describe('a length of time', () => {
 function vote(verdict: string, comment: string | null): Approval['votes'][number] {
   return { principal: { kind: 'member', id: 'linus', name: 'Linus' }, verdict, comment };
 }
+
+it.each([
+  [{}, 'No approval waits for a person.'],
+  [{ repo: 'acme/shop' }, 'No approval in acme/shop waits for a person.'],
+  [{ mine: true }, 'No approval waits for your vote.'],
+  [{ status: 'rejected', mine: false }, 'No approval is rejected.'],
+])('an empty inbox says what it was asked for: %j', (asked, told) => {
+  expect(renderInbox([], { status: 'pending', now: NOW, screen: pipe, ...asked })).toBe(`${told}\n`);
+});
