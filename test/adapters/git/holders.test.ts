@@ -113,3 +113,39 @@ it('a push under a shared lease of its own run is told that only an exclusive on
   await ann.acquire({ paths: ['a.ts'] });
   expectPushed(await hers.run('push', '-q', 'origin', 'main'));
 });
+
+it('a push of what was revoked is told what was, why and until when, and not to acquire it again', async () => {
+  const { org, ann, hers } = await scene({}, FILES);
+  const { lease } = (await ann.acquire({ paths: ['a.ts'], patterns: ['gen/**'], ttlSeconds: 3000 })).body;
+  await hers.commit('Mine', { 'a.ts': 'A2\n' });
+  await org.admin.post(`/leases/${lease.id}/revoke`, { reason: 'Frozen.' });
+  const told = `(it was revoked: "Frozen.", on a.ts, gen/**, until ${lease.expiresAt})`;
+  for (const ran of [await hers.run('push', '-q', 'origin', 'main'), await push(hers, 'main')]) {
+    expect(ran.code).toBe(1);
+    expect(ran.err).toContain(told);
+    expect(ran.err).toMatch(/closed to that run until then, whatever it asks for: say so and stop/);
+    expect(ran.err).not.toMatch(/acquire/);
+  }
+  // Once it would have expired anyway, a lease is to be had again.
+  await expiredFor(there.server, lease.id, 3600);
+  expect((await push(hers, 'main')).err).toMatch(/\(it was revoked: "Frozen\."\)[^]*acquire a lease on each path/);
+});
+
+describe('a branch that is moved back by its own holder', () => {
+  it('is told why no lease allows that, and moves back by a new commit of the run', async () => {
+    const { forge, ann, hers } = await scene({}, FILES);
+    await ann.acquire({ paths: ['a.ts', 'b.ts'], ttlSeconds: 3000 });
+    await hers.commit('One', { 'a.ts': 'A2\n' });
+    await hers.commit('Two', { 'b.ts': 'B2\n' });
+    expectPushed(await hers.run('push', '-q', 'origin', 'main'));
+    const back = await hers.run('push', '-q', '--force', 'origin', 'HEAD~:main');
+    expect(back.code).toBe(1);
+    expect(back.err).toMatch(
+      /would be taken away; where the new tip is no commit of a run, no lease allows that: force a new/,
+    );
+    await hers.git('reset', '-q', '--hard', 'HEAD~');
+    await hers.git('commit', '-q', '--amend', '-m', 'One, alone');
+    expectPushed(await hers.run('push', '-q', '--force', 'origin', 'main'));
+    expect(await forge.tip('main')).toBe(await hers.head());
+  });
+});

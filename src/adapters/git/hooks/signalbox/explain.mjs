@@ -1,7 +1,7 @@
 /** Says why a push was refused, as advice to whoever pushed: who holds what, and what became of the leases. */
 import { askEach } from './api.mjs';
 import { ofOthers } from './holders.mjs';
-import { quoted, say, shown } from './text.mjs';
+import { listed, quoted, say, shown } from './text.mjs';
 
 /** @import { Lease, Stale } from './api.mjs' */
 /** @import { Author, Server } from './cover.mjs' */
@@ -23,11 +23,19 @@ const REASONS = {
   other_repo: 'it is of another repo',
 };
 
+/** Instead of the advice to acquire a lease, where that is not to be had. */
+const REVOKED = [
+  'What was revoked is closed to that run until then, whatever it asks for: say so and stop. Whoever revoked it may',
+  'have the work go on in another run.',
+];
+
 /**
  * @param {Server} server
  * @param {readonly Open[]} refused
+ * @param {readonly string[]} advice
+ * @returns {Promise<readonly string[]>} what to do about it
  */
-export async function explain(server, refused) {
+export async function explain(server, refused, advice) {
   const paths = [...new Set(refused.flatMap((open) => open.paths))].toSorted();
   const authors = refused.flatMap(({ piece }) => piece.authors);
   const told = paths.slice(0, PATHS);
@@ -35,7 +43,8 @@ export async function explain(server, refused) {
   for (const [at, path] of told.entries()) say(`  ${shown(path)}: ${standing(holders[at] ?? [], authors)}`);
   if (paths.length > PATHS) say(`  and ${paths.length - PATHS} more`);
   const histories = await askEach(refused.slice(0, COMMITS), (open) => historyOf(server, open));
-  for (const text of histories) if (text !== null) say(text);
+  for (const { text } of histories) if (text !== null) say(text);
+  return histories.some(({ isRevoked }) => isRevoked) ? REVOKED : advice;
 }
 
 /** @param {readonly Lease[]} leases that hold a path @param {readonly Author[]} authors who answer for what is pushed */
@@ -59,26 +68,44 @@ function heldBy({ state, mode, purpose, expiresAt, closedUntil, holder: { loop, 
   return `${how} by ${who}, ${why}, until ${expiresAt} unless it is renewed.`;
 }
 
+/** @typedef {{ text: string | null, isRevoked?: boolean }} History `isRevoked`: of a lease that its run would have yet */
+
 /**
  * What is on record of a commit: whose it is, and what became of the leases that it was made under.
  * @param {Server} server
  * @param {Open} open
+ * @returns {Promise<History>}
  */
-async function historyOf(server, { piece: { commit, taken }, paths }) {
+async function historyOf(server, { piece: { commit, taken, authors }, paths }) {
   const name = `commit ${commit.slice(0, 12)}`;
-  if (taken) return `${name} would be taken away; a commit that undoes it (git revert) takes nothing away.`;
+  if (taken) return { text: `${name} would be taken away; ${insteadOfTaking(authors)}` };
   const change = await server.change(commit);
-  if (change === null) return `${name} is not on record: no run reported it.`;
-  if (change.leases.length === 0) return `${name} was made without a lease${change.runId === null ? ' and run' : ''}.`;
+  if (change === null) return { text: `${name} is not on record: no run reported it.` };
+  if (change.leases.length === 0)
+    return { text: `${name} was made without a lease${change.runId === null ? ' and run' : ''}.` };
   const { stale } = await server.verify(paths.slice(0, 1), change.leases);
-  if (stale.length === 0) return null;
+  if (stale.length === 0) return { text: null };
+  const ends = await askEach(stale.slice(0, LEASES), (one) => endOf(server, one));
   const more = stale.length > LEASES ? `, and ${stale.length - LEASES} more` : '';
-  return `${name} was made under leases that stand no more: ${stale.slice(0, LEASES).map(ended).join(', ')}${more}.`;
+  const list = ends.map(({ text }) => text).join(', ');
+  const text = `${name} was made under leases that stand no more: ${list}${more}.`;
+  return { text, isRevoked: ends.some(({ isRevoked }) => isRevoked) };
 }
 
-/** @param {Stale} stale */
-function ended({ id, fence, reason, message }) {
+/** @param {readonly Author[]} authors */
+function insteadOfTaking(authors) {
+  const revert = 'a commit that undoes it (git revert) takes nothing away.';
+  if (authors.length > 0) return revert;
+  // Who holds leases on all of it is told of them, and has to hear why they do not count.
+  return `where the new tip is no commit of a run, no lease allows that: force a new commit of your run, or ${revert}`;
+}
+
+/** @param {Server} server @param {Stale} stale @returns {Promise<{ text: string, isRevoked: boolean }>} */
+async function endOf(server, { id, fence, reason, message }) {
   const why = Object.hasOwn(REASONS, reason) ? REASONS[reason] : quoted(reason);
   const said = typeof message === 'string' && message !== '' ? `: ${quoted(message)}` : '';
-  return `${id} with fence ${fence} (${why}${said})`;
+  const lease = reason === 'revoked' ? await server.lease(id).catch(() => null) : null;
+  const isRevoked = lease?.state === 'revoked';
+  const what = isRevoked ? `, on ${listed([...lease.paths, ...lease.patterns], 3)}, until ${lease.expiresAt}` : '';
+  return { text: `${id} with fence ${fence} (${why}${said}${what})`, isRevoked };
 }

@@ -42,8 +42,11 @@ export async function judgePush(push) {
   const bad = new Set(refused.flatMap(({ paths }) => paths)).size;
   say(`push refused: ${whose} covers ${bad} of the ${all} path(s) that it changes.`);
   // Refused is refused, also when the server goes away while it is asked for the reasons.
-  await explain(explaining, refused).catch(() => say('  who holds them could not be asked.'));
-  for (const text of ['Nothing was pushed.', ...advice]) say(text);
+  const next = await explain(explaining, refused, advice).catch(() => {
+    say('  who holds them could not be asked.');
+    return advice;
+  });
+  for (const text of ['Nothing was pushed.', ...next]) say(text);
   return false;
 }
 
