@@ -148,7 +148,7 @@ describe('post-commit', () => {
       [{ SIGNALBOX_KEY: 'sb_wrong' }, /401/],
       [{ SIGNALBOX_KEY: '' }, /set SIGNALBOX_KEY/],
       [{ SIGNALBOX_RUN: stranger.runId }, /No such run/],
-      [{ SIGNALBOX_RUN: 'x' }, /422/],
+      [{ SIGNALBOX_RUN: 'x' }, /is no id of a run/],
     ] as const) {
       const output = await told(env);
       expect(output).toMatch(/^signalbox: this commit was not reported: [^\n]+\n$/);

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { newRunner, type Runner } from '../../modules/leases/support.ts';
+import { finish, newRunner, type Runner } from '../../modules/leases/support.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { type Checkout, createForge, type Forge, nobodyThere, type Ran } from './checkout.ts';
 
@@ -255,5 +255,42 @@ describe('when the server cannot be asked', () => {
     portal.closeAllConnections();
     portal.close();
     expectRefused(ran, /could not be asked/);
+  });
+});
+
+describe('a push that asks the wrong place', () => {
+  it('is refused with the name of what is not there, also where unleased edits are let through', async () => {
+    const { ann, hers } = await scene();
+    await hers.git('config', 'signalbox.unleased', 'report');
+    const stranger = await newRunner(await server.newOrg());
+    await ann.acquire({ paths: ['a.ts'] });
+    await hers.commit('Mine', { 'a.ts': 'A2\n' });
+    const id = '01a202c7-2006-700d-a327-62d3cc2dbd4a';
+    for (const [env, told] of [
+      [
+        { SIGNALBOX_KEY: (await (await server.newOrg()).key('viewer')).secret },
+        /knows no repo acme\/shop under SIGNALBOX_KEY; its name comes from the URL/,
+      ],
+      [
+        { SIGNALBOX_REPO: 'acme/typo' },
+        /knows no repo acme\/typo under SIGNALBOX_KEY; its name comes from SIGNALBOX_REPO/,
+      ],
+      [{ SIGNALBOX_RUN: id }, new RegExp(`knows no run ${id} under SIGNALBOX_KEY; SIGNALBOX_RUN`)],
+      [{ SIGNALBOX_RUN: stranger.runId }, /knows no run/],
+      [{ SIGNALBOX_RUN: 'xyz' }, /SIGNALBOX_RUN \(or git config signalbox\.run\) is no id of a run: "xyz"/],
+    ] as const)
+      expectRefused(await hers.as(env).run('push', '-q', 'origin', 'main'), told);
+    expectPushed(await hers.as({ SIGNALBOX_RUN: ann.runId.toUpperCase() }).run('push', '-q', 'origin', 'main'));
+  });
+
+  it('or comes from a run that is over is told so', async () => {
+    const { ann, hers } = await scene();
+    await ann.acquire({ paths: ['a.ts'] });
+    await hers.commit('Mine', { 'a.ts': 'A2\n' });
+    await finish(ann);
+    expectRefused(
+      await hers.run('push', '-q', 'origin', 'main'),
+      /this run is finished, so no lease of it covers 1 of/,
+    );
   });
 });

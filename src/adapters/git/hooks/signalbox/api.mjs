@@ -19,6 +19,7 @@
 /** @typedef {{ uncovered: string[], stale: Stale[] }} Verification */
 /** @typedef {{ id: string, runId: string | null, leases: Presented[], stale: Presented[] }} Change */
 /** @typedef {{ path: string, leased: boolean }} ChangedFile */
+/** @typedef {{ id: string, status: string }} Run */
 /** @typedef {{ commit: string, intent: string | null }} Undone */
 /** @typedef {{ unleased: string[], unleasedCount: number, reverts: { path: string, undone: Undone[] }[] }} Recorded */
 /** @typedef {(method: string, path: string, body?: unknown) => Promise<Record<string, unknown>>} Call */
@@ -33,6 +34,7 @@ export class Refused extends Error {
   /** @param {number} status @param {Record<string, unknown>} problem */
   constructor(status, { code = '', detail = 'refused' }) {
     super(`${String(detail)} (${status} ${String(code)})`);
+    this.status = status;
     this.code = code;
   }
 }
@@ -56,6 +58,15 @@ export function connect(config, patienceMs) {
     async knowsRepo() {
       const page = await call('GET', `/repos?${query({ name: repo, limit: '1' })}`);
       return listIn(page, 'items').length > 0;
+    },
+    /** Null where the key's org knows no such run. @param {string} id @returns {Promise<Run | null>} */
+    async run(id) {
+      const found = await call('GET', `/runs/${encodeURIComponent(id)}`).catch((/** @type {unknown} */ error) => {
+        if (error instanceof Refused && error.status === 404) return null;
+        throw error;
+      });
+      if (found !== null && (found['id'] !== id || typeof found['status'] !== 'string')) throw stranger();
+      return /** @type {Run | null} */ (/** @type {unknown} */ (found));
     },
     /** The leases of a run in the repo, or of all runs, page by page. @param {string | null} [runId] */
     async *leases(runId = null) {

@@ -1,8 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { GitError, line, lines } from './git.mjs';
+import { quoted } from './text.mjs';
 
 /** A mistake that the user can put right: told as it is, without a stack. */
 export class Told extends Error {}
+
+/** Where a clone says which run works in it. */
+export const RUN_NAMES = 'SIGNALBOX_RUN (or git config signalbox.run)';
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * @typedef {object} Config
@@ -10,6 +15,7 @@ export class Told extends Error {}
  * @property {string} key
  * @property {string | null} run
  * @property {string} repo
+ * @property {string} repoSource what names the repo
  */
 
 /**
@@ -56,12 +62,14 @@ export async function readConfig(remoteUrl = null) {
   const url = serverUrl(await either('SIGNALBOX_URL', 'signalbox.url'));
   const key = process.env['SIGNALBOX_KEY']?.trim();
   if (!key) throw new Told('there is no API key: set SIGNALBOX_KEY.');
-  const run = await either('SIGNALBOX_RUN', 'signalbox.run');
+  const run = (await either('SIGNALBOX_RUN', 'signalbox.run'))?.toLowerCase() ?? null;
+  if (run !== null && !UUID.test(run)) throw new Told(`${RUN_NAMES} is no id of a run: ${quoted(run)}.`);
   const named = await either('SIGNALBOX_REPO', 'signalbox.repo');
   const repo = named ?? repoOf((await line(['remote', 'get-url', 'origin'])) ?? remoteUrl);
   if (repo === null)
     throw new Told('which repo this is cannot be told: set SIGNALBOX_REPO or git config signalbox.repo.');
-  return { url, key, run, repo };
+  const repoSource = named === null ? 'the URL that it is fetched from' : 'SIGNALBOX_REPO or git config signalbox.repo';
+  return { url, key, run, repo, repoSource };
 }
 
 /**
@@ -75,7 +83,7 @@ export async function readGateConfig() {
   const file = await GATE.one('signalbox.keyFile', '--type=path');
   const key = file === null ? '' : await readFile(file, 'utf8').catch(() => '');
   if (!/^[!-~]+\s*$/.test(key)) throw new Told('there is no API key in the file that signalbox.keyFile names.');
-  return { url, key: key.trim(), run: null, repo };
+  return { url, key: key.trim(), run: null, repo, repoSource: 'git config signalbox.repo' };
 }
 
 /** @param {string | null} url */
