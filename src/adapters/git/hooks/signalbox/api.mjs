@@ -19,7 +19,7 @@
 /** @typedef {{ uncovered: string[], stale: Stale[] }} Verification */
 /** @typedef {{ id: string, runId: string | null, leases: Presented[], stale: Presented[] }} Change */
 /** @typedef {{ path: string, leased: boolean }} ChangedFile */
-/** @typedef {{ id: string, status: string }} Run */
+/** @typedef {{ id: string, status: string, sessionId: string | null }} Run */
 /** @typedef {{ commit: string, intent: string | null }} Undone */
 /** @typedef {{ unleased: string[], unleasedCount: number, reverts: { path: string, undone: Undone[] }[] }} Recorded */
 /** @typedef {(method: string, path: string, body?: unknown) => Promise<Record<string, unknown>>} Call */
@@ -59,15 +59,7 @@ export function connect(config, patienceMs) {
       const page = await call('GET', `/repos?${query({ name: repo, limit: '1' })}`);
       return listIn(page, 'items').length > 0;
     },
-    /** Null where the key's org knows no such run. @param {string} id @returns {Promise<Run | null>} */
-    async run(id) {
-      const found = await call('GET', `/runs/${encodeURIComponent(id)}`).catch((/** @type {unknown} */ error) => {
-        if (error instanceof Refused && error.status === 404) return null;
-        throw error;
-      });
-      if (found !== null && (found['id'] !== id || typeof found['status'] !== 'string')) throw stranger();
-      return /** @type {Run | null} */ (/** @type {unknown} */ (found));
-    },
+    ...runsBy(call, repo),
     /** The leases of a run in the repo, or of all runs, page by page. @param {string | null} [runId] */
     async *leases(runId = null) {
       const which = query({ repo, limit: '500', ...(runId === null ? {} : { runId }) });
@@ -115,6 +107,34 @@ export function connect(config, patienceMs) {
       listIn(answer, 'unleased');
       listIn(answer, 'reverts');
       return /** @type {Recorded} */ (/** @type {unknown} */ (answer));
+    },
+  };
+}
+
+/**
+ * @param {Call} call
+ * @param {string} repo
+ */
+function runsBy(call, repo) {
+  return {
+    /** Null where the key's org knows no such run. @param {string} id @returns {Promise<Run | null>} */
+    async run(id) {
+      const found = await call('GET', `/runs/${encodeURIComponent(id)}`).catch((/** @type {unknown} */ error) => {
+        if (error instanceof Refused && error.status === 404) return null;
+        throw error;
+      });
+      if (found !== null && (found['id'] !== id || typeof found['status'] !== 'string')) throw stranger();
+      return /** @type {Run | null} */ (/** @type {unknown} */ (found));
+    },
+    /** The live run of an agent's session in the repo. @param {string} session @returns {Promise<Run | null>} */
+    async runOf(session) {
+      const which = query({ repo, status: 'running', limit: '500' });
+      for (let cursor = ''; ; ) {
+        const page = await call('GET', `/runs?${which}${cursor}`);
+        const found = /** @type {Run[]} */ (listIn(page, 'items')).find(({ sessionId }) => sessionId === session);
+        if (found !== undefined || typeof page['nextCursor'] !== 'string') return found ?? null;
+        cursor = `&${query({ cursor: page['nextCursor'] })}`;
+      }
     },
   };
 }

@@ -7,7 +7,7 @@ export class Told extends Error {}
 
 /** Where a clone says which run works in it. */
 export const RUN_NAMES = 'SIGNALBOX_RUN (or git config signalbox.run)';
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+export const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * @typedef {object} Config
