@@ -58,6 +58,18 @@ describe('what a call finds in the way is decided by what is read', () => {
     });
   });
 
+  it('a lease on patterns, of which there are more than it looks at', async () => {
+    const { org, ann } = await known();
+    const patterns = Array.from({ length: 100 }, (_, n) => `p${n}/**`);
+    expect((await through(way.other, await newRunner(org)).acquire({ patterns })).status).toBe(201);
+    for (let n = 0; n < patterns.length; n += 1)
+      expect(await ann.acquire({ paths: [`p${n}/x`] })).toMatchObject({
+        status: 409,
+        body: { code: 'lease_conflict' },
+      });
+    expect(await calls()).toContain(null);
+  });
+
   it('somebody who waits for the path', async () => {
     const { org, ann } = await known();
     const [ben, cid] = await Promise.all([newRunner(org), newRunner(org)]);
@@ -170,6 +182,13 @@ describe('what a call finds in the way is decided by what is read', () => {
     const before = await known({ loop: { guardrails: { budgets: [{ per: 'run', usd: '2' }] } } });
     await change(before);
     expect(await before.ann.admit({ paths: ['a'] })).toMatchObject({ body: { outcome: 'deny' } });
+    expect(await calls()).toEqual([null]);
+  });
+
+  it('how often the run has looped', async () => {
+    const { ann } = await known({ loop: { guardrails: { maxIterations: 2 } } });
+    await way.server.sql('UPDATE run SET iteration = 3 WHERE id = $1', [ann.runId]);
+    expect(await ann.admit({ paths: ['a'] })).toMatchObject({ body: { outcome: 'deny' } });
     expect(await calls()).toEqual([null]);
   });
 

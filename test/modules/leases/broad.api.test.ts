@@ -49,6 +49,15 @@ describe('a pattern over more leases than a batch looks at', () => {
     expect((await bob!.admit({ paths: ['x.ts'] })).body.outcome).toBe('allow');
   });
 
+  it('is refused by any of them, also those behind the last that it looks at', async () => {
+    await hold(ann!, 6000, (n) => `docs/${n}.md`);
+    // Which of them a batch reads nobody knows: of each forty, some would be among those that it does not.
+    const patterns = Array.from({ length: 40 }, (_, n) => `docs/**/${150 * n + 1}.md`);
+    const refused = await bob!.acquire({ patterns });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'lease_conflict', free: [] } });
+    expect(refused.body.conflicts).toHaveLength(40);
+  });
+
   it('is granted where nothing really overlaps, and excludes what comes after', async () => {
     await hold(ann!, 6000, (n) => `docs/${n}.md`);
     const granted = await bob!.acquire({ patterns: ['docs/**/x*.md', 'docs/[a-z]*'] });
@@ -76,10 +85,12 @@ describe('a pattern over more leases than a batch looks at', () => {
     await hold(ann!, 6000, (n) => `docs/${n}.md`);
     const { hot } = server.pools;
     const taken: number[] = [];
-    const watching = setInterval(() => taken.push(hot.totalCount - hot.idleCount), 1);
+    const borrowed = () => taken.push(hot.totalCount - hot.idleCount);
+    hot.on('acquire', borrowed);
     const wide = Array.from({ length: 20 }, (_, n) => bob!.acquire({ patterns: [`docs/**/x${n}*.md`] }));
     expect((await Promise.all(wide)).map(({ status }) => status)).toEqual(wide.map(() => 201));
-    clearInterval(watching);
+    hot.off('acquire', borrowed);
+    expect(taken).not.toEqual([]);
     // Besides it, one for each way to decide.
     expect(Math.max(...taken)).toBeLessThanOrEqual(4);
   });
