@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../../support/server.ts';
-import { expiredFor, newRunner, REPO } from './support.ts';
+import { expiredFor, give, newRunner, REPO } from './support.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -54,6 +54,20 @@ describe('upgrading what a run holds', () => {
     const shared = (await ann.acquire({ patterns: ['src/**'], mode: 'shared' })).body.lease;
     expect((await ann.acquire({ paths: ['src/a'] })).status).toBe(201);
     expect((await ann.caller.get(`/leases/${shared.id}`)).body.state).toBe('live');
+  });
+});
+
+describe('asking again for what has expired', () => {
+  it('has what is not asked for again stay closed to others until the lock delay is over', async () => {
+    const org = await server.newOrg();
+    const [ann, bob] = [await newRunner(org), await newRunner(org)];
+    const { lease } = (await ann.acquire({ paths: ['a', 'b'] })).body;
+    await expiredFor(server, lease.id, 1);
+    expect((await ann.acquire({ paths: ['a'] })).status).toBe(201);
+    expect(await bob.acquire({ paths: ['b'] })).toMatchObject({
+      status: 409,
+      body: { conflicts: [{ leaseId: lease.id, closing: true }] },
+    });
   });
 });
 
@@ -169,6 +183,12 @@ describe('an admin revokes a lease', () => {
     expect((await ann.acquire({ paths: ['a.ts'], waitSeconds: 5 })).body.code).toBe('lease_revoked');
   });
 
+  it('of which the run hears; of what it gave back itself it does not', async () => {
+    const ann = await newRunner(await server.newOrg());
+    await give(ann, (await ann.acquire({ paths: ['a.ts'] })).body.lease);
+    expect((await ann.caller.post(`/runs/${ann.runId}/heartbeat`, { epoch: 1 })).body.reasons).toEqual([]);
+  });
+
   it('refuses what is over, and what has no reason', async () => {
     const org = await server.newOrg();
     const ann = await newRunner(org);
@@ -181,12 +201,18 @@ describe('an admin revokes a lease', () => {
 });
 
 describe('a refusal', () => {
-  it('tells the queue and how long it may take, from the repo’s own history', async () => {
+  it.each([
+    ['was given back', `granted_at = ended_at - interval '100 seconds'`],
+    [
+      'had expired long before it was swept',
+      `granted_at = ended_at - interval '1 hour', expires_at = ended_at - interval '1 hour' + interval '100 seconds'`,
+    ],
+  ])('tells the queue and how long it may take, from the repo’s own history: what %s', async (_how, times) => {
     const org = await server.newOrg();
     const [ann, bob, cid] = [await newRunner(org), await newRunner(org), await newRunner(org)];
     const past = (await ann.acquire({ paths: ['old'] })).body.lease;
     await ann.caller.post(`/leases/${past.id}/release`, { fence: past.fence });
-    await server.sql(`UPDATE lease SET granted_at = ended_at - interval '100 seconds' WHERE id = $1`, [past.id]);
+    await server.sql(`UPDATE lease SET ${times} WHERE id = $1`, [past.id]);
     await ann.acquire({ paths: ['a'], purpose: 'cart' });
     await bob.acquire({ paths: ['a'], waitSeconds: 0.01 });
     const [conflict] = (await cid.acquire({ paths: ['a'] })).body.conflicts;

@@ -52,6 +52,17 @@ describe('listing and verifying', () => {
     for (const query of [`repo=${REPO}&path=p/q`, `repo=${REPO}`]) expect(await pages(query)).toEqual([[c, d], [e]]);
   });
 
+  it('a page is full though the run of the newest has finished in this moment', async () => {
+    const org = await server.newOrg();
+    const runners = await Promise.all(Array.from({ length: 4 }, () => newRunner(org)));
+    const ids: string[] = [];
+    for (const [n, { acquire }] of runners.entries())
+      ids.unshift((await acquire({ paths: [`${n}`] })).body.lease.id as string);
+    await server.sql(`UPDATE run SET status = 'finished' WHERE id = $1`, [runners[3]!.runId]);
+    const page = (await org.admin.get(`/leases?repo=${REPO}&limit=2`)).body;
+    expect(page).toMatchObject({ items: [{ id: ids[1] }, { id: ids[2] }], nextCursor: expect.any(String) });
+  });
+
   it('looks no further for a path than to the first lease that covers it', async () => {
     const ann = await newRunner(await server.newOrg());
     const leases = [(await ann.acquire({ patterns: ['src/**'] })).body.lease];
@@ -128,6 +139,18 @@ describe('listing and verifying', () => {
       ok: false,
       uncovered: ['src/a.ts'],
       stale: [{ reason: 'expired' }],
+    });
+  });
+
+  it('verifies nothing by a lease whose run has finished, though no row of it says so yet', async () => {
+    const ann = await newRunner(await server.newOrg());
+    const { id, fence } = (await ann.acquire({ paths: ['a'] })).body.lease;
+    await server.sql(`UPDATE run SET status = 'finished' WHERE id = $1`, [ann.runId]);
+    const claim = { repo: REPO, paths: ['a'], leases: [{ id, fence }] };
+    expect((await ann.caller.post('/leases/verify', claim)).body).toMatchObject({
+      ok: false,
+      uncovered: ['a'],
+      stale: [{ id, reason: 'ended' }],
     });
   });
 });

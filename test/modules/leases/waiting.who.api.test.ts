@@ -120,6 +120,32 @@ describe('whoever merely looks at a ticket', () => {
   });
 });
 
+describe('who waits while it may not any more', () => {
+  it('by a key that was revoked while it was held open: is told nothing of the ticket', async () => {
+    const [org, ann, bob] = await crew(2);
+    await held(ann!, { paths: ['a'] });
+    const id = await queue(bob!, { paths: ['a'] });
+    const looking = bob!.caller.get(`/lease-tickets/${id}?waitSeconds=20`);
+    await until(async () => pair.server.signalbox.services.watch.waiting > 0);
+    expect((await org.admin.delete(`/api-keys/${bob!.caller.keyId}`)).status).toBe(200);
+    expect((await org.admin.delete(`/lease-tickets/${id}`)).status).toBe(200);
+    expect(await looking).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
+  });
+
+  it('by a run that is silent, though no sweep has come to it: its lease would keep everybody out', async () => {
+    const [org, ann, bob] = await crew(2);
+    const lease = await held(ann!, { paths: ['a'] });
+    const id = await queue(bob!, { paths: ['a'] });
+    await pair.server.sql(`UPDATE run SET last_beat_at = last_beat_at - interval '1 hour' WHERE id = $1`, [bob!.runId]);
+    await give(ann!, lease);
+    await pair.server.signalbox.services.line.sweep(org.id);
+    expect((await org.admin.get(`/lease-tickets/${id}`)).body).toMatchObject({ status: 'waiting', lease: null });
+    await bob!.caller.post(`/runs/${bob!.runId}/heartbeat`, { epoch: 1 });
+    await pair.server.signalbox.services.line.sweep(org.id);
+    expect(await ticketOf(bob!, id)).toMatchObject({ status: 'granted' });
+  });
+});
+
 describe('who asks again for what it waits for', () => {
   it('gets it for as long as it was asked for at most, and for what was said last', async () => {
     const [, ann, bob] = await crew(2);
