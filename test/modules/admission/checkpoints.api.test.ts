@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Part } from '../../../src/modules/admission/index.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
-import { newRunner, type Runner } from '../leases/support.ts';
+import { expiredFor, newRunner, REPO, type Runner } from '../leases/support.ts';
 import { HOUSE, publishPolicy } from './house.ts';
 
 let server: TestServer;
@@ -16,6 +17,15 @@ const TWO_NEEDED = HOUSE.replace('reason: Payments', 'approvers: { count: 2 }\n 
 
 describe('a human checkpoint', () => {
   const PAY = { paths: ['services/payments/pay.ts'] };
+
+  async function approved() {
+    const org = await server.newOrg();
+    await publishPolicy(org, 'house', HOUSE);
+    const [ann, bob] = [await newRunner(org), await newRunner(org)];
+    const { approvalId } = (await ann.admit(PAY)).body.decision;
+    expect((await vote(bob, approvalId)).body.status).toBe('approved');
+    return { org, ann, approvalId };
+  }
 
   it('is opened once, voted on by another, spent once, and carries the edits under its lease', async () => {
     const org = await server.newOrg();
@@ -162,5 +172,51 @@ describe('a human checkpoint', () => {
     expect((await ann.acquire(PAY)).body.lease).toMatchObject({ mode: 'exclusive' });
     expect((await ann.admit(shared)).body).toMatchObject({ outcome: 'allow' });
     expect((await org.admin.get(`/leases/${lease.id}`)).body.state).toBe('live');
+  });
+
+  it('that was given is over at its time, though nobody has spent it', async () => {
+    const { org, ann, approvalId } = await approved();
+    await server.sql(`UPDATE approval SET expires_at = clock_timestamp() - interval '1 s' WHERE id = $1`, [approvalId]);
+    const asked = (await ann.admit(PAY)).body;
+    expect(asked).toMatchObject({ outcome: 'require_approval', decision: { approvalId: expect.any(String) } });
+    expect(asked.decision.approvalId).not.toBe(approvalId);
+    expect((await org.admin.get(`/approvals/${approvalId}`)).body.status).toBe('expired');
+  });
+
+  it('carries nothing once the lease has expired that was granted on it', async () => {
+    const { ann, approvalId } = await approved();
+    const { lease } = (await ann.admit(PAY)).body;
+    await expiredFor(server, lease.id, 1);
+    const asked = (await ann.admit(PAY)).body;
+    expect(asked.outcome).toBe('require_approval');
+    expect(asked.decision.approvalId).not.toBe(approvalId);
+  });
+
+  it('is bound to a lease also where the run held one before anybody asked for approvals', async () => {
+    const org = await server.newOrg();
+    const [ann, bob] = [await newRunner(org), await newRunner(org)];
+    expect((await ann.acquire(PAY)).status).toBe(201);
+    await publishPolicy(org, 'house', HOUSE);
+    const { approvalId } = (await ann.admit(PAY)).body.decision;
+    await vote(bob, approvalId);
+    for (const _edit of ['the one that spends it', 'the one that rides on it'])
+      expect((await ann.admit(PAY)).body).toMatchObject({ outcome: 'allow', decision: { approvalId } });
+  });
+
+  it('carries no request of several parts of which one is another action', async () => {
+    const { org, ann, approvalId } = await approved();
+    expect((await ann.admit(PAY)).body.outcome).toBe('allow');
+    const { keyId, memberId } = ann.caller;
+    const subjects = PAY.paths.map((path) => ({ path }));
+    const lease = { mode: 'exclusive', ttlSeconds: 60 } as const;
+    const ask = (parts: readonly Part[]) =>
+      server.signalbox.services.admissions.admit(
+        { orgId: org.id, keyId, role: 'member', memberId, loopId: null },
+        { runId: ann.runId, repo: REPO, action: 'path.edit', parts, contentDigest: null, purpose: null, lease },
+        null,
+      );
+    const edit: Part = { action: 'path.edit', subjects };
+    expect(await ask([edit])).toMatchObject({ outcome: 'allow', decision: { approvalId } });
+    expect(await ask([edit, { action: 'path.delete', subjects }])).toMatchObject({ outcome: 'require_approval' });
   });
 });
