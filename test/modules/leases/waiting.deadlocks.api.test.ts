@@ -4,7 +4,7 @@ import { withClient } from '../../support/database.ts';
 import { untilBlocked } from '../../support/locks.ts';
 import type { TestOrg } from '../../support/server.ts';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
-import { expiredFor, give, through } from './support.ts';
+import { expiredFor, give, type Runner, through } from './support.ts';
 
 const { crew, pair, waiters } = waitingLine();
 
@@ -24,6 +24,8 @@ describe('a lease of which only the lock delay still runs', () => {
 describe('a standstill that no wait has begun', () => {
   const statuses = async (org: TestOrg, ids: string[]) =>
     Promise.all(ids.map(async (id) => (await org.admin.get(`/lease-tickets/${id}`)).body));
+  const watchedBy = async (id: string) =>
+    (await pair.server.sql<{ by: string }>('SELECT blocked_by AS by FROM lease_waiter WHERE id = $1', [id]))[0]!.by;
   const sweep = (org: TestOrg) => pair.server.signalbox.services.line.sweep(org.id);
 
   it('of who let go what others waited for behind it is broken up: its youngest ticket ends', async () => {
@@ -38,9 +40,11 @@ describe('a standstill that no wait has begun', () => {
     await give(ann!, x);
     await until(async () => (await ticketOf(eve!, ex)).status === 'granted');
     await give(guy!, y);
+    const { lease } = await ticketOf(eve!, ex);
+    await until(async () => (await watchedBy(axy)) === lease.id);
+    // Seen for the first time, it may be none any more in the next moment.
     await sweep(org);
     expect((await statuses(org, [axy, ez])).map(({ status }) => status)).toEqual(['waiting', 'waiting']);
-    await sweep(org);
     await sweep(org);
     expect(await statuses(org, [axy, ez])).toMatchObject([
       { status: 'ended', reason: 'deadlock' },
@@ -48,24 +52,52 @@ describe('a standstill that no wait has begun', () => {
     ]);
   });
 
-  it('of who was silent and came back is, too', async () => {
+  const silence = ({ runId }: Runner) =>
+    pair.server.sql(
+      `UPDATE run SET status = 'stalled', last_beat_at = clock_timestamp() - interval '20 minutes' WHERE id = $1`,
+      [runId],
+    );
+
+  /** Ann has come to hold what a silent one waits for, and waits for what that one holds. */
+  async function acrossASilentRun() {
     const [org, ann, cid, dan] = await crew(3);
     await held(cid!, { paths: ['z'] });
-    const y = await held(dan!, { paths: ['y'] });
+    const before = await held(dan!, { paths: ['y'] });
     const tc = await queue(cid!, { paths: ['y'] });
-    await pair.server.sql(
-      `UPDATE run SET status = 'stalled', last_beat_at = clock_timestamp() - interval '20 minutes' WHERE id = $1`,
-      [cid!.runId],
-    );
+    await silence(cid!);
     const ta = await queue(ann!, { paths: ['z'] });
-    await give(dan!, y);
-    expect((await ann!.acquire({ paths: ['y'] })).status).toBe(201);
-    await cid!.caller.post(`/runs/${cid!.runId}/heartbeat`, { epoch: 1 });
+    await give(dan!, before);
+    return { org, cid: cid!, tickets: [tc, ta], y: await held(ann!, { paths: ['y'] }) };
+  }
+
+  it('of who was silent and came back is, too', async () => {
+    const { org, cid, tickets } = await acrossASilentRun();
+    await cid.caller.post(`/runs/${cid.runId}/heartbeat`, { epoch: 1 });
     for (let pass = 0; pass < 4; pass += 1) await sweep(org);
-    expect(await statuses(org, [tc, ta])).toMatchObject([
+    expect(await statuses(org, tickets)).toMatchObject([
       { status: 'waiting' },
       { status: 'ended', reason: 'deadlock' },
     ]);
+  });
+
+  it('of who is silent again is none: what it holds will expire', async () => {
+    const { org, cid, tickets, y } = await acrossASilentRun();
+    await cid.caller.post(`/runs/${cid.runId}/heartbeat`, { epoch: 1 });
+    await sweep(org);
+    expect(await watchedBy(tickets[0]!)).toBe(y.id);
+    await silence(cid);
+    for (let pass = 0; pass < 3; pass += 1) await sweep(org);
+    expect((await statuses(org, tickets)).map(({ status }) => status)).toEqual(['waiting', 'waiting']);
+  });
+
+  it('over a lease of which only the lock delay still runs is none', async () => {
+    const [org, ann, bob] = await crew(2);
+    const lease = await held(ann!, { paths: ['x'] });
+    const tickets = [await queue(bob!, { paths: ['x'] })];
+    await expiredFor(pair.server, lease.id, 1);
+    tickets.push(await queue(ann!, { paths: ['x'] }));
+    for (let pass = 0; pass < 3; pass += 1) await sweep(org);
+    expect((await statuses(org, tickets)).map(({ status }) => status)).toEqual(['waiting', 'waiting']);
   });
 
   it('is none where somebody in it goes on', async () => {
