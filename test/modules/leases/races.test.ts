@@ -4,6 +4,7 @@ import { withClient } from '../../support/database.ts';
 import { untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { type LeaseRow, violations } from './ledger.ts';
+import { until } from './line.ts';
 import { finish, newRunner, type Runner, type Told, through } from './support.ts';
 
 let servers: TestServer[];
@@ -194,6 +195,9 @@ describe('a run that finishes while its grant is being written', () => {
 });
 
 describe('strict order', () => {
+  const DECIDED_SINCE_THE_HALT = `SELECT FROM event e WHERE e.org_id = $1 AND e.kind = 'decision.recorded'
+    AND e.seq > (SELECT max(h.seq) FROM event h WHERE h.org_id = $1 AND h.kind = 'halt.set') LIMIT 1`;
+
   it('no decision commits under an old policy after publish has, nor past a halt, on any server', async () => {
     const org = await servers[0]!.newOrg();
     const runners = await Promise.all(Array.from({ length: 6 }, () => newRunner(org)));
@@ -210,6 +214,7 @@ describe('strict order', () => {
       const published = await org.admin.post('/policies/p/publish', {});
       expect([200, 201]).toContain(published.status);
       const { body: halt } = await org.admin.post('/halts', { scope: { kind: 'org' }, reason: `halt ${n}` });
+      await until(async () => (await servers[0]!.sql(DECIDED_SINCE_THE_HALT, [org.id])).length > 0);
       await org.admin.delete(`/halts/${halt.id}`);
     }
     stop.abort();
@@ -233,5 +238,6 @@ describe('strict order', () => {
     }
     expect(version).toBe(5);
     expect(counted.decisions).toBeGreaterThan(20);
+    expect(counted.underHalt).toBeGreaterThanOrEqual(5);
   }, 60_000);
 });
