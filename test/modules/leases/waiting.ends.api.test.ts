@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
+import type { TestOrg } from '../../support/server.ts';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
 import { finish, give, type Runner, through } from './support.ts';
 
@@ -225,13 +226,17 @@ describe('the sweep', () => {
   });
 
   it.each([
-    ['was revoked', `UPDATE api_key SET revoked_at = clock_timestamp() WHERE id = $1`],
-    ['has expired', `UPDATE api_key SET expires_at = clock_timestamp() WHERE id = $1`],
+    ['was revoked', (org: TestOrg, keyId: string) => org.admin.delete(`/api-keys/${keyId}`)],
+    [
+      'has expired',
+      (_org: TestOrg, keyId: string) =>
+        pair.server.sql('UPDATE api_key SET expires_at = clock_timestamp() WHERE id = $1', [keyId]),
+    ],
   ])('ends the ticket of a key that %s while its way is not free: it holds up nobody else', async (_how, change) => {
     const [org, ann, bob, cid] = await crew(3);
     await held(ann!, { paths: ['a'] });
     const id = await queue(bob!, { paths: ['a', 'b'] });
-    await pair.server.sql(change, [bob!.caller.keyId]);
+    await change(org, bob!.caller.keyId);
     await pair.server.signalbox.services.line.sweep(org.id);
     expect((await org.admin.get(`/lease-tickets/${id}`)).body).toMatchObject({
       status: 'ended',
