@@ -99,6 +99,7 @@ function judgeWait(
   }
   const ticket = same ?? { ...request, id: null, status: 'waiting', reason: null, leases: [] };
   if (same === undefined) m.tickets.push(ticket);
+  ticket.ttlSeconds = Math.max(ticket.ttlSeconds, request.ttlSeconds);
   if (key !== null) m.kept.set(key, { ticket: m.tickets.indexOf(ticket) });
   m.runs[request.run]!.status = 'running';
   judgeTicketAnswer(m, ticket, reply, isAlone);

@@ -58,6 +58,8 @@ export interface Lease extends Omit<Request, 'ttlSeconds'> {
 }
 
 export interface Ticket extends Request {
+  /** The longest that it was asked for. */
+  ttlSeconds: number;
   id: string | null;
   status: 'waiting' | 'granted' | 'cancelled' | 'ended';
   reason: string | null;
@@ -214,10 +216,13 @@ export function endTicket(ticket: Ticket, status: 'cancelled' | 'ended', reason:
   ticket.reason = reason;
 }
 
-/** Which runs each run waits for. */
-export function waitGraph(m: Model): Map<number, Set<number>> {
+/** Which runs each run waits for: also those that are silent, which may be heard of again. */
+export function waitGraph(
+  m: Model,
+  isWaiting = (ticket: Ticket) => ticket.status === 'waiting',
+): Map<number, Set<number>> {
   const graph = new Map<number, Set<number>>(m.runs.map((_, run) => [run, new Set()]));
-  for (const ticket of m.tickets.filter((one) => isInLine(m, one))) {
+  for (const ticket of m.tickets.filter(isWaiting)) {
     const verdict = decideTicket(m, ticket);
     if (verdict.kind === 'conflict') for (const run of inTheWay(m, verdict)) graph.get(ticket.run)!.add(run);
   }
@@ -240,6 +245,6 @@ export function shortestCycle(graph: ReadonlyMap<number, ReadonlySet<number>>, f
 
 /** Whether runs wait for each other in a ring. */
 export function isDeadlocked(m: Model): boolean {
-  const graph = waitGraph(m);
+  const graph = waitGraph(m, (ticket) => isInLine(m, ticket));
   return m.runs.some((_, run) => shortestCycle(graph, run) !== null);
 }
