@@ -1,4 +1,4 @@
-import { type CaseMode, type Path, parsePath } from '../../patterns/index.ts';
+import { type CaseMode, type Path, storedPath } from '../../patterns/index.ts';
 import type { OrgTx } from '../../platform/database/database.ts';
 import type { ReportedFile } from './report.ts';
 import { type Author, mayRevert, type Step, undoneBy } from './reverts.ts';
@@ -93,9 +93,7 @@ async function readSteps(
 /** Keys are folded and cut, so they only narrow. */
 export function isSamePath(path: Path, stored: string, mode: CaseMode): boolean {
   if (path.text === stored) return true;
-  if (mode.caseSensitive) return false;
-  const read = parsePath(stored);
-  return read.ok && read.path.folded === path.folded;
+  return !mode.caseSensitive && storedPath(stored).folded === path.folded;
 }
 
 async function readChanges(tx: OrgTx, ids: readonly string[]): Promise<Map<string, RevertView['undone'][number]>> {

@@ -1,4 +1,4 @@
-import { type CaseMode, compilePattern, matches, parsePath } from '../../patterns/index.ts';
+import { type CaseMode, compilePattern, matches, storedPath } from '../../patterns/index.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { notFound } from '../../platform/errors.ts';
 import type { Principal } from '../../platform/principal.ts';
@@ -164,19 +164,13 @@ async function readAround(
 
 function isOver({ paths, patterns }: LeaseRow, files: readonly string[], mode: CaseMode): boolean {
   const matchers = [
-    ...paths.flatMap((text) => {
-      const read = parsePath(text);
-      return read.ok ? [read.path] : [];
-    }),
+    ...paths.map(storedPath),
     ...patterns.flatMap((text) => {
       const read = compilePattern(text);
       return read.ok ? [read.pattern] : [];
     }),
   ];
-  return files.some((file) => {
-    const read = parsePath(file);
-    return read.ok && matchers.some((matcher) => matches(matcher, read.path, mode));
-  });
+  return files.map(storedPath).some((file) => matchers.some((matcher) => matches(matcher, file, mode)));
 }
 
 const NO_AUTHORS = 'The ledger keeps blobs, not lines, and no frame says which commit wrote its line.';
