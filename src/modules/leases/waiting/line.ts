@@ -130,7 +130,7 @@ export class WaitingLine {
 
   /** Something else has changed who may have its turn: a halt was set, or lifted. */
   lookAgain(orgId: string): void {
-    void this.sweep(orgId).catch((error: unknown) =>
+    void this.#lookAtDue(orgId).catch((error: unknown) =>
       this.#deps.logger.warn({ err: error, orgId }, 'waiters not looked at; the next sweep does'),
     );
   }
