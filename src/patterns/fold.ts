@@ -1,3 +1,5 @@
+import { isAscii } from './ascii.ts';
+
 /**
  * Simple case folding (Unicode CaseFolding.txt, statuses C and S): one code point to one code point, so that a
  * class or a `?` means the same number of characters in both case modes. JavaScript's own conversions are full
@@ -75,8 +77,7 @@ const UNITS_AT_ONCE = 8192;
 
 /** `text` with each code point folded. Not normalised again: folding is defined on the NFC spelling of a path. */
 export function foldText(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- the ASCII range, for speed
-  if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase();
+  if (isAscii(text)) return text.toLowerCase();
   const units: number[] = [];
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);

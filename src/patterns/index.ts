@@ -8,5 +8,4 @@ export {
   type Pattern,
   parsePattern,
 } from './pattern.ts';
-export { Turns } from './turns.ts';
-export { workDone } from './work.ts';
+export { STEPS_A_TURN, workDone } from './work.ts';

@@ -1,14 +1,9 @@
+import { isAscii } from './ascii.ts';
 import { Refusal } from './problem.ts';
 
 /** Combining marks in a row: Unicode's Stream-Safe limit. No language needs a third of it, and sorting many takes long. */
 export const MARKS_MAX = 30;
 const TOO_MANY_MARKS = new RegExp(`\\p{M}{${MARKS_MAX + 1}}`, 'u');
-// oxlint-disable-next-line no-control-regex -- the ASCII range, for speed
-const ASCII_ONLY = /^[\x00-\x7f]*$/;
-
-export function isAscii(text: string): boolean {
-  return ASCII_ONLY.test(text);
-}
 
 /** To be asked before the text is normalised, and, as that may take some apart, of what it is then. */
 export function hasTooManyMarks(text: string): boolean {

@@ -1,6 +1,7 @@
+import { isAscii } from './ascii.ts';
 import { foldText } from './fold.ts';
 import { type IndexKey, literalKey } from './literal-key.ts';
-import { hasTooManyMarks, isAscii, MARKS_MAX } from './marks.ts';
+import { hasTooManyMarks, MARKS_MAX } from './marks.ts';
 import { type Problem, showPoint } from './problem.ts';
 
 /** UTF-8 bytes of a path, as PATH_MAX. Any two patterns that overlap have a witness far shorter than this. */

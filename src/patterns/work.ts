@@ -12,3 +12,6 @@ export function workDone(): number {
 export function spend(steps: number): void {
   work.steps += steps;
 }
+
+/** After so many steps others should have a turn: some three milliseconds. */
+export const STEPS_A_TURN = 300_000;

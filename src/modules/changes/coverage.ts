@@ -5,10 +5,11 @@ import {
   type Matcher,
   matches,
   type Path,
-  Turns,
+  STEPS_A_TURN,
   workDone,
 } from '../../patterns/index.ts';
 import { invalid } from '../../platform/errors.ts';
+import { PacedWork } from '../../platform/paced-work.ts';
 
 export const STALE_REASONS = ['other_repo', 'other_run', 'fence', 'not_yet', 'expired', 'ended'] as const;
 export type StaleReason = (typeof STALE_REASONS)[number];
@@ -73,8 +74,7 @@ const STEPS_MAX = 300_000_000;
 export class Coverage {
   readonly #mode: CaseMode;
   readonly #byKey = new Map<string, Map<string, Matcher>>();
-  readonly #turns = new Turns();
-  #steps = 0;
+  readonly #work = new PacedWork(workDone, STEPS_A_TURN);
 
   constructor(leases: readonly LeaseRecord[], mode: CaseMode) {
     this.#mode = mode;
@@ -95,12 +95,9 @@ export class Coverage {
 
   async #covers(path: Path): Promise<boolean> {
     for (const matcher of this.#near(path)) {
-      if (this.#turns.isDue) await this.#turns.take();
-      if (this.#steps > STEPS_MAX) throw tooIntricate();
-      const before = workDone();
-      const isCovered = matches(matcher, path, this.#mode);
-      this.#steps += workDone() - before;
-      if (isCovered) return true;
+      if (this.#work.isTurnDue) await this.#work.turn();
+      if (this.#work.spent > STEPS_MAX) throw tooIntricate();
+      if (this.#work.do(() => matches(matcher, path, this.#mode))) return true;
     }
     return false;
   }

@@ -1,7 +1,8 @@
 import type pg from 'pg';
-import { type CaseMode, compilePattern, Turns, workDone } from '../../patterns/index.ts';
+import { type CaseMode, compilePattern, STEPS_A_TURN, workDone } from '../../patterns/index.ts';
 import { readInOrg } from '../../platform/database/in-org.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
+import { PacedWork } from '../../platform/paced-work.ts';
 import { settingsOf } from '../identity/index.ts';
 import { type Claimants, candidateIdsStatements, type WantedIn, weightOf } from './candidates.ts';
 import { type Claim, type ClaimTexts, meet, readClaims } from './claim.ts';
@@ -34,8 +35,6 @@ const FOUND_WEIGHT_MAX = 2_000_000;
 const CHUNK = 100;
 /** Steps that one search may cost (see `workDone`): two to three seconds, in turns with other orgs' requests. */
 const STEPS_MAX = 300_000_000;
-/** Pairs of claims, which may cost no step at all, after which others have a turn anyhow. */
-const PAIRS_A_TURN = 10_000;
 
 /**
  * Finds what shares anything with what a run wants, page by page, in short transactions that lock nothing.
@@ -154,9 +153,7 @@ class Found {
 export class Comparison {
   readonly #wanted: readonly Claim[];
   readonly #mode: CaseMode;
-  readonly #turns = new Turns();
-  #pairs = 0;
-  #steps = 0;
+  readonly #work = new PacedWork(workDone, STEPS_A_TURN);
 
   constructor(wanted: readonly Claim[], mode: CaseMode) {
     this.#wanted = wanted;
@@ -165,31 +162,23 @@ export class Comparison {
 
   /** From then on nothing more is found. */
   get isSpent(): boolean {
-    return this.#steps > STEPS_MAX;
+    return this.#work.spent > STEPS_MAX;
   }
 
   /** Whether a row claims anything that is wanted. */
   async meets(row: ClaimTexts): Promise<boolean> {
+    const work = this.#work;
     for (const text of row.patterns) {
-      if (this.#turns.isDue) await this.#turns.take();
-      this.#count(() => compilePattern(text));
+      if (work.isTurnDue) await work.turn();
+      work.do(() => compilePattern(text));
     }
     for (const held of readClaims(row)) {
       for (const wanted of this.#wanted) {
-        this.#pairs += 1;
-        if (this.#turns.isDue || this.#pairs % PAIRS_A_TURN === 0) await this.#turns.take();
+        if (work.isTurnDue) await work.turn();
         if (this.isSpent) return false;
-        if (this.#count(() => meet(held, wanted, this.#mode)) !== null) return true;
+        if (work.do(() => meet(held, wanted, this.#mode)) !== null) return true;
       }
     }
     return false;
-  }
-
-  /** Others' work in their turns is not this search's. */
-  #count<T>(act: () => T): T {
-    const before = workDone();
-    const result = act();
-    this.#steps += workDone() - before;
-    return result;
   }
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { compilePattern, parsePath, Turns } from '../../patterns/index.ts';
+import { compilePattern, parsePath, STEPS_A_TURN, workDone } from '../../patterns/index.ts';
 import { invalid, type ProblemDetail } from '../../platform/errors.ts';
 import { text } from '../../platform/http/schemas.ts';
+import { PacedWork } from '../../platform/paced-work.ts';
 import { epochNumber } from '../loops/index.ts';
 import { type Claim, parseResource } from './claim.ts';
 
@@ -53,10 +54,10 @@ type Refused = ProblemDetail & { code: string };
 export async function compileFairly(patterns: readonly string[]): Promise<void> {
   // More are refused unread.
   if (patterns.length > MAX_PATHS) return;
-  const turns = new Turns();
+  const work = new PacedWork(workDone, STEPS_A_TURN);
   for (const source of patterns) {
-    if (turns.isDue) await turns.take();
-    compilePattern(source);
+    if (work.isTurnDue) await work.turn();
+    work.do(() => compilePattern(source));
   }
 }
 
