@@ -4,8 +4,9 @@ import { readInOrg } from '../../platform/database/in-org.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
 import { PacedWork } from '../../platform/paced-work.ts';
 import { settingsOf } from '../identity/index.ts';
-import { type Claimants, candidateIdsStatements, type WantedIn, weightOf } from './candidates.ts';
+import { type Claimants, candidateIdsStatements, weightOf } from './candidates.ts';
 import { type Claim, type ClaimTexts, meet, readClaims } from './claim.ts';
+import type { WantedIn } from './lookups.ts';
 
 /**
  * A request that may overlap more leases than can be looked at under the repo's lock, or intricate ones. It is looked up

@@ -7,7 +7,6 @@ export {
   MOST_ASKED,
   MOST_CANDIDATES,
   toHeldLease,
-  type WantedIn,
   weightOfClaims,
 } from './candidates.ts';
 export { claimKey, holds, pathsAndPatterns, textsOf } from './claim.ts';
@@ -16,6 +15,7 @@ export { type Asker, type Conflict, decideLease, type Tables, toWatch, type Verd
 export { HoldHistory } from './hold-history.ts';
 export { closedUntil, type HeldLease, type Holder, type SpentApproval, standing } from './lease.ts';
 export { LeaseSweep } from './lease-sweep.ts';
+export type { WantedIn } from './lookups.ts';
 export type {
   AcquireOperation,
   CancelOperation,

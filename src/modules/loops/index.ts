@@ -6,7 +6,7 @@ export { LoopService, repoIdOf } from './loop-service.ts';
 export { guardrailSignal } from './progress.ts';
 export { ensureRepo, RepoService, repoNames } from './repos.ts';
 export { loopsRoutes } from './routes.ts';
-export { type RunFacts, runFactsStatement, toRunFacts } from './run-facts.ts';
+export { isLoopHalted, type RunFacts, runFactsStatement, toRunFacts } from './run-facts.ts';
 export { type ObservedRun, type RunObserver } from './run-observer.ts';
 export { RunService } from './run-service.ts';
 

@@ -92,3 +92,13 @@ export function toRunFacts(row: unknown): RunFacts {
     teams: facts.teams ?? [],
   };
 }
+
+/**
+ * SQL: whether a loop, or a team whose loop it is, has been halted: as `haltsOver`, but for halts of a repo or of the org, which
+ * stop everybody there.
+ * @param loop the alias of its row
+ */
+export const isLoopHalted = (loop: string): string => `EXISTS (
+    SELECT FROM halt h WHERE h.org_id = ${loop}.org_id AND h.lifted_at IS NULL AND (h.scope_kind = 'loop' AND h.scope_id = ${loop}.id
+      OR h.scope_kind = 'team' AND (h.scope_id = ${loop}.team_id OR EXISTS (SELECT FROM team_member tm
+        WHERE tm.org_id = ${loop}.org_id AND tm.team_id = h.scope_id AND tm.member_id = ${loop}.owner_id))))`;

@@ -42,7 +42,7 @@ interface Wish {
  */
 export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter {
   const { run, repo, wanted, verdict, principal } = wish;
-  const own = ownTicket(snapshot, plan, wish);
+  const { own, left } = ownTickets(snapshot, wish);
   if (own !== null) return join(plan, own, wish);
   // By a part a cycle may go unseen, until the sweep finds it: only where a search has not told more either.
   if (!verdict.inTheWay.isWhole && wish.searched === undefined)
@@ -50,6 +50,7 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
   const waits = waitsFor(holderOf(run), verdict.inTheWay, snapshot.now);
   const cycle = snapshot.waits?.cycleWith(waits) ?? null;
   if (cycle !== null) throw deadlock(cycle);
+  for (const [ticket, why] of left) leave(plan, ticket, why);
   const waiter: Waiter = {
     id: newId(),
     seq: null,
@@ -83,35 +84,40 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
   return waiter;
 }
 
-/**
- * The ticket under which the run waits for exactly this. What stands for nobody any more is no ticket: a place of an admission
- * whose server has gone, and what a process has asked for that a resume has replaced.
- * @throws Problem 409 `lease_wait_on_self` for one that overlaps
- */
-function ownTicket(snapshot: Snapshot, plan: BatchPlan, { run, repo, wanted, kind }: Wish): Waiter | null {
-  const table = snapshot.waiters.get(repo.id);
-  const texts = claimTexts(wanted);
-  for (const claim of wanted.matchers) {
-    for (const { by, witness } of table?.overlaps(claim) ?? []) {
-      if (by.runId !== run.id || hasLeft(snapshot, plan, by, run)) continue;
-      const isSame = by.mode === wanted.mode && claimTexts(by) === texts;
-      // An admission may join a request for the lease itself, but not the other way round: its place is nobody's lease.
-      if (isSame && (by.kind === kind || by.kind === 'lease')) return by;
-      throw conflict('lease_wait_on_self', `This run waits for ${witness} already, as part of another request.`, {
-        ticketId: by.id,
-        witness,
-      });
-    }
-  }
-  return null;
+interface OwnTickets {
+  /** The one under which the run waits for exactly this. */
+  readonly own: Waiter | null;
+  /** Those that stand for nobody any more, and why. */
+  readonly left: ReadonlyMap<Waiter, string>;
 }
 
-/** Ends what only seems to wait. */
-function hasLeft(snapshot: Snapshot, plan: BatchPlan, ticket: Waiter, run: RunFacts): boolean {
-  const isReplaced = ticket.epoch !== null && ticket.epoch !== run.epoch;
-  if (!isReplaced && mayCount(ticket, snapshot.now)) return false;
-  leave(plan, ticket, isReplaced ? 'epoch_stale' : 'abandoned');
-  return true;
+/** @throws Problem 409 `lease_wait_on_self` for one that overlaps */
+function ownTickets(snapshot: Snapshot, { run, repo, wanted, kind }: Wish): OwnTickets {
+  const table = snapshot.waiters.get(repo.id);
+  const texts = claimTexts(wanted);
+  const left = new Map<Waiter, string>();
+  for (const claim of wanted.matchers) {
+    for (const { by, witness } of table?.overlaps(claim) ?? []) {
+      if (by.runId !== run.id) continue;
+      if (isReplaced(by, run)) left.set(by, 'epoch_stale');
+      // The place of an admission whose server has gone.
+      else if (!mayCount(by, snapshot.now)) left.set(by, 'abandoned');
+      // An admission may join a request for the lease itself, but not the other way round: its place is nobody's lease.
+      else if (by.mode === wanted.mode && claimTexts(by) === texts && (by.kind === kind || by.kind === 'lease'))
+        return { own: by, left };
+      else
+        throw conflict('lease_wait_on_self', `This run waits for ${witness} already, as part of another request.`, {
+          ticketId: by.id,
+          witness,
+        });
+    }
+  }
+  return { own: null, left };
+}
+
+/** Whether a process has asked for it that a resume has replaced. */
+function isReplaced({ epoch }: Waiter, run: RunFacts): boolean {
+  return epoch !== null && epoch !== run.epoch;
 }
 
 /** As asking again for what is held does, it extends; and says for what it is wanted by now. */
@@ -158,7 +164,7 @@ export function promote(snapshot: Snapshot, plan: BatchPlan, op: PromoteOperatio
   if (ticket === undefined || ticket.status !== 'waiting' || plan.line.endOf(ticket.id) !== undefined) return NOTHING;
   const run = snapshot.runs.get(ticket.runId);
   if (run === undefined || run.status === 'finished') return leave(plan, ticket, 'run_ended');
-  if (ticket.epoch !== null && ticket.epoch !== run.epoch) return leave(plan, ticket, 'epoch_stale');
+  if (isReplaced(ticket, run)) return leave(plan, ticket, 'epoch_stale');
   if (op.principal.keyId !== null && !snapshot.keys.has(op.principal.keyId)) return leave(plan, ticket, 'key_revoked');
   if (!isAlive(snapshot, run) || haltsOf(snapshot, run, ticket.repoId).length > 0) {
     plan.line.block(ticket, null);

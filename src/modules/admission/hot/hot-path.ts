@@ -19,7 +19,7 @@ import { GeneralWay } from './general-way.ts';
 import { createVersionCaches } from './load.ts';
 import { OneCall } from './one-call/one-call.ts';
 import { ShortWay } from './one-call/short-way.ts';
-import { type AskOperation, BATCH, type HotAnswer, type HotOperation } from './operation.ts';
+import { type AskOperation, batchesOf, type HotAnswer, type HotOperation } from './operation.ts';
 import { Refusals } from './refusals.ts';
 import { UnderWay } from './under-way.ts';
 
@@ -72,7 +72,7 @@ export class HotPath implements LeaseQueue {
     this.#refusals = new Refusals({ ...deps, caches, known: oneCall });
     this.#generalWay = new OrgBatcher(
       (orgId, ops) => underWay.while(orgId, ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
-      BATCH,
+      batchesOf((op) => ('wanted' in op ? op.wanted : null)),
     );
     this.#broadWay = new BroadWay(deps.pool, this.#generalWay);
     this.onLeases((changes) => oneCall.leases.apply(changes));

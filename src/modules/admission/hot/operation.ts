@@ -55,8 +55,8 @@ export interface HotAnswer {
 }
 
 /** What is decided together: all that it wants is looked up at once, while its repos are locked. */
-export const BATCH: BatchLimits<HotOperation> = {
+export const batchesOf = <O>(wantedOf: (op: O) => Wanted | null): BatchLimits<O> => ({
   ops: 128,
-  weigh: (op) => ('wanted' in op && op.wanted !== null ? weightOfClaims(op.wanted.matchers) : 0),
+  weigh: (op) => weightOfClaims(wantedOf(op)?.matchers ?? []),
   weight: MOST_ASKED,
-};
+});

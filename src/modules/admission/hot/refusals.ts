@@ -8,7 +8,7 @@ import { type AcquireOperation, TooBroad } from '../../leases/index.ts';
 import { refusalOf } from './decide-acquire.ts';
 import { loadSnapshot, type VersionCaches } from './load.ts';
 import type { OneCall } from './one-call/one-call.ts';
-import { BATCH } from './operation.ts';
+import { batchesOf } from './operation.ts';
 import { refuseStillHeld } from './still-held.ts';
 
 interface Deps {
@@ -29,7 +29,10 @@ export class Refusals {
 
   constructor(deps: Deps) {
     this.#deps = deps;
-    this.#batcher = new OrgBatcher<AcquireOperation, Problem | null>((orgId, ops) => this.#look(orgId, ops), BATCH);
+    this.#batcher = new OrgBatcher(
+      (orgId, ops) => this.#look(orgId, ops),
+      batchesOf<AcquireOperation>(({ wanted }) => wanted),
+    );
   }
 
   /** @returns 409 `lease_conflict`, or null for a request that has to be decided. */

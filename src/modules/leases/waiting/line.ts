@@ -5,15 +5,16 @@ import type { Database } from '../../../platform/database/database.ts';
 import { systemPrincipal } from '../../../platform/principal.ts';
 import { RecentMap } from '../../../platform/recent-map.ts';
 import type { SettledWatch } from '../../../platform/settled-watch.ts';
+import { isLoopHalted } from '../../loops/index.ts';
 import type { LeaseChanges, LeaseQueue } from '../operation.ts';
 import { lockDelayOf, type ReadTx } from '../service.ts';
 import { Alarm } from './alarm.ts';
-import { HELD_WAITER, isHalted, toWaiter, type WaiterRow } from './rows.ts';
+import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { watches, youngestInCycles } from './standstill.ts';
 import type { Waiter } from './waiter.ts';
 
 const heldWaiter = Prisma.raw(HELD_WAITER);
-const aheadIsHalted = Prisma.raw(isHalted('a', 'ao'));
+const aheadIsHalted = Prisma.raw(isLoopHalted('ao'));
 
 /** Waiters looked at in one go; what is left is looked at right after. */
 const LOOK_SIZE = 200;

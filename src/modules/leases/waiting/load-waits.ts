@@ -34,7 +34,7 @@ export async function loadWaitGraph(
     read += waiters.length;
     const waits: Wait[] = [];
     for (const part of partsOf(waiters.filter((waiter) => mayCount(waiter, moment.now)))) {
-      weight += part.reduce((sum, { matchers }) => sum + weightOfClaims(matchers), 0);
+      weight += weightOfClaims(part.flatMap(({ matchers }) => matchers));
       if (weight > MOST_WEIGHT) return graph;
       const found = await waitsOf(client, orgId, part, moment);
       graph.add(found);

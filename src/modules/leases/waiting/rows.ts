@@ -1,23 +1,15 @@
 import type { Role } from '../../../platform/principal.ts';
+import { isLoopHalted } from '../../loops/index.ts';
 import { type ClaimTexts, readClaims } from '../claim.ts';
 import type { LeaseMode } from '../request.ts';
 import type { TicketStatus, Waiter, WaiterKind } from './waiter.ts';
-
-/**
- * Whether a loop, or a team whose loop it is, has been halted. A halt of the repo or of the org stops whoever asks, too, so that
- * nobody is passed over by that. `w`: who has a loop_id; `o`: that loop.
- */
-export const isHalted = (w: string, o: string): string => `EXISTS (
-    SELECT FROM halt h WHERE h.org_id = ${w}.org_id AND h.lifted_at IS NULL AND (h.scope_kind = 'loop' AND h.scope_id = ${w}.loop_id
-      OR h.scope_kind = 'team' AND (h.scope_id = ${o}.team_id OR EXISTS (SELECT FROM team_member tm
-        WHERE tm.org_id = ${w}.org_id AND tm.team_id = h.scope_id AND tm.member_id = ${o}.owner_id))))`;
 
 /** The columns of a waiter with those who stand behind it. Joins go by primary key, each inside the org. */
 export const HELD_WAITER = `
   SELECT w.id, w.seq, w.repo_id, p.name AS repo, w.run_id, w.loop_id, w.kind, w.mode, w.paths, w.patterns, w.resources, w.purpose,
     w.ttl_seconds, w.principal, w.queued_at, w.blocked_by, w.held_until, w.joined, w.epoch, w.status, w.reason, w.settled_at, w.lease_id,
     r.status AS run_status, o.name AS loop_name, o.owner_kind, o.owner_id, coalesce(m.name, k.name, '') AS owner_name,
-    ${isHalted('w', 'o')} AS halted
+    ${isLoopHalted('o')} AS halted
   FROM lease_waiter w
   JOIN repo p ON p.org_id = w.org_id AND p.id = w.repo_id
   JOIN run r ON r.org_id = w.org_id AND r.id = w.run_id

@@ -1,7 +1,6 @@
 import type { Clock } from '../../../../platform/clock.ts';
 import { OrgBatcher, type Settled } from '../../../../platform/database/org-batcher.ts';
-import { MOST_ASKED, weightOfClaims } from '../../../leases/index.ts';
-import { BATCH, type HotAnswer, type HotOperation } from '../operation.ts';
+import { batchesOf, type HotAnswer, type HotOperation } from '../operation.ts';
 import type { UnderWay } from '../under-way.ts';
 import type { Committed, OneCall } from './one-call.ts';
 import type { Subject } from './subject.ts';
@@ -23,11 +22,10 @@ export class ShortWay {
 
   constructor(deps: Deps) {
     this.#deps = deps;
-    this.#batcher = new OrgBatcher((orgId, subjects) => this.#unlessLost(orgId, subjects), {
-      ops: BATCH.ops,
-      weigh: ({ wanted }) => (wanted === null ? 0 : weightOfClaims(wanted.matchers)),
-      weight: MOST_ASKED,
-    });
+    this.#batcher = new OrgBatcher(
+      (orgId, subjects) => this.#unlessLost(orgId, subjects),
+      batchesOf<Subject>(({ wanted }) => wanted),
+    );
   }
 
   /** Null for what has to be decided the general way. */
