@@ -24,6 +24,8 @@ export interface Automaton {
   readonly labels: Int32Array;
   readonly targets: Int32Array;
   readonly accepts: Uint8Array;
+  /** What each state may do before it goes on, a `LOOP`. The inside of a `**` is the state after it. */
+  readonly loops: Uint8Array;
   readonly sets: readonly CharSet[];
 }
 
@@ -161,6 +163,7 @@ function emit(nodes: readonly DagNode[], roots: readonly number[]): Omit<Automat
   const labels: number[] = [];
   const targets: number[] = [];
   const accepts: number[] = [];
+  const loops: number[] = [];
   const push = (label: number, target: number) => {
     labels.push(label);
     targets.push(target);
@@ -178,6 +181,7 @@ function emit(nodes: readonly DagNode[], roots: readonly number[]): Omit<Automat
       for (const edge of node.edges) push(edge.label, enter(edge.target));
     }
     accepts.push(!inside && node.accepts ? 1 : 0);
+    loops.push(inside ? LOOP.inside : node.loop);
     first.push(labels.length);
   }
   return {
@@ -186,5 +190,6 @@ function emit(nodes: readonly DagNode[], roots: readonly number[]): Omit<Automat
     labels: Int32Array.from(labels),
     targets: Int32Array.from(targets),
     accepts: Uint8Array.from(accepts),
+    loops: Uint8Array.from(loops),
   };
 }

@@ -40,8 +40,6 @@ const PREFERRED = points(
   'axbcdefghijklmnopqrstuvwyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_-+=~@#%,;:()!$&^\'"<>|[]{}?* `\\éñжλ中あ한😀',
 );
 
-const PREFERRED_BEYOND_ASCII = PREFERRED.filter((point) => point >= 0x80);
-
 /** What `?` and `*` run over: a code point of one segment. */
 export const NOT_SLASH: CharSet = makeSet(SEGMENT, false);
 /** What `**` runs over. */
@@ -90,10 +88,10 @@ export function commonPoint(a: CharSet, b: CharSet): number {
   if (!boundsMeet(a.ranges, b.ranges)) return -1;
   if (hasPoint(b, a.favourite)) return a.favourite;
   if (hasPoint(a, b.favourite)) return b.favourite;
-  const shared = a.ascii.some((word, at) => (word & b.ascii[at]!) !== 0) ? PREFERRED : PREFERRED_BEYOND_ASCII;
-  const best = shared.findIndex((point) => hasPoint(a, point) && hasPoint(b, point));
-  spend(best < 0 ? shared.length : best + 1);
-  return shared[best] ?? firstCommon(a.ranges, b.ranges);
+  if (!a.ascii.some((word, at) => (word & b.ascii[at]!) !== 0)) return firstCommon(a.ranges, b.ranges);
+  const best = PREFERRED.findIndex((point) => hasPoint(a, point) && hasPoint(b, point));
+  spend(best < 0 ? PREFERRED.length : best + 1);
+  return PREFERRED[best] ?? firstCommon(a.ranges, b.ranges);
 }
 
 /** Whether the sets lie in rows of which one does not end before the other begins. */

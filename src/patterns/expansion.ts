@@ -11,13 +11,13 @@ const BANG = 0x21;
 /**
  * All expansions of a pattern, each checked by itself: braces first, then segments, as a shell does. Reading the
  * alternatives in place instead would misread `{a/**,b}/c`, where `**` is a whole segment only after expansion.
- * Throws {@link Refusal}.
+ * Throws {@link Refusal}; of too many marks only as `check` does.
  */
-export function expandPattern(items: readonly Item[]): readonly (readonly Token[])[] {
+export function expandPattern(items: readonly Item[], check = checkMarks): readonly (readonly Token[])[] {
   if (countExpansions(items) > EXPANSIONS_MAX) {
     throw new Refusal('pattern_too_many_expansions', `the braces expand to more than ${EXPANSIONS_MAX} texts`);
   }
-  return expand(items).map((tokens) => checkSegments(closeDirectory(normalise(dropEmpty(tokens)))));
+  return expand(items).map((tokens) => checkSegments(closeDirectory(normalise(dropEmpty(tokens), check))));
 }
 
 /** Multiplies without overflow: the caller only asks whether it is too many. */
@@ -60,12 +60,12 @@ function dropEmpty(tokens: readonly Token[]): Token[] {
 }
 
 /** Neighbours that only met through expansion may compose, as `e{\u0301,x}` does. */
-function normalise(tokens: readonly Token[]): Token[] {
+function normalise(tokens: readonly Token[], check: typeof checkMarks): Token[] {
   if (!tokens.some((token) => token.kind === 'point' && token.point >= 0x300)) return [...tokens];
   const result: Token[] = [];
   let run = '';
   const flush = () => {
-    checkMarks(run);
+    check(run);
     for (const character of run.normalize('NFC')) result.push({ kind: 'point', point: character.codePointAt(0)! });
     run = '';
   };

@@ -1,4 +1,4 @@
-/** Paths and path patterns: no dependency, no I/O, and pure but for the count of what it costs. DESIGN.md, "Paths and patterns". */
+/** Paths and path patterns: no dependency, no I/O, and pure but for the count of what it costs. What they mean: README.md, "Paths and patterns". */
 export { indexKey, type Lookup, lookup } from './index-key.ts';
 export type { IndexKey } from './literal-key.ts';
 export { type CaseMode, covers, type Matcher, matches, overlap } from './matcher.ts';
@@ -7,5 +7,6 @@ export {
   compilePattern,
   type Pattern,
   parsePattern,
+  storedPattern,
 } from './pattern.ts';
 export { STEPS_A_TURN, workDone } from './work.ts';

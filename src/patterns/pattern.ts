@@ -3,7 +3,7 @@ import { expandPattern, refuseNegation } from './expansion.ts';
 import type { IndexKey } from './literal-key.ts';
 import { LruCache } from './lru-cache.ts';
 import { checkMarks } from './marks.ts';
-import { patternIndex } from './pattern-key.ts';
+import { directoriesOf, patternIndex } from './pattern-key.ts';
 import { type Problem, Refusal } from './problem.ts';
 import { findWitness } from './product.ts';
 import { checkCharacters, readPattern, type Token } from './syntax.ts';
@@ -18,7 +18,7 @@ const STEPS_TO_SPELL = 40;
 /** Tokens of two patterns together, beyond which they are not compared token by token: some millisecond. */
 const SPELLED_MAX = 4096;
 
-/** A set of paths, declared in the grammar of DESIGN.md, with its compiled automata. Immutable. */
+/** A set of paths, declared in the grammar of README.md, with its compiled automata. Immutable. */
 export class Pattern {
   readonly kind = 'pattern';
   /** As declared, NFC. */
@@ -28,13 +28,21 @@ export class Pattern {
   readonly #exact: Automaton;
   /** Tokens of all expansions. */
   readonly #size: number;
+  /** What was compiled: `text`, or what stands in for it. */
+  readonly #source: string;
   #folded: Automaton | null = null;
 
-  constructor(text: string, index: IndexKey, exact: Automaton, size: number) {
+  constructor(text: string, compiled: { source: string; index: IndexKey; exact: Automaton; size: number }) {
     this.text = text;
-    this.index = index;
-    this.#exact = exact;
-    this.#size = size;
+    this.index = compiled.index;
+    this.#exact = compiled.exact;
+    this.#size = compiled.size;
+    this.#source = compiled.source;
+  }
+
+  /** False: it matches whatever `text` may have meant, and more. See {@link storedPattern}. */
+  get isExact(): boolean {
+    return this.#source === this.text;
   }
 
   /** Case-insensitive repos are the rarer kind: the second automaton is kept once it was asked for. */
@@ -42,7 +50,7 @@ export class Pattern {
     if (caseSensitive) return this.#exact;
     if (this.#folded === null) {
       spend(STEPS_TO_COMPILE * this.#size);
-      this.#folded = compileExpansions(expansionsOf(this.text), true);
+      this.#folded = compileExpansions(expansionsOf(this.#source), true);
     }
     return this.#folded;
   }
@@ -52,17 +60,24 @@ export class Pattern {
     const size = this.#size + inner.#size;
     if (size > SPELLED_MAX) return false;
     spend(STEPS_TO_SPELL * size);
-    const own = spellingsOf(this);
-    return [...spellingsOf(inner)].every((spelling) => own.has(spelling));
+    const own = spellingsOf(this.#source);
+    return [...spellingsOf(inner.#source)].every((spelling) => own.has(spelling));
   }
 }
 
 /** Read anew: at the limits they take some hundred times as much memory as the automata, and are rarely asked for. */
-function expansionsOf(text: string): readonly (readonly Token[])[] {
-  return expandPattern(readPattern(Array.from(text, (character) => character.codePointAt(0)!)));
+function expansionsOf(text: string, check: typeof checkMarks = acceptMarks): readonly (readonly Token[])[] {
+  return expandPattern(readPattern(pointsOf(text)), check);
 }
 
-function spellingsOf({ text }: Pattern): ReadonlySet<string> {
+function pointsOf(text: string): number[] {
+  return Array.from(text, (character) => character.codePointAt(0)!);
+}
+
+/** Of what has been accepted. */
+const acceptMarks = () => {};
+
+function spellingsOf(text: string): ReadonlySet<string> {
   return new Set(expansionsOf(text).map((tokens) => JSON.stringify(tokens)));
 }
 
@@ -91,20 +106,26 @@ function readAndCompile(text: string): Pattern {
   checkMarks(text);
   const normal = text.normalize('NFC');
   checkMarks(normal);
-  const points = Array.from(normal, (character) => character.codePointAt(0)!);
+  const points = pointsOf(normal);
   if (points.length > PATTERN_LENGTH_MAX) refuseLength();
   refuseNegation(points);
-  const expansions = expandPattern(readPattern(points));
+  const pattern = compile(normal, normal, checkMarks);
+  if (findWitness(pattern.automaton(true), EVERYTHING, true) === null) {
+    throw new Refusal('pattern_matches_nothing', 'no valid path matches the pattern');
+  }
+  return pattern;
+}
+
+/** @param source what is read: `text`, or what is to stand in for it */
+function compile(text: string, source: string, check: typeof checkMarks): Pattern {
+  const expansions = expansionsOf(source, check);
   const size = expansions.reduce((sum, tokens) => sum + tokens.length, 0);
-  spend(STEPS_TO_READ * points.length + STEPS_TO_COMPILE * size);
+  spend(STEPS_TO_READ * pointsOf(source).length + STEPS_TO_COMPILE * size);
   const exact = compileExpansions(expansions, false);
   // A class may be one character in one case mode, and several or none in the other: a pattern that is accepted must not be
   // found to be over the limit when a repo is asked about in which it lies.
   compileExpansions(expansions, true);
-  if (findWitness(exact, EVERYTHING, true) === null) {
-    throw new Refusal('pattern_matches_nothing', 'no valid path matches the pattern');
-  }
-  return new Pattern(normal, patternIndex(exact.prefix, expansions), exact, size);
+  return new Pattern(text, { source, index: patternIndex(exact.prefix, expansions), exact, size });
 }
 
 function refuseLength(): never {
@@ -125,4 +146,39 @@ export function compilePattern(text: string): PatternResult {
   const result = parsePattern(text);
   cache.set(text, result);
   return result;
+}
+
+const stored = new LruCache<string, Pattern>(CACHED_PATTERNS_MAX);
+
+/**
+ * The pattern of a text that `parsePattern` has accepted, and that was kept since. How many marks it holds is not asked: that
+ * limit is younger than some texts. What cannot be compiled any more stands for all that lies below its literal beginning:
+ * then too much is refused, and never too little.
+ */
+export function storedPattern(text: string): Pattern {
+  const read = compilePattern(text);
+  if (read.ok) return read.pattern;
+  const known = stored.get(text);
+  if (known !== undefined) return known;
+  const pattern = tryToCompile(text, text) ?? standIn(text);
+  stored.set(text, pattern);
+  return pattern;
+}
+
+function standIn(text: string): Pattern {
+  const beginning = /^[^*?[\]{}\\]*\//.exec(text)?.[0] ?? '';
+  for (const directory of directoriesOf(beginning).toReversed()) {
+    const pattern = tryToCompile(text, `${directory}**`);
+    if (pattern !== null) return pattern;
+  }
+  throw new Error('"**" is a pattern');
+}
+
+function tryToCompile(text: string, source: string): Pattern | null {
+  try {
+    return compile(text, source, acceptMarks);
+  } catch (error) {
+    if (error instanceof Refusal) return null;
+    throw error;
+  }
 }

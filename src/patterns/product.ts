@@ -1,35 +1,30 @@
 import type { Automaton } from './automaton.ts';
-import { commonPoint, hasPoint } from './char-set.ts';
+import { enter, entryCount, reset, textTo } from './frontier.ts';
+import { LeapingSearch } from './leap.ts';
 import { hasTooManyMarks } from './marks.ts';
 import type { Meeting, Pair } from './meeting.ts';
 import { isNormal, normalWitness } from './normal-witness.ts';
+import { expand, numberOf } from './product-step.ts';
 import { statesAfter } from './simulation.ts';
-import { nextValidity, VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
-import { spend } from './work.ts';
+import { VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
 
-/** Steps that a pair of transitions costs, and one state: see `workDone`. */
-const STEPS_A_PAIR = 2;
-const STEPS_A_STATE = 4;
-
-/** Breadth-first search over the product; reused between calls, which never interleave. */
-const scratch = {
-  generation: 0,
-  seen: new Int32Array(1 << 12),
-  states: new Int32Array(1 << 12),
-  parents: new Int32Array(1 << 12),
-  points: new Int32Array(1 << 12),
-  /** Entries of the queue that the last search used. */
-  length: 0,
-};
+/** States of the product that are gone through for a shortest path; most pairs have fewer than fifty. */
+const STATES_MAX = 256;
 
 /**
- * A shortest path that both automata accept, in NFC and with no more marks in a row than a path may have, or null if
- * there is none. Both are compiled for the same case mode; `caseSensitive` false says that they read folded paths.
+ * A path that both automata accept, in NFC and with no more marks in a row than a path may have, or null if there is none: a
+ * shortest one, but of pairs that are costly to compare. Both are compiled for the same case mode; `caseSensitive` false says that they read folded paths.
+ * @param statesMax after how many states it is no shortest one any more that is looked for
  */
-export function findWitness(a: Automaton, b: Automaton, caseSensitive: boolean): string | null {
+export function findWitness(
+  a: Automaton,
+  b: Automaton,
+  caseSensitive: boolean,
+  statesMax: number = STATES_MAX,
+): string | null {
   const meeting = meet(a, b);
   if (meeting === null) return null;
-  const rest = search({ a, b }, meeting);
+  const rest = search({ a, b }, meeting, statesMax);
   if (rest === null) return null;
   const witness = meeting.spelling + rest;
   if (isNormal(witness) && !hasTooManyMarks(witness)) return witness;
@@ -48,100 +43,30 @@ function meet(a: Automaton, b: Automaton): Meeting | null {
   return starts.length === 0 ? null : { prefix: a.prefix, spelling: a.spelling, starts };
 }
 
-function search(pair: Pair, meeting: Meeting): string | null {
-  const { a, b } = pair;
-  const width = b.accepts.length;
-  reset(a.accepts.length * width * VALIDITY_STATES);
-  const validity = validityAfter(meeting.prefix);
-  for (const [first, second] of meeting.starts) {
-    if (validity === VALID_END && a.accepts[first] === 1 && b.accepts[second] === 1) return '';
-    enter((first * width + second) * VALIDITY_STATES + validity, -1, -1);
-  }
-  for (let at = 0; at < scratch.length; at++) {
+function search(pair: Pair, meeting: Meeting, statesMax: number): string | null {
+  if (begin(pair, meeting)) return '';
+  for (let at = 0; at < entryCount(); at++) {
+    if (at === statesMax) return searchByLeaps(pair, meeting);
     const found = expand(pair, at);
     if (found >= 0) return textTo(found);
   }
   return null;
 }
 
-function reset(size: number): void {
-  if (scratch.seen.length < size) {
-    scratch.seen = new Int32Array(size);
-    scratch.states = new Int32Array(size);
-    scratch.parents = new Int32Array(size);
-    scratch.points = new Int32Array(size);
-    scratch.generation = 0;
-  }
-  scratch.generation++;
-  if (scratch.generation === 0x7fffffff) {
-    scratch.seen.fill(0);
-    scratch.generation = 1;
-  }
-  scratch.length = 0;
-}
-
-function enter(state: number, parent: number, point: number): void {
-  if (scratch.seen[state] === scratch.generation) return;
-  scratch.seen[state] = scratch.generation;
-  scratch.states[scratch.length] = state;
-  scratch.parents[scratch.length] = parent;
-  scratch.points[scratch.length] = point;
-  scratch.length++;
-}
-
-/** Enters what follows the queue's entry `at`; returns the entry of an accepting state once there is one, else -1. */
-function expand(pair: Pair, at: number): number {
-  const { a, b } = pair;
+/** Enters the places where the two may begin; true if one of them ends a path already. */
+function begin({ a, b }: Pair, meeting: Meeting): boolean {
   const width = b.accepts.length;
-  const state = scratch.states[at]!;
-  const validity = state % VALIDITY_STATES;
-  const both = (state - validity) / VALIDITY_STATES;
-  const second = both % width;
-  const first = (both - second) / width;
-  const endA = a.first[first + 1]!;
-  const endB = b.first[second + 1]!;
-  spend(STEPS_A_STATE + STEPS_A_PAIR * (endA - a.first[first]!) * (endB - b.first[second]!));
-  for (let edgeA = a.first[first]!; edgeA < endA; edgeA++) {
-    for (let edgeB = b.first[second]!; edgeB < endB; edgeB++) {
-      if (take(pair, edgeA, edgeB, at, validity)) return scratch.length - 1;
-    }
-  }
-  return -1;
-}
-
-/** Follows one transition of each; true if that completes a path. It is then the last entry of the queue. */
-function take(pair: Pair, edgeA: number, edgeB: number, at: number, validity: number): boolean {
-  const { a, b } = pair;
-  const labelA = a.labels[edgeA]!;
-  const labelB = b.labels[edgeB]!;
-  const targetA = a.targets[edgeA]!;
-  const targetB = b.targets[edgeB]!;
-  const target = (targetA * b.accepts.length + targetB) * VALIDITY_STATES;
-  const point = meetLabels(a, b, labelA, labelB);
-  const next = point < 0 ? -1 : nextValidity(validity, point);
-  if (next >= 0) {
-    enter(target + next, at, point);
-    // Not entered before: the search would have ended there.
-    if (next === VALID_END && a.accepts[targetA] === 1 && b.accepts[targetB] === 1) return true;
+  reset(a.accepts.length * width * VALIDITY_STATES);
+  const validity = validityAfter(meeting.prefix);
+  for (const [first, second] of meeting.starts) {
+    if (validity === VALID_END && a.accepts[first] === 1 && b.accepts[second] === 1) return true;
+    enter(numberOf(first, second, validity, width), -1, -1);
   }
   return false;
 }
 
-/**
- * The point to go on with, -1 if the labels share none. Where there is a choice neither `/` nor `.`, after which less
- * may follow; a slash that matters to either pattern is a label of its own there.
- */
-function meetLabels(a: Automaton, b: Automaton, labelA: number, labelB: number): number {
-  if (labelA >= 0) {
-    if (labelB >= 0) return labelA === labelB ? labelA : -1;
-    return hasPoint(b.sets[~labelB]!, labelA) ? labelA : -1;
-  }
-  if (labelB >= 0) return hasPoint(a.sets[~labelA]!, labelB) ? labelB : -1;
-  return commonPoint(a.sets[~labelA]!, b.sets[~labelB]!);
-}
-
-function textTo(entry: number): string {
-  const points: number[] = [];
-  for (let at = entry; scratch.points[at]! >= 0; at = scratch.parents[at]!) points.push(scratch.points[at]!);
-  return String.fromCodePoint(...points.toReversed());
+function searchByLeaps(pair: Pair, meeting: Meeting): string | null {
+  begin(pair, meeting);
+  const found = new LeapingSearch(pair).run();
+  return found < 0 ? null : textTo(found);
 }

@@ -1,5 +1,5 @@
-/** What a state may do before the next step: nothing, `*`, `**` and a slash, or anything at all. */
-export const LOOP = { none: 0, star: 1, globstar: 2, any: 3 } as const;
+/** What a state may do before the next step: nothing, `*`, `**` and a slash, or anything at all. `inside`: of a `**`, behind its first character. */
+export const LOOP = { none: 0, star: 1, globstar: 2, any: 3, inside: 4 } as const;
 export type Loop = (typeof LOOP)[keyof typeof LOOP];
 
 export interface Step {

@@ -30,7 +30,7 @@ const ASTERISK = char('*');
 const QUESTION = char('?');
 
 /**
- * Reads the grammar of DESIGN.md. A class is read before the braces around it, so `{[,],b}` has two alternatives.
+ * Reads the grammar of README.md, "Paths and patterns". A class is read before the braces around it, so `{[,],b}` has two alternatives.
  * Throws {@link Refusal}.
  */
 export function readPattern(points: readonly number[]): readonly Item[] {

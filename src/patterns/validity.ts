@@ -6,6 +6,9 @@ import { DOT, SLASH } from './char-set.ts';
  */
 const SEGMENT = { start: 0, dot: 1, dots: 2, name: 3 } as const;
 
+/** The beginning of a segment. */
+export const VALIDITY_START = SEGMENT.start;
+
 /** Only after a name may a path end, or a slash come. */
 export const VALID_END = SEGMENT.name;
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { parsePattern } from '../../src/patterns/index.ts';
+import { parsePath, parsePattern } from '../../src/patterns/index.ts';
 import { UNIVERSE } from './oracle.ts';
 
 /** Bounded by default; `PATTERN_RUNS=200000` for a long search. Fast-check prints the seed of what it finds. */
@@ -64,6 +64,43 @@ const text = fc.oneof(
   },
   { weight: 1, arbitrary: segments.map((list) => `${list}/`) },
 );
+
+/** Full of loops: what a comparison at the limits is made of, small. */
+export const loopyText = fc
+  .array(
+    fc.constantFrom(
+      '*',
+      '*',
+      '**/',
+      '**/',
+      'a',
+      'b',
+      '.',
+      '/',
+      '?',
+      '[ab]',
+      '[!a]',
+      '*a',
+      '*b',
+      '{a,*b}',
+      '{a,bb}*',
+      '{,*b}',
+      '{,b*}',
+      '**/a/',
+      'a*/',
+      '*/',
+      '/**',
+    ),
+    { minLength: 1, maxLength: 12 },
+  )
+  .map((parts) => parts.join(''))
+  .filter((candidate) => parsePattern(candidate).ok);
+
+/** Paths for them: long enough that many states are possible at once. */
+export const loopyPath = fc
+  .array(fc.constantFrom('a', 'b', 'ab', '.', 'a/b', '/', 'x'), { minLength: 1, maxLength: 24 })
+  .map((parts) => parts.join(''))
+  .filter((candidate) => parsePath(candidate).ok);
 
 /** Texts in the grammar, small enough to collide often. */
 export const patternText = text.filter((candidate) => parsePattern(candidate).ok);

@@ -11,17 +11,41 @@ const anyOf = (count: number, option: (at: number) => string): string =>
   `{${Array.from({ length: count }, (_, at) => option(at)).join(',')}}`;
 const MARKS = '[\u0300-\u0362]'.repeat(2);
 
+/** Pairs that people write: some that meet, some that do not. */
+const WRITTEN: readonly (readonly [string, string])[] = [
+  ['src/**/*.ts', 'src/app/*.{ts,tsx}'],
+  ['packages/p1/{src,test}/**/*.{ts,tsx,js}', '**/*.spec.ts'],
+  ['docs/**', 'src/**'],
+  ['src/**', 'src/billing/**'],
+  ['**/*.md', 'docs/**'],
+  ['src/*/index.ts', 'src/api/*.ts'],
+  ['packages/*/src/**', 'packages/core/**/*.test.ts'],
+  ['**/package.json', 'packages/*/package.json'],
+  ['*.lock', '**/*.json'],
+  ['db/migrations/*.sql', 'db/**'],
+];
+
 /** Pairs within the limits that make the product large. */
 const HOSTILE: readonly (readonly [string, string])[] = [
   ['*a'.repeat(96), '*b'.repeat(96)],
   ['*?'.repeat(96), '*?'.repeat(95)],
   ['?'.repeat(192), `${'*?'.repeat(95)}[0-9]`],
+  [`${'?'.repeat(180)}x`, `*${'a?'.repeat(85)}y`],
   ['*[a-z]'.repeat(85), '*[!a]'.repeat(90)],
   [`${'a'.repeat(500)}*`, `${'*a'.repeat(95)}*b`],
   [`${'**/a/'.repeat(38)}x`, `${'**/b/'.repeat(38)}y`],
   [`${'**/?/'.repeat(38)}x`, `${'**/?/'.repeat(38)}y`],
   [`${'**/*/'.repeat(40)}x`, `${'**/*/'.repeat(40)}y`],
-  // No letter or digit is in them, and marks before them may compose.
+  [`*a{${Array.from({ length: 60 }, (_, at) => `*${at}`).join(',')}}`, '*b'.repeat(96)],
+];
+
+/**
+ * Beyond that: segments at any depth beside each other; and sets of which no two share a character that reads well, nor one
+ * that composes with nothing among the first.
+ */
+const WORST: readonly (readonly [string, string])[] = [
+  [`**/a${'/*[ab]'.repeat(60)}`, `**/${'*[bc]/'.repeat(60)}x`],
+  // Marks before them may compose.
   [
     MARKS + anyOf(50, (at) => `[! -\u{2f7ff}${astral(0x30000 + at)}]`),
     MARKS + anyOf(50, () => '[!\u{2fa1e}-\u{10ffff}]'),
@@ -30,14 +54,17 @@ const HOSTILE: readonly (readonly [string, string])[] = [
     anyOf(50, (at) => `[! -\u{2f7ff}${astral(0x30000 + at)}]`),
     anyOf(50, (at) => `[!\u{2fa1e}-${astral(0x10ff00 + at)}]`),
   ],
-  [`*a{${Array.from({ length: 60 }, (_, at) => `*${at}`).join(',')}}`, '*b'.repeat(96)],
 ];
 
-/** Steps of what people write: see `workDone`. */
-const TYPICAL = 500;
-/** Steps of the worst pair found within the limits, some three milliseconds; and of a path of 4 KB, some four. */
-const PAIR_MAX = 400_000;
-const PATH_MAX = 1_500_000;
+/** Steps of what people write, the middle one: see `workDone`. */
+const TYPICAL = 120;
+/** What is one thing over and over may cost so much. */
+const PAIR_MAX = 200 * TYPICAL;
+/** The worst found: mixtures that an adversary climbed to, and sets that share no character that composes with nothing. */
+const WORST_MAX = 400_000;
+/** Of a path of 4 KB and stars, some millisecond; and of the worst there is, some ten. */
+const PATH_MAX = 100_000;
+const THREADS_MAX = 3_000_000;
 
 function stepsOf(act: () => unknown): number {
   const before = workDone();
@@ -46,26 +73,27 @@ function stepsOf(act: () => unknown): number {
 }
 
 describe('the cost of a pair', () => {
-  it.each([
-    ['src/**/*.ts', 'src/app/*.{ts,tsx}'],
-    ['packages/p1/{src,test}/**/*.{ts,tsx,js}', '**/*.spec.ts'],
-    ['docs/**', 'src/**'],
-  ])('%s against %s costs little', (left, right) => {
-    const [a, b] = [pattern(left), pattern(right)];
-    expect(stepsOf(() => overlap(a, b, EXACT))).toBeLessThanOrEqual(TYPICAL);
+  it('is about a hundred steps for what people write', () => {
+    const costs = WRITTEN.map(([left, right]) => {
+      const [a, b] = [pattern(left), pattern(right)];
+      return stepsOf(() => overlap(a, b, EXACT));
+    }).toSorted((x, y) => x - y);
+    expect(costs[costs.length >> 1]).toBeGreaterThanOrEqual(TYPICAL / 2);
+    expect(costs[costs.length >> 1]).toBeLessThanOrEqual(TYPICAL);
+    expect(costs.at(-1)).toBeLessThanOrEqual(5 * TYPICAL);
   });
 
-  it.each(HOSTILE.map(([left, right]) => [left.slice(0, 16), right.slice(0, 16), left, right]))(
-    '%s… against %s… stays within bounds',
-    (_left, _right, left, right) => {
-      const [a, b] = [pattern(left), pattern(right)];
-      for (const mode of [EXACT, { caseSensitive: false }]) {
-        // Compiles for the mode.
-        overlap(a, b, mode);
-        expect(stepsOf(() => overlap(a, b, mode))).toBeLessThanOrEqual(PAIR_MAX);
-      }
-    },
-  );
+  it.each([
+    ...HOSTILE.map(([left, right]) => [left.slice(0, 16), right.slice(0, 16), PAIR_MAX, left, right] as const),
+    ...WORST.map(([left, right]) => [left.slice(0, 16), right.slice(0, 16), WORST_MAX, left, right] as const),
+  ])('of %s… against %s… is at most %d steps', (_left, _right, most, left, right) => {
+    const [a, b] = [pattern(left), pattern(right)];
+    for (const mode of [EXACT, { caseSensitive: false }]) {
+      // Compiles for the mode.
+      overlap(a, b, mode);
+      expect(stepsOf(() => overlap(a, b, mode))).toBeLessThanOrEqual(most);
+    }
+  });
 
   it('is counted by the transitions that are tried, not by the states that are entered', () => {
     const classes = (first: number, apart: number) =>
@@ -79,13 +107,17 @@ describe('the cost of a pair', () => {
   it('is as much for a path as there are transitions to try at each of its characters', () => {
     const [stars, long] = [pattern(`**/${'*x'.repeat(92)}y0`), path(`${'x'.repeat(4080)}z`)];
     const steps = stepsOf(() => matches(stars, long, EXACT));
-    expect(steps).toBeGreaterThanOrEqual(4080 * 92);
+    expect(steps).toBeGreaterThanOrEqual(4080);
     expect(steps).toBeLessThanOrEqual(PATH_MAX);
+    // Wherever there is an x, all that follows may have begun.
+    const threads = stepsOf(() => matches(pattern(`**/*x${'?'.repeat(180)}y`), long, EXACT));
+    expect(threads).toBeGreaterThanOrEqual(180 * 4080);
+    expect(threads).toBeLessThanOrEqual(THREADS_MAX);
     const [typical, short] = [pattern('src/**/*.ts'), path('src/app/page.ts')];
-    expect(stepsOf(() => matches(typical, short, EXACT))).toBeLessThanOrEqual(TYPICAL);
+    expect(stepsOf(() => matches(typical, short, EXACT))).toBeLessThanOrEqual(5 * TYPICAL);
   });
 
-  it('stays within bounds for whatever repeats', () => {
+  it('stays within bounds for whatever is mixed', () => {
     const part = fc.constantFrom('*a', '*b', '*?', '?', '[a-c]', '**/', '*/', 'a/', '?/', '{a,*b}', '*[!a]');
     const text = fc
       .tuple(
@@ -98,7 +130,7 @@ describe('the cost of a pair', () => {
     fc.assert(
       fc.property(text, text, (left, right) => {
         const [a, b] = [pattern(left), pattern(right)];
-        expect(stepsOf(() => overlap(a, b, EXACT))).toBeLessThanOrEqual(PAIR_MAX);
+        expect(stepsOf(() => overlap(a, b, EXACT))).toBeLessThanOrEqual(WORST_MAX);
       }),
       { numRuns: 200 },
     );
@@ -107,7 +139,7 @@ describe('the cost of a pair', () => {
   it('is counted for compiling, too: by what is written, and by what it expands to', () => {
     const long = 'x'.repeat(400);
     const expanded = `${'{a,b}'.repeat(6)}${'[x-z]'.repeat(80)}`;
-    expect(stepsOf(() => parsePattern('src/**'))).toBeLessThanOrEqual(TYPICAL);
+    expect(stepsOf(() => parsePattern('src/**'))).toBeLessThanOrEqual(5 * TYPICAL);
     expect(stepsOf(() => parsePattern(long))).toBeGreaterThanOrEqual(10_000);
     expect(stepsOf(() => parsePattern(expanded))).toBeGreaterThanOrEqual(64 * 80 * 10);
   });

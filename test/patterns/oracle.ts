@@ -1,5 +1,5 @@
 /**
- * An independent reading of DESIGN.md's grammar that shares no code with src/patterns: braces are expanded in the
+ * An independent reading of the README's grammar that shares no code with src/patterns: braces are expanded in the
  * text, matching is a regular expression, overlap is a recursion over segments and then over characters.
  * It knows only the characters of UNIVERSE.
  */

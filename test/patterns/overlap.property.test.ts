@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { covers, matches, overlap, parsePath, parsePattern } from '../../src/patterns/index.ts';
-import { anyPatternText, pathText, patternText, plainPatternText, RUNS } from './arbitraries.ts';
+import { findWitness } from '../../src/patterns/product.ts';
+import { anyPatternText, loopyPath, loopyText, pathText, patternText, plainPatternText, RUNS } from './arbitraries.ts';
 import { path, pattern } from './build.ts';
 import { oracleMatches, oracleOverlap } from './oracle.ts';
 
@@ -25,6 +26,26 @@ describe('against an independent oracle', () => {
     );
   });
 
+  it('two patterns full of loops overlap exactly when the oracle says so, by leaps alone, after a while, and without any', () => {
+    fc.assert(
+      fc.property(loopyText, fc.oneof(loopyText, patternText), fc.boolean(), (left, right, caseSensitive) => {
+        const mode = { caseSensitive };
+        const [a, b] = [pattern(left), pattern(right)];
+        const [first, second] = [a.automaton(caseSensitive), b.automaton(caseSensitive)];
+        const expected = oracleOverlap(left, right, caseSensitive);
+        for (const statesMax of [0, 3, Number.POSITIVE_INFINITY]) {
+          const witness = findWitness(first, second, caseSensitive, statesMax);
+          expect(witness !== null).toBe(expected);
+          expect(findWitness(second, first, caseSensitive, statesMax) !== null).toBe(expected);
+          if (witness === null) continue;
+          expect(matches(a, path(witness), mode) && matches(b, path(witness), mode)).toBe(true);
+          expect([left, right].every((text) => oracleMatches(text, witness, caseSensitive))).toBe(true);
+        }
+      }),
+      RUNS,
+    );
+  });
+
   it('a path matches exactly when a regular expression says so', () => {
     fc.assert(
       fc.property(patternText, pathText, fc.boolean(), (text, literal, caseSensitive) => {
@@ -32,6 +53,15 @@ describe('against an independent oracle', () => {
         const expected = oracleMatches(text, literal, caseSensitive);
         expect(matches(pattern(text), path(literal), mode)).toBe(expected);
         expect(overlap(path(literal), pattern(text), mode)).toBe(expected ? literal : null);
+      }),
+      RUNS,
+    );
+  });
+
+  it('a path matches a pattern full of loops exactly when a regular expression says so', () => {
+    fc.assert(
+      fc.property(loopyText, loopyPath, (text, literal) => {
+        expect(matches(pattern(text), path(literal), { caseSensitive: true })).toBe(oracleMatches(text, literal, true));
       }),
       RUNS,
     );

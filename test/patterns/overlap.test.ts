@@ -61,3 +61,15 @@ describe('overlap with a literal', () => {
     expect(overlap(path('cafe\u0301'), pattern('caf?'), EXACT)).toBe('caf\u00e9');
   });
 });
+
+describe('many possibilities at once', () => {
+  // Where more than a few are, those that accept nothing but what another one does are left out.
+  it.each([
+    ['{{1*c,?????b*d}*x,?*{2,y*3,z*4,w*5}}', '1yzwqbdx'],
+    ['*{a,ab*c,x*1,y*2,z*3,w*4}', 'xyzwaba'],
+    ['{**/a/**/b,x/**/{a/**/c,p/**/1,q/**/2,r/**/3}}', 'x/p/q/r/a/a/y/c'],
+  ])('%s holds %s', (text, literal) => {
+    expect(matches(pattern(text), path(literal), { caseSensitive: true })).toBe(true);
+    expect(overlap(pattern(text), pattern(literal), { caseSensitive: true })).toBe(literal);
+  });
+});
