@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { expectPushed, expectRefused, guarded, push } from './guarded.ts';
 
@@ -64,4 +68,36 @@ describe('a merge', () => {
     expectPushed(await hers.run('push', '-q', 'origin', 'main'));
     expect(await forge.tip('main')).toBe(await hers.head());
   });
+
+  it('throws away no side that another run holds, also past a git that cannot make merges anew', async () => {
+    const { forge, ann, bob, hers, ...more } = await scene();
+    const his = await more.his();
+    await bob.acquire({ paths: ['b.ts'] });
+    await his.commit('His', { 'b.ts': 'B2\n' });
+    expectPushed(await his.run('push', '-q', 'origin', 'main'));
+    await ann.acquire({ paths: ['a.ts'] });
+    await hers.commit('Hers', { 'a.ts': 'A2\n' });
+    const start = await hers.head();
+    await hers.git('fetch', '-q');
+    const old = hers.as({ GIT_EXEC_PATH: await oldGit(forge.remote.directory) });
+    await hers.git('merge', '-q', '-s', 'ours', '-m', 'Mine alone', 'origin/main');
+    expect((await old.run('push', '-q', 'origin', 'main')).err).toMatch(/push refused: [^]* b\.ts: held by loop/);
+    expectRefused(await push(old, 'main'), / b\.ts: held by loop/);
+    await hers.git('reset', '-q', '--hard', start);
+    await hers.git('merge', '-q', '-m', 'Both', 'origin/main');
+    expectPushed(await old.run('push', '-q', 'origin', 'main'));
+    expect(await forge.tip('main')).toBe(await hers.head());
+  });
 });
+
+/** Where git finds itself, in hooks as well, as one that knows no --remerge-diff: none before 2.35 did. */
+async function oldGit(directory: string): Promise<string> {
+  const old = path.join(directory, 'old');
+  const real = (await promisify(execFile)('git', ['--exec-path'])).stdout.trim();
+  const refusal = `case " $* " in *" --remerge-diff "*) echo 'fatal: unrecognized argument: --remerge-diff' >&2; exit 128 ;; esac`;
+  await mkdir(old);
+  for (const name of await readdir(real))
+    if (name !== 'git') await symlink(path.join(real, name), path.join(old, name));
+  await writeFile(path.join(old, 'git'), `#!/bin/sh\n${refusal}\nexec '${real}/git' "$@"\n`, { mode: 0o755 });
+  return old;
+}

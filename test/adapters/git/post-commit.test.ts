@@ -110,17 +110,32 @@ describe('post-commit', () => {
     expect((await changeOf(ann, await main.head())).files).toMatchObject([{ path: 'root.txt', beforeBlob: null }]);
   });
 
-  it('leaves submodules and empty commits out', async () => {
+  it('reports submodules by their commits, and no empty commit', async () => {
     const forge = await forgeOf({ 'a.ts': 'A\n' });
     const ann = await newRunner(await server.newOrg());
     const checkout = await forge.clone('ann', envOf(ann));
-    const link = `160000,${await checkout.head()},vendor/lib`;
-    await checkout.git('update-index', '--add', '--cacheinfo', link);
+    const pin = async (commit: string) =>
+      checkout.git('update-index', '--add', '--cacheinfo', `160000,${commit},vendor/lib`);
+    const [first, next] = ['1'.repeat(40), '2'.repeat(40)];
+    await pin(first);
     await checkout.write({ 'a.ts': 'A2\n' });
-    await checkout.git('commit', '-qam', 'Both');
-    expect((await changeOf(ann, await checkout.head())).files).toMatchObject([{ path: 'a.ts' }]);
+    await checkout.git('add', 'a.ts');
+    await checkout.git('commit', '-qm', 'Both');
+    expect((await changeOf(ann, await checkout.head())).files).toMatchObject([
+      { path: 'a.ts' },
+      { path: 'vendor/lib', beforeBlob: null, afterBlob: first },
+    ]);
+    await ann.acquire({ paths: ['vendor/lib'] });
+    await pin(next);
+    expect((await checkout.git('commit', '-qm', 'Moved')).err).toBe('');
+    expect((await changeOf(ann, await checkout.head())).files).toMatchObject([
+      { path: 'vendor/lib', beforeBlob: first, afterBlob: next, leased: true },
+    ]);
+    await checkout.git('rm', '-q', '--cached', 'vendor/lib');
+    await checkout.git('commit', '-qm', 'Gone');
+    expect((await changeOf(ann, await checkout.head())).files).toMatchObject([{ beforeBlob: next, afterBlob: null }]);
     expect((await checkout.git('commit', '-q', '--allow-empty', '-m', 'Nothing')).err).toBe('');
-    expect((await ann.caller.get('/changes')).body.items).toHaveLength(1);
+    expect((await ann.caller.get('/changes')).body.items).toHaveLength(3);
   });
 
   it('works with SHA-256 repositories and with hundreds of files', async () => {

@@ -113,6 +113,26 @@ describe('a push to a guarded remote', () => {
     expect(await forge.tip('main')).toBe(await hers.head());
   });
 
+  it('of a submodule alone lands under a lease on its path, and is refused while another run holds it', async () => {
+    const { forge, ann, bob, hers } = await scene();
+    const pin = async (digit: string) => {
+      await hers.git('update-index', '--add', '--cacheinfo', `160000,${digit.repeat(40)},vendor/lib`);
+      return (await hers.git('commit', '-q', '-m', `At ${digit}`)).err;
+    };
+    const { lease } = (await ann.acquire({ paths: ['vendor/lib'] })).body;
+    expect(await pin('1')).toBe('');
+    expectPushed(await hers.run('push', '-q', 'origin', 'main'));
+    await give(ann, lease);
+    await bob.acquire({ paths: ['vendor/lib'] });
+    await pin('2');
+    expectRefused(await push(hers, 'main'), /covers 1 of the 1 path\(s\)[^]* vendor\/lib: held by loop/);
+    await hers.git('reset', '-q', '--hard', 'HEAD~');
+    // What changes no file is asked about by nobody.
+    await hers.git('commit', '-q', '--allow-empty', '-m', 'Nothing');
+    expectPushed(await hers.run('push', '-q', 'origin', 'main'));
+    expect(await forge.tip('main')).toBe(await hers.head());
+  });
+
   it('with names in other scripts, and with names that would speak to a terminal', async () => {
     const { ann, hers, ...more } = await scene();
     const theirs = await more.theirs();

@@ -67,6 +67,48 @@ describe('what waited on another branch', () => {
   });
 });
 
+describe('the first to come to the branch of HEAD', () => {
+  /** Ann's work waits on `feature`, beside what both began with; nothing has come to main, where Bob works by now. */
+  async function unborn() {
+    const made = await scene();
+    const { forge, ann, bob, hers } = made;
+    const { lease } = (await ann.acquire({ paths: ['a.ts'] })).body;
+    await hers.commit('Hers', { 'a.ts': 'A2\n' });
+    expectPushed(await push(hers, 'HEAD:feature'));
+    await give(ann, lease);
+    await forge.remote.git('update-ref', '-d', 'refs/heads/main');
+    return { ...made, take: (claim: object) => bob.acquire({ paths: ['a.ts'], ...claim }) };
+  }
+
+  it.each(['exclusive', 'shared'])('does not land while another run holds a path of it (%s)', async (mode) => {
+    const { forge, ann, bob, hers, take } = await unborn();
+    const { lease } = (await take({ mode, purpose: 'Prices' })).body;
+    expectRefused(
+      await push(hers, 'origin/feature:refs/heads/main'),
+      /a\.ts: held .*by loop .*, purpose "Prices", until 20/,
+    );
+    expectRefused(
+      await push(hers, 'HEAD:refs/heads/other', 'HEAD:refs/heads/main'),
+      /covers 1 of the 2 path\(s\)[^]*a\.ts: held/,
+    );
+    expect(await forge.tip('main')).toBeNull();
+    await give(bob, lease);
+    // Nobody's by now, but for what its own run holds.
+    await ann.acquire({ paths: ['a.ts'] });
+    expectPushed(await push(hers, 'origin/feature:refs/heads/main'));
+    expect(await forge.tip('main')).toBe(await hers.head());
+  });
+
+  it('is not asked about on other branches, nor where there is no trunk', async () => {
+    const { forge, hers, take } = await unborn();
+    await take({});
+    expectPushed(await push(hers, 'origin/feature:refs/heads/other'));
+    await forge.remote.git('config', 'signalbox.trunk', '');
+    expectPushed(await push(hers, 'origin/feature:refs/heads/main'));
+    expect(await forge.tip('main')).toBe(await hers.head());
+  });
+});
+
 describe('a trunk', () => {
   it('loses nothing to a push without leases, whatever other ref keeps it', async () => {
     const { forge, bob, ...more } = await scene();

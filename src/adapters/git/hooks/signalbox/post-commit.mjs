@@ -1,7 +1,8 @@
 /** Reports HEAD: its files with their blobs, its message as the intent, and the leases that the run holds. */
 import { connect } from './api.mjs';
+import { changedBy } from './changed.mjs';
 import { readConfig } from './config.mjs';
-import { changedBy, git, isNull } from './git.mjs';
+import { git, isNull } from './git.mjs';
 import { readPath } from './paths.mjs';
 import { listed, quoted, say } from './text.mjs';
 
@@ -16,12 +17,9 @@ const MAX_FILES = 5000;
 const MAX_FILE_BYTES = 3_500_000;
 const MAX_INTENT = 4000;
 const MAX_LEASES = 500;
-const SUBMODULE = '160000';
 
-/** A submodule is no blob. @param {Side} side */
-function blobOf({ mode, name }) {
-  return isNull(name) || mode === SUBMODULE ? null : name;
-}
+/** A blob or, of a submodule, its commit: who moves it changes that path. @param {Side} side */
+const nameOf = ({ name }) => (isNull(name) ? null : name);
 
 /**
  * @param {readonly Entry[]} entries
@@ -33,12 +31,10 @@ function readFiles(entries) {
   let bytes = 0;
   let filesOmitted = 0;
   for (const { path: name, before, after } of entries) {
-    const [beforeBlob, afterBlob] = [blobOf(before), blobOf(after)];
-    if (beforeBlob === null && afterBlob === null) continue;
     const path = readPath(name);
     bytes += name.length + 250;
     if (path === null || files.has(path) || files.size === MAX_FILES || bytes > MAX_FILE_BYTES) filesOmitted += 1;
-    else files.set(path, { path, beforeBlob, afterBlob });
+    else files.set(path, { path, beforeBlob: nameOf(before), afterBlob: nameOf(after) });
   }
   return { files: [...files.values()], filesOmitted };
 }

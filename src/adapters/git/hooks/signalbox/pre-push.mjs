@@ -1,8 +1,8 @@
 /** Lets a push through if live leases of the run cover every path that it changes; otherwise says who holds what. */
 import { connect } from './api.mjs';
+import { changedByEach } from './changed.mjs';
 import { CLONE, RUN_NAMES, readConfig, Told } from './config.mjs';
 import { decide, judgePush } from './gate.mjs';
-import { changedByEach } from './git.mjs';
 import { readPaths } from './paths.mjs';
 import { commitsPushed, readUpdates } from './pushed.mjs';
 

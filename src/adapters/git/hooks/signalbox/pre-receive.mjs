@@ -3,9 +3,9 @@
  * changes. Who pushes is not asked: what counts is what the server has on record, which only a key of the run can write.
  */
 import { askEach, connect } from './api.mjs';
+import { changedByEach } from './changed.mjs';
 import { GATE, readGateConfig, Told } from './config.mjs';
 import { decide, judgePush } from './gate.mjs';
-import { changedByEach } from './git.mjs';
 import { readPaths } from './paths.mjs';
 import { commitsReceived, readUpdates, vouchers } from './received.mjs';
 import { trunksHere } from './trunks.mjs';

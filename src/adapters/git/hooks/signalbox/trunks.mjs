@@ -1,6 +1,6 @@
 /** Trunks are the branches where what lands is looked at once more, whatever branch it waited on. */
 import { GATE, Told } from './config.mjs';
-import { commitAt, line } from './git.mjs';
+import { line } from './git.mjs';
 
 /**
  * The full names of the trunks here: those that are configured, if only as none, or else the branch of HEAD.
@@ -14,9 +14,8 @@ export async function trunksHere() {
   const names = await GATE.all('signalbox.trunk');
   if (names !== null) return { refs: trunksOf(names), isStrict: true };
   const head = await line(['symbolic-ref', '--quiet', 'HEAD']);
-  // `git init` names a branch that may never come.
-  const isThere = head !== null && (await commitAt(head)) !== null;
-  return { refs: new Set(isThere ? [head] : []), isStrict: false };
+  // It need not be there yet: what comes first to it is in the way of who holds the paths, as all that follows.
+  return { refs: new Set(head === null ? [] : [head]), isStrict: false };
 }
 
 /** @param {readonly string[]} names @returns {ReadonlySet<string>} */
