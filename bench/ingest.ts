@@ -1,20 +1,15 @@
 /**
- * `npm run bench:ingest [-- --json] [-- --seconds 5] [-- --rounds 3]`
+ * `npm run bench:ingest [-- --json] [-- --seconds 5] [-- --rounds 3] [-- --connections 4]`
  * Spans through OTLP/HTTP (protobuf, key checked, row-level security, deduplicated, durable before 200) in requests of 512,
  * beside the same rows staged and inserted by a plain Node script on one connection, a transaction for every 512. The two
  * take turns in one run, so that a noisy machine is noisy for both; the medians are compared.
  */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { startEmbeddedPostgres } from '../src/platform/database/embedded.ts';
-import { migrate } from '../src/platform/database/migrate.ts';
-import { createLogger } from '../src/platform/logger.ts';
 import type { MeasuredSpans, SpanJob } from './ingest/job.ts';
 import { post } from './lib/api.ts';
+import { openDatabase } from './lib/database.ts';
 import { type Child, median, report, startChild, stopChild } from './lib/harness.ts';
 
 const option = (name: string, fallback: number) => {
@@ -29,19 +24,14 @@ const ROOT_KEY = 'bench-root-key-bench-root-key-bench-root-key';
 const GOAL = 0.7;
 
 async function main(): Promise<void> {
-  const log = createLogger({ level: 'warn' });
-  const dataDir = process.env['DATABASE_URL'] === undefined ? await mkdtemp(join(tmpdir(), 'signalbox-bench-')) : null;
-  const embedded = dataDir === null ? null : await startEmbeddedPostgres({ dataDir, log });
-  const url = embedded?.url ?? process.env['DATABASE_URL']!;
+  const { url, close } = await openDatabase();
   let child: Child | undefined;
   try {
-    await migrate({ url, log });
     child = await startChild('signalbox.ts', [url, ROOT_KEY]);
     await compare(child.port, url);
   } finally {
     if (child !== undefined) await stopChild(child);
-    await embedded?.stop();
-    if (dataDir !== null) await rm(dataDir, { recursive: true, force: true });
+    await close();
   }
 }
 

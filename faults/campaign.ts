@@ -49,7 +49,7 @@ const SET_BACK_AT_MOST_MS = 12_000;
 const SETTLE_MS = 30_000;
 const LEAVE_MS = 15_000;
 const WARM_UP_MS = 15_000;
-/** Given beyond the time asked for, if some fault has not struck yet: a busy machine is slow to start a server again. */
+/** Given beyond the time asked for, if some fault has not hit anything yet: a busy machine is slow to start a server again. */
 const OVERTIME_MS = 45_000;
 
 /** Runs clients and a nemesis against servers of their own, and returns all that a checker needs. Leaves no process behind. */
@@ -146,7 +146,7 @@ function hire(
   return clients;
 }
 
-/** Clients and nemesis against each other, until the time is up and every kind of fault has struck. */
+/** Clients and nemesis against each other, until the time is up and every kind of fault has hit, or will not any more. */
 async function struggle(seconds: number, clients: readonly Client[], nemesis: Nemesis, stage: Stage): Promise<void> {
   const over = new AbortController();
   stage.onEnd(() => over.abort());
@@ -156,9 +156,12 @@ async function struggle(seconds: number, clients: readonly Client[], nemesis: Ne
   const playing = clients.map((client) => client.play(signal));
   // First there is something to disturb.
   await until(() => signal.aborted || clients.every(({ runId }) => runId !== null), WARM_UP_MS);
-  const raging = nemesis.rage(signal);
+  let isSpent = false;
+  const raging = nemesis.rage(signal).finally(() => {
+    isSpent = true;
+  });
   const untilMs = performance.now() + seconds * 1000;
-  const isOver = () => signal.aborted || (performance.now() > untilMs && nemesis.hasStruckAll);
+  const isOver = () => signal.aborted || (performance.now() > untilMs && (nemesis.hasStruckAll || isSpent));
   await until(isOver, seconds * 1000 + OVERTIME_MS);
   over.abort();
   await Promise.all([raging, ...playing]);

@@ -8,7 +8,6 @@ export interface Evidence {
   /** The log as the table has it, in order. */
   readonly events: readonly LoggedEvent[];
   readonly leases: readonly LeaseRow[];
-  /** Empty where servers cannot queue. */
   readonly waiters: readonly WaiterRow[];
   /** What a reader got who followed throughout, in the order it came. */
   readonly followed: readonly FollowedEvent[];
@@ -73,18 +72,11 @@ export async function gather(url: string, orgId: string, known: Known): Promise<
        FROM lease l JOIN repo p ON p.id = l.repo_id WHERE l.org_id = $1 ORDER BY l.fence`,
       [orgId],
     );
-    const { rows: found } = await client.query<{ there: boolean }>(
-      `SELECT to_regclass('lease_waiter') IS NOT NULL AS there`,
+    const waiters = await client.query<WaiterRow>(
+      `SELECT w.id, w.run_id AS "runId", w.kind, w.status, w.lease_id AS "leaseId", r.status AS "runStatus"
+       FROM lease_waiter w JOIN run r ON r.id = w.run_id WHERE w.org_id = $1`,
+      [orgId],
     );
-    const waiters = !found[0]!.there
-      ? []
-      : (
-          await client.query<WaiterRow>(
-            `SELECT w.id, w.run_id AS "runId", w.kind, w.status, w.lease_id AS "leaseId", r.status AS "runStatus"
-             FROM lease_waiter w JOIN run r ON r.id = w.run_id WHERE w.org_id = $1`,
-            [orgId],
-          )
-        ).rows;
     return {
       ...known,
       events: events.rows.map(({ seq, at, ...rest }) => ({ ...rest, seq: Number(seq), atMs: at.getTime() })),
@@ -94,7 +86,7 @@ export async function gather(url: string, orgId: string, known: Known): Promise<
         expiresAtMs: expiresAt.getTime(),
         keys: Number(keys),
       })),
-      waiters,
+      waiters: waiters.rows,
     };
   });
 }

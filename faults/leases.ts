@@ -5,8 +5,9 @@
  * of a request, before a reply and in it, loses COMMITs and calls of hot_once, or their answers, restarts PostgreSQL at once,
  * sets its clock back, and lets runs end, and others ask for the same, between a batch's look and its write. A checker then
  * reads what the clients saw and what the tables say: `faults/checker/check.ts` names the invariants.
- * Exit code 1 when one of them is broken; the evidence is then kept. The seed repeats what is chosen, not how processes
- * interleave: a broken invariant may take several runs to break again.
+ * Exit code 1 when one of them is broken; the evidence is then kept. Exit code 2 when none is, but the campaign has not
+ * shown that they hold: a check had nothing to look at, or a fault never struck. The seed repeats what is chosen, not how
+ * processes interleave: a broken invariant may take several runs to break again.
  *
  * What it does not show: a clock that jumps ahead (leases then end before their holders' own clocks say so); a machine
  * that fails, and with it what only its disk would have kept; a network between machines. Where there is no C compiler,
@@ -22,6 +23,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { runCampaign } from './campaign.ts';
 import { check } from './checker/check.ts';
+import { conclude } from './conclusion.ts';
 import { provePlanted } from './planted/prove.ts';
 import { render } from './report.ts';
 import { buildServer } from './rig/build.ts';
@@ -74,13 +76,14 @@ async function campaign(): Promise<number> {
     const result = await runCampaign(options);
     const verdicts = check(result.evidence);
     console.log(`\n${render(result, verdicts)}\n`);
-    if (verdicts.every(({ problems }) => problems.length === 0)) {
-      console.log(`All held, seed ${seed}.`);
-      return 0;
+    const conclusion = conclude(result, verdicts);
+    if (conclusion.exitCode !== 1) {
+      console.log(`${conclusion.text}, seed ${seed}.`);
+      return conclusion.exitCode;
     }
     await writeFile(path.join(folder.path, 'evidence.json'), JSON.stringify({ seed, ...result, verdicts }));
-    console.log(`BROKEN, seed ${seed}; evidence, logs and tables are kept in ${await folder.keep()}`);
-    return 1;
+    console.log(`${conclusion.text}, seed ${seed}; evidence, logs and tables are kept in ${await folder.keep()}`);
+    return conclusion.exitCode;
   } finally {
     await folder.remove();
   }

@@ -45,7 +45,14 @@ export interface Struck {
   readonly fault: FaultName;
   readonly atMs: number;
   readonly detail: string;
+  /** Not if it found nobody or came too late. Of cuts that only wait for something to cut, `cutReplies` and the like tell more. */
+  readonly isHit: boolean;
 }
+
+type Strike = Pick<Struck, 'detail' | 'isHit'>;
+
+const hit = (detail: string): Strike => ({ detail, isHit: true });
+const missed = (detail = 'missed'): Strike => ({ detail, isHit: false });
 
 export interface NemesisOptions {
   readonly servers: readonly ServerProcess[];
@@ -81,9 +88,9 @@ export class Nemesis {
     this.#options = options;
   }
 
-  /** Whether every kind of fault has struck. */
+  /** Whether every kind of fault has hit something. */
   get hasStruckAll(): boolean {
-    return FAULTS.every((fault) => this.struck.some((one) => one.fault === fault));
+    return FAULTS.every((fault) => this.struck.some((one) => one.fault === fault && one.isHit));
   }
 
   /** All lanes at once, so that a database restarts under a paused server. */
@@ -112,11 +119,10 @@ export class Nemesis {
 
   async strike(fault: FaultName, stop: AbortSignal): Promise<void> {
     const atMs = this.#options.clock();
-    const detail = await this.#strike(fault, stop);
-    this.struck.push({ fault, atMs, detail });
+    this.struck.push({ fault, atMs, ...(await this.#strike(fault, stop)) });
   }
 
-  async #strike(fault: FaultName, stop: AbortSignal): Promise<string> {
+  async #strike(fault: FaultName, stop: AbortSignal): Promise<Strike> {
     const { random, cutters, commitCutter, postgres, pauseMs, longPauses } = this.#options;
     switch (fault) {
       case 'kill':
@@ -124,7 +130,7 @@ export class Nemesis {
           await victim.kill();
           await sleep(random.between(0, 800));
           await victim.start();
-          return victim.name;
+          return hit(victim.name);
         });
       case 'pause':
         return this.#onVictim(stop, async (victim) => {
@@ -132,7 +138,7 @@ export class Nemesis {
           victim.pause();
           await sleep(ms, undefined, { signal: stop }).catch(() => {});
           victim.resume();
-          return `${victim.name} for ${ms} ms`;
+          return hit(`${victim.name} for ${ms} ms`);
         });
       case 'hold':
         return this.#onVictim(stop, (victim) => this.#hold(victim, stop));
@@ -140,12 +146,12 @@ export class Nemesis {
         const cut = random.pick(REPLY_CUTS);
         const count = random.between(1, 6);
         for (const cutter of cutters) cutter.cutNext(cut, count);
-        return `${count} a server, ${cut}`;
+        return hit(`${count} a server, ${cut}`);
       }
       case 'cut-commit': {
         const cut = random.pick(COMMIT_CUTS);
         commitCutter.cutNext(cut, random.between(1, 3));
-        return cut;
+        return hit(cut);
       }
       case 'cut-call':
         return this.#cutWrites(CALL_CUTS, stop);
@@ -153,26 +159,26 @@ export class Nemesis {
         return this.#cutWrites(BATCH_CUTS, stop);
       case 'restart':
         await postgres.restartAtOnce();
-        return '';
+        return hit('');
       case 'clock':
         return this.#setBack();
       case 'overtake': {
         const isOvertaken = await overtake(this.#options.leaver, { url: postgres.url, random, stop });
-        return isOvertaken ? 'a run ended before its grant was written' : 'missed';
+        return isOvertaken ? hit('a run ended before its grant was written') : missed();
       }
       case 'rival': {
         const isAsked = await rival(this.#options.leaver, { url: postgres.url, random, stop });
-        return isAsked ? 'asked before the grant of the same was written' : 'missed';
+        return isAsked ? hit('asked before the grant of the same was written') : missed();
       }
     }
   }
 
   /** Takes one of the servers that are up, if that leaves another. */
-  async #onVictim(stop: AbortSignal, strike: (victim: ServerProcess) => Promise<string>): Promise<string> {
+  async #onVictim(stop: AbortSignal, strike: (victim: ServerProcess) => Promise<Strike>): Promise<Strike> {
     const { random, servers } = this.#options;
     const free = () => servers.filter((server) => server.standing === 'up' && !this.#taken.has(server));
     while (free().length < 2) {
-      if (stop.aborted) return 'nobody to spare';
+      if (stop.aborted) return missed('nobody to spare');
       await sleep(50);
     }
     const victim = random.pick(free());
@@ -180,16 +186,16 @@ export class Nemesis {
     return strike(victim).finally(() => this.#taken.delete(victim));
   }
 
-  async #hold(victim: ServerProcess, stop: AbortSignal): Promise<string> {
+  async #hold(victim: ServerProcess, stop: AbortSignal): Promise<Strike> {
     const { postgres, repo, pauseMs } = this.#options;
     const isHolding = await pauseWhileHolding(victim, { url: postgres.url, repo, stop });
     if (isHolding) await sleep(pauseMs, undefined, { signal: stop }).catch(() => {});
     victim.resume();
-    return isHolding ? `${victim.name} held the row of ${repo}` : 'missed';
+    return isHolding ? hit(`${victim.name} held the row of ${repo}`) : missed();
   }
 
   /** In both forms, and waits for the first of each: none may come for a while. */
-  async #cutWrites(cuts: readonly WriteCut[], stop: AbortSignal): Promise<string> {
+  async #cutWrites(cuts: readonly WriteCut[], stop: AbortSignal): Promise<Strike> {
     const { random, commitCutter } = this.#options;
     const before = new Map(cuts.map((cut) => [cut, commitCutter.cut(cut)]));
     const each = random.between(1, 3);
@@ -197,17 +203,17 @@ export class Nemesis {
     const isMade = () => cuts.every((cut) => commitCutter.cut(cut) > before.get(cut)!);
     const untilMs = performance.now() + WRITES_COME_MS;
     while (!isMade() && performance.now() < untilMs && !stop.aborted) await sleep(20);
-    return isMade() ? `${each} of each form` : 'missed';
+    return isMade() ? hit(`${each} of each form`) : missed();
   }
 
-  async #setBack(): Promise<string> {
+  async #setBack(): Promise<Strike> {
     const { databaseClock, postgres, random, setBackAtMostMs } = this.#options;
     const left = setBackAtMostMs - this.setBacks.reduce((sum, { byMs }) => sum + byMs, 0);
     const byMs = Math.min(left, random.between(500, 4000));
-    if (byMs <= 0) return 'far enough back';
+    if (byMs <= 0) return missed('far enough back');
     const fromMs = Date.now();
     await databaseClock.setBack(postgres, byMs);
     this.setBacks.push({ fromMs, toMs: Date.now(), byMs });
-    return `${byMs} ms`;
+    return hit(`${byMs} ms`);
   }
 }
