@@ -121,7 +121,7 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
   const instruments = createInstruments(telemetry.meter);
   const repos = new RepoService(db, hasOpenLeases);
   const leases = new LeaseService(db);
-  const hot = new HotPath({ pool: pools.hot, signal, instruments, logger, clock });
+  const hot = new HotPath({ pool: pools.hot, db, signal, instruments, logger, clock });
   const watch = createTicketWatch({ db, signal, clock });
   const history = new HoldHistory(db, clock);
   const line = new WaitingLine({ db, queue: hot, watch, clock, logger });

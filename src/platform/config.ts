@@ -2,7 +2,10 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
-/** What the server reads from its environment, checked once at start. All fields are plain values; nothing else reads `process.env`. */
+/**
+ * What the server reads from its environment, checked once at start. All fields are plain values. Of `process.env` only
+ * telemetry has more (`OTEL_*`), and the embedded PostgreSQL, which is started with its PATH.
+ */
 export interface Config {
   /** Where the HTTP server listens. Port 0 asks the system for a free one. */
   readonly host: string;

@@ -1,3 +1,5 @@
+import type { CodeOf, ProblemCode, ProblemStatus } from './problem-codes.ts';
+
 /** One refused part of a request: where it stands, and why it was refused. */
 export interface ProblemDetail {
   readonly path: string;
@@ -11,20 +13,33 @@ export interface ProblemExtras {
   readonly [member: string]: unknown;
 }
 
+/** What makes a problem: a status, and one of its own codes. */
+type Told = {
+  [S in ProblemStatus]: [
+    status: S,
+    code: CodeOf<S>,
+    detail: string,
+    extras?: ProblemExtras | undefined,
+    headers?: Record<string, string>,
+  ];
+}[ProblemStatus];
+
 /**
- * An error that a client is told about, as RFC 9457 describes. `code` is stable and part of the contract; `detail` is a
- * sentence for whoever reads it and may change. Anything thrown that is not a Problem is our failure: 500, and logged.
+ * An error that a client is told about, as RFC 9457 describes. `code` is stable and part of the contract, one that its
+ * status has in `problem-codes.ts`; `detail` is a sentence for whoever reads it and may change. Anything thrown that is not
+ * a Problem is our failure: 500, and logged.
  */
 export class Problem extends Error {
   override readonly name = 'Problem';
-  readonly status: number;
-  readonly code: string;
+  readonly status: ProblemStatus;
+  readonly code: ProblemCode;
   readonly extras: ProblemExtras;
   readonly headers: Readonly<Record<string, string>>;
 
+  constructor(...told: Told);
   constructor(
-    status: number,
-    code: string,
+    status: ProblemStatus,
+    code: ProblemCode,
     detail: string,
     extras: ProblemExtras = {},
     headers: Record<string, string> = {},
@@ -77,16 +92,16 @@ export const notFound = (what: string): Problem => new Problem(404, 'not_found',
 export const unauthenticated = (detail: string): Problem =>
   new Problem(401, 'unauthenticated', detail, {}, { 'www-authenticate': 'Bearer realm="signalbox"' });
 
-export const forbidden = (detail: string, code = 'forbidden'): Problem => new Problem(403, code, detail);
+export const forbidden = (detail: string, code: CodeOf<403> = 'forbidden'): Problem => new Problem(403, code, detail);
 
-export const conflict = (code: string, detail: string, extras?: ProblemExtras): Problem =>
+export const conflict = (code: CodeOf<409>, detail: string, extras?: ProblemExtras): Problem =>
   new Problem(409, code, detail, extras);
 
-export const invalid = (code: string, detail: string, errors?: readonly ProblemDetail[]): Problem =>
+export const invalid = (code: CodeOf<422>, detail: string, errors?: readonly ProblemDetail[]): Problem =>
   new Problem(422, code, detail, errors === undefined ? {} : { errors });
 
-export const busy = (detail: string, retryAfterSeconds = 1): Problem =>
-  new Problem(429, 'too_many_requests', detail, {}, { 'retry-after': String(retryAfterSeconds) });
+export const busy = (detail: string): Problem =>
+  new Problem(429, 'too_many_requests', detail, {}, { 'retry-after': '1' });
 
 export const unavailable = (detail: string): Problem =>
   new Problem(503, 'unavailable', detail, {}, { 'retry-after': '1' });

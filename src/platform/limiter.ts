@@ -31,7 +31,7 @@ export class KeyedLimiter {
       slot.running += 1;
       return;
     }
-    if (slot.waiting.length >= this.#queue) throw busy('This org has too many requests waiting on this server.');
+    if (slot.waiting.length >= this.#queue) throw busy('Too many requests are waiting on this server.');
     return new Promise((resolve) => slot.waiting.push(resolve));
   }
 

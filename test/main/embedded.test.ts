@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { family, isAlive, launch, type Running, shell, start, temporaryFolder } from './process.ts';
+import { type Environment, family, isAlive, launch, type Running, shell, start, temporaryFolder } from './process.ts';
 
 // Each start takes seconds, on a busy machine many.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
@@ -25,8 +25,8 @@ afterAll(async () => {
   await folder.remove();
 });
 
-async function startHere(command?: readonly string[]): Promise<typeof server> {
-  const running = await start({ SIGNALBOX_DATA_DIR: dataDirectory }, command);
+async function startHere(command?: readonly string[], also: Environment = {}): Promise<typeof server> {
+  const running = await start({ SIGNALBOX_DATA_DIR: dataDirectory, ...also }, command);
   launched.push(running);
   return running;
 }
@@ -113,8 +113,13 @@ describe('stopping', () => {
 });
 
 describe('the next starts', () => {
-  it('keep everything, and print the same keys', async () => {
-    server = await startHere();
+  it('keep everything, and print the same keys, whatever is said of the database of another program', async () => {
+    server = await startHere(undefined, {
+      PGSSLMODE: 'require',
+      PGOPTIONS: '-c statement_timeout=1',
+      PGHOST: '192.0.2.1',
+      PGPORT: '1',
+    });
     expect(keys(server.stdout())).toEqual(keys(first.banner));
     expect((await events(server)).slice(0, first.events.length)).toEqual(first.events);
   });

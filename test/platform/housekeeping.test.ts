@@ -98,6 +98,60 @@ describe('housekeeping', () => {
     expect(told.filter((line) => line.chore === 'throws at once')).toHaveLength(3);
   });
 
+  it('waits a little for an org in which something takes long, and goes on with all else', async () => {
+    await clear();
+    await somethingOpen();
+    const { chores, clock } = housekeeping();
+    const done: string[] = [];
+    const [slow, ...others] = ids();
+    let end = (): void => undefined;
+    let begun = 0;
+    chores.register('slow', 'lease', async (orgId) => {
+      if (orgId !== slow) return;
+      begun += 1;
+      await new Promise<void>((resolve) => (end = resolve));
+    });
+    chores.register('other', 'lease', async (orgId) => void done.push(orgId));
+    const first = chores.pass();
+    await expect.poll(() => clock.pending).toBe(1);
+    await clock.advance(5_000);
+    await first;
+    expect(done).toEqual(others);
+    // The next one does not begin it a second time, nor what comes after it and may rely on it.
+    await chores.pass();
+    expect(done).toEqual([...others, ...others]);
+    expect(begun).toBe(1);
+    let isOver = false;
+    const stopped = chores.stop().then(() => (isOver = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isOver).toBe(false);
+    end();
+    await stopped;
+  });
+
+  it('lets no more than three of them go on beside each other', async () => {
+    await clear();
+    await somethingOpen();
+    await server.sql(INSERT_KEY, [(await server.newOrg()).id]);
+    const { chores, clock } = housekeeping();
+    const ends: (() => void)[] = [];
+    chores.register('slow', 'lease', () => new Promise<void>((resolve) => void ends.push(resolve)));
+    const pass = chores.pass();
+    for (let begun = 1; begun <= 3; begun += 1) {
+      await expect.poll(() => ends.length).toBe(begun);
+      await clock.advance(2_000);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(ends).toHaveLength(3);
+    for (let at = 0; at < 4; at += 1) {
+      await expect.poll(() => ends.length).toBeGreaterThan(at);
+      ends[at]!();
+    }
+    await pass;
+    await chores.stop();
+    await clear();
+  });
+
   it.each([
     ['run', 'that was not heard of for long', insertRun('running', 11)],
     [null, 'run that was heard of', insertRun('running', 8)],
@@ -136,7 +190,8 @@ describe('housekeeping', () => {
       done.push(`end ${orgId}`);
     });
     chores.start();
-    await clock.advance(PASS_MS);
+    // Long enough for a pass to begin, and too short for it to lose patience with a chore.
+    await clock.advance(9_000);
     await expect.poll(() => done.length).toBe(1);
     const stopped = chores.stop().then(() => done.push('stopped'));
     release();

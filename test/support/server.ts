@@ -4,8 +4,9 @@ import supertest from 'supertest';
 import { buildApp, type Signalbox } from '../../src/app.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import { createPools, type Pools } from '../../src/platform/database/pools.ts';
-import { createLogger } from '../../src/platform/logger.ts';
+import { createLogger, type Logger } from '../../src/platform/logger.ts';
 import type { Role } from '../../src/platform/principal.ts';
+import { PROBLEM_CODES } from '../../src/platform/problem-codes.ts';
 import { disabledTelemetry } from '../../src/platform/telemetry/index.ts';
 import { createTestDatabase, type TestDatabase, withClient } from './database.ts';
 
@@ -64,6 +65,8 @@ export interface TestServerOptions {
   /** One more server on the database of another one, which then also drops it. */
   readonly database?: TestDatabase;
   readonly clock?: Clock;
+  /** Silent by default. */
+  readonly logger?: Logger;
   /**
    * Starts notifications and housekeeping, too. Default true. `'signals'`: servers hear of each other's commits, but nothing
    * comes by a timer: what only a sweep would do is seen to be missing.
@@ -76,7 +79,7 @@ export interface TestServerOptions {
 /** The real server on a real socket with a migrated database of its own. One for a test file, in its `beforeAll`. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const database = options.database ?? (await createTestDatabase());
-  const logger = createLogger({ level: 'fatal' });
+  const logger = options.logger ?? createLogger({ level: 'fatal' });
   const pools = poolsOf(database.url, options.hotUrl);
   const clock = options.clock ?? systemClock;
   const signalbox = await buildApp({
@@ -153,12 +156,21 @@ async function request(
     ? call
     : call.send(typeof body === 'string' ? body : JSON.stringify(body)));
   const answer = response.body as string;
-  const isJson = /\bjson\b/.test(response.headers['content-type'] ?? '');
+  const type = response.headers['content-type'] ?? '';
+  const told: unknown = /\bjson\b/.test(type) ? JSON.parse(answer) : answer;
+  if (/\bproblem\b/.test(type)) demandKnown(response.status, told as { code: string });
   return {
     status: response.status,
-    body: isJson ? JSON.parse(answer) : answer,
+    body: told,
     headers: new Headers(response.headers),
   };
+}
+
+/** Whatever a test is about: a problem has a code that the contract has for its status. */
+function demandKnown(status: number, { code }: { code: string }): void {
+  const codes: object = PROBLEM_CODES[status as 400] ?? {};
+  if (!Object.hasOwn(codes, code) && code !== 'bad_request')
+    throw new Error(`${status} ${code} is not in the table of problem codes`);
 }
 
 /** The body as it came; what it means, its content type says. */

@@ -6,14 +6,30 @@ import type { App } from '../../platform/http/server.ts';
 import { type EventLog, eventView } from './event-log.ts';
 import { streamEvents } from './live-feed.ts';
 
-const query = z.object({
-  after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
-  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(100),
-});
+const seq = () => z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+const query = z
+  .object({
+    after: seq()
+      .optional()
+      .describe('Where to begin: events with a higher seq. Without it, or a cursor, from the first.'),
+    cursor: seq().optional().describe('Another name of `after`, as lists have it.'),
+    limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(100),
+  })
+  .refine(({ after, cursor }) => after === undefined || cursor === undefined, {
+    path: ['cursor'],
+    error: 'is another name of `after`: send one of them',
+  });
+
+/** The seq after which the answer begins. */
+const startOf = ({ after, cursor }: z.output<typeof query>): number => after ?? cursor ?? 0;
 
 const answer = z.object({
   items: z.array(eventView),
-  nextCursor: z.string().nullable().describe('The `after` of the next page; null when the log ends here.'),
+  nextCursor: z
+    .string()
+    .nullable()
+    .describe('The `cursor`, or `after`, of the next page; null when the log ends here.'),
 });
 
 /** GET /events: a page of the log as JSON, or, asked to upgrade, the log from there on, one event a message. */
@@ -29,13 +45,13 @@ export function activityRoutes(app: App, deps: { log: EventLog; signal: CommitSi
       response: { 200: answer },
     },
     handler: async (request) => {
-      const { after, limit } = request.query;
-      const { events: items, more } = await deps.log.after(principalOf(request), after, limit);
+      const start = startOf(request.query);
+      const { events: items, more } = await deps.log.after(principalOf(request), start, request.query.limit);
       return { items, nextCursor: more ? String(items.at(-1)!.seq) : null };
     },
     wsHandler: (socket, request) => {
       // Checked before the upgrade, as for any request: a wrong query is a 422 there.
-      const { after } = query.parse(request.query);
+      const after = startOf(query.parse(request.query));
       const feed = {
         principal: principalOf(request),
         after,

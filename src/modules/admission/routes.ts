@@ -100,6 +100,7 @@ export function admissionRoutes(app: App, admissions: AdmissionService, draining
     '/admissions',
     {
       ...plainJson,
+      config: { idempotent: true },
       schema: {
         operationId: 'admit',
         tags,
@@ -137,6 +138,7 @@ export function admissionRoutes(app: App, admissions: AdmissionService, draining
     '/decisions',
     {
       ...plainJson,
+      config: { idempotent: true },
       schema: {
         operationId: 'decide',
         tags,

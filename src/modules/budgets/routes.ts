@@ -15,6 +15,7 @@ export function budgetRoutes(app: App, { halts }: { halts: HaltService }): void 
   app.post(
     '/halts',
     {
+      config: { idempotent: true },
       schema: {
         operationId: 'setHalt',
         tags,

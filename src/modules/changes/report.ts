@@ -1,6 +1,7 @@
 import { indexKey, type Path, parsePath } from '../../patterns/index.ts';
 import { canonicalDigest } from '../../platform/canonical.ts';
 import { invalid, type ProblemDetail } from '../../platform/errors.ts';
+import type { CodeOf } from '../../platform/problem-codes.ts';
 import type { PresentedLease } from './coverage.ts';
 
 /** Files of one report. A commit with more says how many it left out. */
@@ -45,7 +46,7 @@ export interface Report extends Omit<ReportInput, 'files'> {
  * @throws Problem 422 with the first refusal's code, all of them in `errors`
  */
 export function readReport(input: ReportInput): Report {
-  const errors: (ProblemDetail & { code: string })[] = [];
+  const errors: (ProblemDetail & { code: CodeOf<422> })[] = [];
   const files = new Map<string, ReportedFile>();
   input.files.forEach((file, index) => {
     const read = readFile(file, input.commit.length, files);
@@ -60,7 +61,7 @@ export function readReport(input: ReportInput): Report {
 
 interface Refusal {
   readonly field: string;
-  readonly code: string;
+  readonly code: CodeOf<422>;
   readonly reason: string;
 }
 
@@ -74,7 +75,7 @@ function readFile(
   const { path } = read;
   if (known.has(path.text)) return { field: '.path', code: 'path_twice', reason: 'this path is in the report already' };
   const blobs = [beforeBlob, afterBlob].filter((blob) => blob !== null);
-  const refuse = (code: string, reason: string) => ({ field: '', code, reason });
+  const refuse = (code: CodeOf<422>, reason: string) => ({ field: '', code, reason });
   if (blobs.length === 0)
     return refuse('blob_missing', 'a file that was there neither before nor after did not change');
   if (blobs.some((blob) => /^0+$/.test(blob)))

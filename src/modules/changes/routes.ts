@@ -30,8 +30,8 @@ const reportBody = z.strictObject({
     .array(
       z.strictObject({
         path: z.string().max(8192),
-        beforeBlob: objectName().nullable().describe('Null: the file was added.'),
-        afterBlob: objectName().nullable().describe('Null: the file was deleted.'),
+        beforeBlob: objectName().nullable().describe('Null: the file was added. Of a submodule: its commit.'),
+        afterBlob: objectName().nullable().describe('Null: the file was deleted. Of a submodule: its commit.'),
       }),
     )
     .min(1)
@@ -53,6 +53,7 @@ export function changeRoutes(app: App, changes: ChangeService): void {
     '/changes',
     {
       bodyLimit: REPORT_BYTES,
+      config: { idempotent: true },
       schema: {
         operationId: 'recordChange',
         tags,

@@ -54,6 +54,7 @@ export function approvalRoutes(app: App, approvals: ApprovalService, draining: A
   app.post(
     '/approvals/:id/votes',
     {
+      config: { idempotent: true },
       schema: {
         operationId: 'voteOnApproval',
         tags,

@@ -68,6 +68,7 @@ function publishRoutes(app: App, policies: PolicyService): void {
   app.post(
     '/policies/:name/publish',
     {
+      config: { idempotent: true },
       schema: {
         operationId: 'publishPolicy',
         tags,
@@ -86,6 +87,7 @@ function publishRoutes(app: App, policies: PolicyService): void {
   app.post(
     '/policies/:name/rollback',
     {
+      config: { idempotent: true },
       schema: {
         operationId: 'rollbackPolicy',
         tags,

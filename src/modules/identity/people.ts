@@ -5,6 +5,7 @@ import { conflict, notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import { newId } from '../../platform/ids.ts';
 import type { Principal } from '../../platform/principal.ts';
+import type { CodeOf } from '../../platform/problem-codes.ts';
 import { viewMember, viewTeam } from './views.ts';
 
 type MemberView = ReturnType<typeof viewMember>;
@@ -131,7 +132,7 @@ async function teamOf(tx: OrgTx, teamId: string): Promise<TeamView> {
   );
 }
 
-async function orTaken<T>(work: Promise<T>, code: string, detail: string): Promise<T> {
+async function orTaken<T>(work: Promise<T>, code: CodeOf<409>, detail: string): Promise<T> {
   try {
     return await work;
   } catch (error) {

@@ -23,7 +23,7 @@ export function identityRoutes(app: App, { orgs, people, apiKeys }: IdentityServ
   app.post(
     '/orgs',
     {
-      config: { access: 'root' },
+      config: { access: 'root', idempotent: 'holds-secret' },
       schema: {
         operationId: 'createOrg',
         tags,
@@ -34,7 +34,7 @@ export function identityRoutes(app: App, { orgs, people, apiKeys }: IdentityServ
       },
     },
     async (request, reply) => {
-      const { status, body } = await orgs.create(request.body, idempotentOf(request, 'holds-secret'));
+      const { status, body } = await orgs.create(request.body, idempotentOf(request));
       return reply.code(status as 201).send(body);
     },
   );
@@ -72,7 +72,10 @@ function memberRoutes(app: App, people: PeopleService): void {
   });
   app.post(
     '/members',
-    { schema: { operationId: 'createMember', tags, summary: 'Add a member', body, response: { 201: memberView } } },
+    {
+      config: { idempotent: true },
+      schema: { operationId: 'createMember', tags, summary: 'Add a member', body, response: { 201: memberView } },
+    },
     async (request, reply) => {
       const answer = await people.createMember(principalOf(request), request.body, idempotentOf(request));
       return reply.code(answer.status as 201).send(answer.body);
@@ -97,6 +100,7 @@ function teamRoutes(app: App, people: PeopleService): void {
   app.post(
     '/teams',
     {
+      config: { idempotent: true },
       schema: {
         operationId: 'createTeam',
         tags,
@@ -163,6 +167,7 @@ function apiKeyRoutes(app: App, apiKeys: ApiKeyService): void {
   app.post(
     '/api-keys',
     {
+      config: { idempotent: 'holds-secret' },
       schema: {
         operationId: 'createApiKey',
         tags,
@@ -174,7 +179,7 @@ function apiKeyRoutes(app: App, apiKeys: ApiKeyService): void {
     async (request, reply) => {
       const { memberId = null, loopId = null, expiresAt, ...rest } = request.body;
       const input = { ...rest, memberId, loopId, expiresAt: expiresAt == null ? null : new Date(expiresAt) };
-      const answer = await apiKeys.create(principalOf(request), input, idempotentOf(request, 'holds-secret'));
+      const answer = await apiKeys.create(principalOf(request), input, idempotentOf(request));
       return reply.code(answer.status as 201).send(answer.body);
     },
   );

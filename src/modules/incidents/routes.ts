@@ -30,6 +30,7 @@ function deployRoutes(app: App, deploys: DeployService): void {
   app.post(
     '/deploys',
     {
+      config: { idempotent: true },
       schema: {
         operationId: 'recordDeploy',
         tags,
@@ -77,6 +78,7 @@ function incidentRoutes(app: App, incidents: IncidentService): void {
   app.post(
     '/incidents',
     {
+      config: { idempotent: true },
       schema: {
         operationId: 'openIncident',
         tags,

@@ -1,4 +1,4 @@
-import { type CaseMode, compilePattern, matches, storedPath } from '../../patterns/index.ts';
+import { type CaseMode, matches, storedPath, storedPattern } from '../../patterns/index.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { notFound } from '../../platform/errors.ts';
 import type { Principal } from '../../platform/principal.ts';
@@ -163,13 +163,7 @@ async function readAround(
 }
 
 function isOver({ paths, patterns }: LeaseRow, files: readonly string[], mode: CaseMode): boolean {
-  const matchers = [
-    ...paths.map(storedPath),
-    ...patterns.flatMap((text) => {
-      const read = compilePattern(text);
-      return read.ok ? [read.pattern] : [];
-    }),
-  ];
+  const matchers = [...paths.map(storedPath), ...patterns.map(storedPattern).filter(({ isExact }) => isExact)];
   return files.map(storedPath).some((file) => matchers.some((matcher) => matches(matcher, file, mode)));
 }
 

@@ -1,22 +1,14 @@
 import type pg from 'pg';
-import { type CaseMode, compilePattern, STEPS_A_TURN, workDone } from '../../patterns/index.ts';
+import { type CaseMode, STEPS_A_TURN, storedPattern, workDone } from '../../patterns/index.ts';
 import { readInOrg } from '../../platform/database/in-org.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
 import { PacedWork } from '../../platform/paced-work.ts';
 import { settingsOf } from '../identity/index.ts';
+import { isLoopHalted } from '../loops/index.ts';
 import { type Claimants, candidateIdsStatements, weightOf } from './candidates.ts';
 import { type Claim, type ClaimTexts, meet, readClaims } from './claim.ts';
 import type { WantedIn } from './lookups.ts';
-
-/**
- * A request that may overlap more leases than can be looked at under the repo's lock, or intricate ones. It is looked up
- * without the lock first (`searchBroadly`), and decided with what was found.
- */
-export class TooBroad extends Error {
-  override readonly name = 'TooBroad';
-}
-
-export const tooIntricate = (): TooBroad => new TooBroad('the patterns are too intricate to be compared under a lock');
+import type { LeaseMode } from './request.ts';
 
 /** What a search without the lock found. Under the lock, only these and what came since need to be looked at. */
 export interface Searched {
@@ -24,6 +16,8 @@ export interface Searched {
   readonly knownTo: number;
   readonly leaseIds: readonly string[];
   readonly ticketIds: readonly string[];
+  /** The place of who asks: of the waiters only those ahead of it were looked at. Left out: all were. */
+  readonly place?: number | undefined;
   /** Whether these are all. If not, they must be in the way, or the search is made again. Nor are they once it took too long. */
   readonly isWhole: boolean;
 }
@@ -37,21 +31,29 @@ const CHUNK = 100;
 /** Steps that one search may cost (see `workDone`): two to three seconds, in turns with other orgs' requests. */
 const STEPS_MAX = 300_000_000;
 
+/** Who looks for what is in the way of what is wanted. */
+export interface Seeker extends WantedIn {
+  readonly runId: string;
+  readonly mode: LeaseMode;
+  /** Under which it waits already; null: it has no place yet. */
+  readonly ticketId: string | null;
+}
+
 /**
- * Finds what shares anything with what a run wants, page by page, in short transactions that lock nothing.
+ * Finds what shares anything with what a run wants and may be in its way, page by page, in short transactions that lock
+ * nothing.
  * @param client of the hot path, in no transaction
  */
-export async function searchBroadly(
-  client: pg.PoolClient,
-  orgId: string,
-  runId: string,
-  wanted: WantedIn,
-): Promise<Searched> {
+export async function searchBroadly(client: pg.PoolClient, orgId: string, wanted: Seeker): Promise<Searched> {
   const candidates = candidateIdsStatements(orgId, wanted);
-  const [head, repos, leases, waiters] = await readInOrg(client, orgId, [
+  const [head, tickets, repos, leases, waiters] = await readInOrg(client, orgId, [
     {
       text: 'SELECT h.seq, o.settings FROM org_head h JOIN org o ON o.org_id = h.org_id WHERE h.org_id = $1',
       values: [orgId],
+    },
+    {
+      text: `SELECT w.seq FROM lease_waiter w WHERE w.org_id = $1 AND w.id = $2 AND w.status = 'waiting'`,
+      values: [orgId, wanted.ticketId],
     },
     {
       text: 'SELECT p.case_sensitive FROM repo p WHERE p.org_id = $1 AND p.id = $2',
@@ -63,12 +65,15 @@ export async function searchBroadly(
   const [{ seq, settings }] = head as [{ seq: string; settings: unknown }];
   const caseSensitive = (repos as { case_sensitive: boolean }[])[0]?.case_sensitive ?? true;
   const { lockDelaySeconds } = settingsOf(settings);
+  const [ticket] = tickets as { seq: string }[];
+  const place = ticket === undefined ? undefined : Number(ticket.seq);
   const comparison = new Comparison(wanted.matchers, { caseSensitive });
   const among = (of: Claimants, rows: unknown[]) =>
     overlapping(client, orgId, {
       ids: (rows as { id: string }[]).map(({ id }) => id),
-      page: (ids) => PAGES[of](orgId, ids, lockDelaySeconds),
-      runId,
+      page: (ids) =>
+        of === 'lease' ? pageOfLeases(orgId, ids, lockDelaySeconds) : pageOfWaiters(orgId, ids, wanted, place),
+      seeker: wanted,
       comparison,
     });
   const [inLeases, inWaiters] = [await among('lease', leases!), await among('waiter', waiters!)];
@@ -76,6 +81,7 @@ export async function searchBroadly(
     knownTo: Number(seq),
     leaseIds: inLeases.ids,
     ticketIds: inWaiters.ids,
+    place,
     isWhole: inLeases.isWhole && inWaiters.isWhole,
   };
 }
@@ -83,38 +89,49 @@ export async function searchBroadly(
 interface Among {
   readonly ids: readonly string[];
   readonly page: (ids: readonly string[]) => Statement;
-  readonly runId: string;
+  readonly seeker: Seeker;
   readonly comparison: Comparison;
 }
 
 /** Whoever is over by now is in nobody's way. */
-const PAGES: Readonly<Record<Claimants, (orgId: string, ids: readonly string[], lockDelay: number) => Statement>> = {
-  lease: (orgId, ids, lockDelay) => ({
-    name: 'claims_of_leases',
-    text: `SELECT x.id, x.run_id, x.end_reason = 'revoked' AS revoked, x.paths, x.patterns, x.resources
+const pageOfLeases = (orgId: string, ids: readonly string[], lockDelay: number): Statement => ({
+  name: 'claims_of_leases',
+  text: `SELECT x.id, x.run_id, x.mode, x.end_reason = 'revoked' AS revoked, x.paths, x.patterns, x.resources
       FROM lease x JOIN run r ON r.org_id = x.org_id AND r.id = x.run_id
       WHERE x.org_id = $1 AND x.id = ANY ($2::uuid[]) AND r.status <> 'finished'
         AND x.expires_at > clock_timestamp() - make_interval(secs => $3)`,
-    values: [orgId, ids, lockDelay],
-  }),
-  waiter: (orgId, ids) => ({
-    name: 'claims_of_waiters',
-    text: `SELECT x.id, x.run_id, false AS revoked, x.paths, x.patterns, x.resources FROM lease_waiter x
-      WHERE x.org_id = $1 AND x.id = ANY ($2::uuid[]) AND x.status = 'waiting'`,
-    values: [orgId, ids],
-  }),
-};
+  values: [orgId, ids, lockDelay],
+});
+
+/**
+ * Nor is whoever stands behind, or is passed over: counted, a long line would be too much for its first ever to have its turn.
+ * Of the run itself all are told.
+ */
+const pageOfWaiters = (
+  orgId: string,
+  ids: readonly string[],
+  seeker: Seeker,
+  place: number | undefined,
+): Statement => ({
+  name: 'claims_of_waiters',
+  text: `SELECT x.id, x.run_id, x.mode, false AS revoked, x.paths, x.patterns, x.resources
+      FROM lease_waiter x JOIN run r ON r.org_id = x.org_id AND r.id = x.run_id JOIN loop o ON o.org_id = x.org_id AND o.id = x.loop_id
+      WHERE x.org_id = $1 AND x.id = ANY ($2::uuid[]) AND x.status = 'waiting' AND ($3::bigint IS NULL OR x.seq < $3)
+        AND (x.run_id = $4 OR r.status = 'running' AND (x.held_until IS NULL OR x.held_until > clock_timestamp()) AND NOT ${isLoopHalted('o')})`,
+  values: [orgId, ids, place ?? null, seeker.runId],
+});
 
 interface Candidate extends ClaimTexts {
   readonly id: string;
   readonly run_id: string;
+  readonly mode: LeaseMode;
   readonly revoked: boolean | null;
 }
 
 async function overlapping(
   client: pg.PoolClient,
   orgId: string,
-  { ids, page, runId, comparison }: Among,
+  { ids, page, seeker, comparison }: Among,
 ): Promise<{ ids: string[]; isWhole: boolean }> {
   const found = new Found();
   const own = new Found();
@@ -122,11 +139,11 @@ async function overlapping(
     const [rows] = await readInOrg(client, orgId, [page(ids.slice(at, at + CHUNK))]);
     for (const row of rows as Candidate[]) {
       // A run's own leases are in nobody's way: of many, some are enough to see what it holds already. What was revoked
-      // is in its own run's way only.
-      const isOwn = row.run_id === runId && row.revoked !== true;
-      const isOthersRevoked = row.revoked === true && row.run_id !== runId;
-      const kept = isOwn ? own : found;
-      if (isOthersRevoked || kept.isFull) continue;
+      // is in its own run's way only, and what is shared in nobody's who would share it.
+      const isOthers = row.run_id !== seeker.runId;
+      const isShared = row.mode === 'shared' && seeker.mode === 'shared';
+      const kept = isOthers || row.revoked === true ? found : own;
+      if ((isOthers && (row.revoked === true || isShared)) || kept.isFull) continue;
       if (await comparison.meets(row)) kept.add(row);
     }
   }
@@ -171,7 +188,7 @@ export class Comparison {
     const work = this.#work;
     for (const text of row.patterns) {
       if (work.isTurnDue) await work.turn();
-      work.do(() => compilePattern(text));
+      work.do(() => storedPattern(text));
     }
     for (const held of readClaims(row)) {
       for (const wanted of this.#wanted) {

@@ -1,6 +1,6 @@
 import { type CaseMode, workDone } from '../../patterns/index.ts';
-import { tooIntricate } from './broad-search.ts';
 import { type Claim, type ClaimLookup, claimKey, claimLookup, meet } from './claim.ts';
+import { tooIntricate } from './too-broad.ts';
 
 /** Somebody with claims: a lease that holds them, or a waiter that wants them. */
 interface Claimant {

@@ -1,6 +1,5 @@
 import {
   type CaseMode,
-  compilePattern,
   indexKey,
   type Lookup,
   lookup,
@@ -9,6 +8,7 @@ import {
   overlap,
   type Pattern,
   storedPath,
+  storedPattern,
 } from '../../patterns/index.ts';
 
 /** A thing of a repo that is no file, by its name: `port:5432`, `migration:next`, `env:staging`. Compared as spelled. */
@@ -63,6 +63,8 @@ export function meet(a: Claim, b: Claim, mode: CaseMode): string | null {
  * again sends, or by lying in a directory that is held whole. False for what only a longer proof would tell.
  */
 export function holds(held: Claim, wanted: Claim, mode: CaseMode): boolean {
+  // Others are kept from all that it stands for; that its run holds it is not sure.
+  if (held.kind === 'pattern' && !held.isExact) return wanted.kind === 'pattern' && held.text === wanted.text;
   if (wanted.kind === 'path') return held.kind !== 'resource' && matches(held, wanted, mode);
   if (held.kind === wanted.kind && held.text === wanted.text) return true;
   return held.kind === 'pattern' && wanted.kind === 'pattern' && isWithin(held, wanted, mode);
@@ -88,20 +90,14 @@ export interface ClaimTexts {
 }
 
 /**
- * Texts that were accepted when the row was written. Paths are taken as they stand: one that would be refused by now must
- * not keep everybody from what lies near it. A pattern or resource that no longer parses must not be taken for absent.
+ * Texts that were accepted when the row was written. They are taken as they stand: one that would be refused by now must not
+ * keep everybody from what lies near it, nor be taken for absent.
  */
 export function readClaims({ paths, patterns, resources }: ClaimTexts): Claim[] {
-  const refused = (text: string, code: string): never => {
-    throw new Error(`a row holds ${JSON.stringify(text)}, which is refused now: ${code}`);
-  };
   return [
     ...paths.map(storedPath),
-    ...patterns.map((text): Claim => {
-      const read = compilePattern(text);
-      return read.ok ? read.pattern : refused(text, read.problem.code);
-    }),
-    ...resources.map((text) => parseResource(text) ?? refused(text, 'resource_invalid')),
+    ...patterns.map(storedPattern),
+    ...resources.map((text): Resource => ({ kind: 'resource', text })),
   ];
 }
 

@@ -1,9 +1,9 @@
 import type { CaseMode } from '../../patterns/index.ts';
-import { tooIntricate } from './broad-search.ts';
 import { type Claim, holds } from './claim.ts';
 import type { ClaimTable, Overlap } from './claim-table.ts';
 import { closedUntil, type HeldLease, type Holder, standing } from './lease.ts';
 import type { LeaseMode, Wanted } from './request.ts';
+import { tooIntricate } from './too-broad.ts';
 import { counts, LAST, placeOf, type Waiter } from './waiting/waiter.ts';
 
 /**

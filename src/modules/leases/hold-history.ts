@@ -33,7 +33,12 @@ export class HoldHistory {
     const known = this.#repos.get(key);
     if (known !== undefined && this.#clock.monotonicMs() - known.readAtMs < STALE_MS) return known.seconds;
     const seconds = this.#read(orgId, repoId);
-    this.#repos.set(key, { readAtMs: this.#clock.monotonicMs(), seconds });
+    const reading = { readAtMs: this.#clock.monotonicMs(), seconds };
+    this.#repos.set(key, reading);
+    // The next one reads again; by then another may have.
+    seconds.catch(() => {
+      if (this.#repos.get(key) === reading) this.#repos.delete(key);
+    });
     return seconds;
   }
 

@@ -1,4 +1,4 @@
-export { type Searched, searchBroadly, TooBroad } from './broad-search.ts';
+export { type Searched, type Seeker, searchBroadly } from './broad-search.ts';
 export {
   areTooMany,
   candidatesStatements,
@@ -43,6 +43,7 @@ export {
 export { leaseRoutes } from './routes.ts';
 export { createLeaseObserver } from './run-life.ts';
 export { hasOpenLeases, LeaseService } from './service.ts';
+export { TooBroad } from './too-broad.ts';
 export { conflictView, type LeaseView, leaseTimes, leaseView, viewLease } from './views.ts';
 export { WaitingLine } from './waiting/line.ts';
 export { loadWaitGraph } from './waiting/load-waits.ts';

@@ -3,6 +3,7 @@ import { compilePattern, parsePath, STEPS_A_TURN, workDone } from '../../pattern
 import { invalid, type ProblemDetail } from '../../platform/errors.ts';
 import { text } from '../../platform/http/schemas.ts';
 import { PacedWork } from '../../platform/paced-work.ts';
+import type { CodeOf } from '../../platform/problem-codes.ts';
 import { epochNumber } from '../loops/index.ts';
 import { type Claim, parseResource } from './claim.ts';
 
@@ -17,7 +18,7 @@ export const DEFAULT_TTL_SECONDS = 900;
 const MAX_WAIT_SECONDS = 3600;
 
 /** A number within bounds, refused under a code of its own: a client tells this mistake from a malformed request. */
-const bounded = (min: number, max: number, code: string) =>
+const bounded = (min: number, max: number, code: CodeOf<422>) =>
   z
     .number()
     .meta({ minimum: min, maximum: max })
@@ -48,7 +49,7 @@ export interface Wanted {
   readonly purpose: string | null;
 }
 
-type Refused = ProblemDetail & { code: string };
+type Refused = ProblemDetail & { code: CodeOf<422> };
 
 /** Compiles patterns that `parseClaims` will ask for, and lets others' requests go on meanwhile. */
 export async function compileFairly(patterns: readonly string[]): Promise<void> {

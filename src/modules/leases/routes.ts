@@ -56,6 +56,7 @@ export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining 
     '/leases',
     {
       ...plainJson,
+      config: { idempotent: true },
       schema: {
         operationId: 'acquireLease',
         tags,
@@ -150,6 +151,7 @@ function holdingRoutes(app: App, queue: LeaseQueue): void {
     '/leases/:id/renew',
     {
       ...plainJson,
+      config: { idempotent: true },
       schema: {
         operationId: 'renewLease',
         tags,
@@ -179,6 +181,7 @@ function holdingRoutes(app: App, queue: LeaseQueue): void {
     '/leases/:id/release',
     {
       ...plainJson,
+      config: { idempotent: true },
       schema: {
         operationId: 'releaseLease',
         tags,
@@ -208,6 +211,7 @@ function revokeRoute(app: App, queue: LeaseQueue): void {
     '/leases/:id/revoke',
     {
       ...plainJson,
+      config: { idempotent: true },
       schema: {
         operationId: 'revokeLease',
         tags,

@@ -5,13 +5,13 @@ import { invalid, notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { settingsOf } from '../identity/index.ts';
-import { TooBroad } from './broad-search.ts';
 import { areTooMany, candidatesStatements, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
 import { meet } from './claim.ts';
 import { ClaimTable } from './claim-table.ts';
 import { type HeldLease, standing } from './lease.ts';
 import { parseClaims } from './request.ts';
 import { type Revocation, revocationsOf } from './revocations.ts';
+import { TooBroad } from './too-broad.ts';
 import { type LeaseView, viewLease } from './views.ts';
 
 export type ReadTx = Pick<OrgTx, 'db' | 'orgId' | 'now'>;

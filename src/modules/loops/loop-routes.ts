@@ -13,6 +13,7 @@ export function loopRoutes(app: App, loops: LoopService): void {
   app.post(
     '/loops',
     {
+      config: { idempotent: true },
       schema: {
         operationId: 'registerLoop',
         tags,

@@ -48,6 +48,7 @@ export function runRoutes(app: App, runs: RunService): void {
   app.post(
     '/loops/:id/runs',
     {
+      config: { idempotent: true },
       schema: {
         operationId: 'startRun',
         tags,

@@ -15,7 +15,7 @@ export function readOtlpBody(payload: IncomingMessage, take: (bytes: number) => 
   const coding = (payload.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   if (coding !== 'gzip' && coding !== 'identity') {
     payload.resume();
-    throw new Problem(415, 'unsupported_content_encoding', `The content encoding ${coding.slice(0, 40)} is not gzip.`);
+    throw new Problem(415, 'unsupported_media_type', `The content encoding ${coding.slice(0, 40)} is not gzip.`);
   }
   return collect(payload, coding === 'gzip' ? payload.pipe(createGunzip()) : payload, take);
 }
@@ -43,7 +43,7 @@ function collect(payload: IncomingMessage, source: Readable, take: (bytes: numbe
       if (wire > LIMITS.bodyBytes) fail(tooLarge());
     });
     payload.once('close', () => {
-      if (!payload.complete) fail(new Problem(400, 'aborted', 'The request ended before its body did.'));
+      if (!payload.complete) fail(new Problem(400, 'bad_request', 'The request ended before its body did.'));
     });
     source.on('data', (chunk: Buffer) => {
       if (failed) return;
@@ -60,7 +60,7 @@ function collect(payload: IncomingMessage, source: Readable, take: (bytes: numbe
       if (!failed) resolve(Buffer.concat(chunks, size));
     });
     source.on('error', (error) =>
-      fail(new Problem(400, 'malformed_gzip', `The body is not gzip as announced: ${error.message}.`)),
+      fail(new Problem(400, 'bad_request', `The body is not gzip as announced: ${error.message}.`)),
     );
   });
 }

@@ -100,7 +100,7 @@ function refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): F
 }
 
 function asProblem(error: unknown): Problem {
-  if (error instanceof Malformed) return new Problem(400, 'malformed', `This is no OTLP request: ${error.message}.`);
-  if (error instanceof TooMuch) return new Problem(413, 'too_many_items', error.message);
+  if (error instanceof Malformed) return new Problem(400, 'bad_request', `This is no OTLP request: ${error.message}.`);
+  if (error instanceof TooMuch) return new Problem(413, 'body_too_large', error.message);
   return toProblem(error);
 }

@@ -68,6 +68,7 @@ export class CommitSignal {
   }
 
   async #listen(): Promise<void> {
+    if (this.#closed) return;
     const client = this.#newListener();
     client.on('notification', (message) => this.#wake(message.payload ?? ''));
     client.on('error', (error) => this.#retry(error, client));
@@ -75,6 +76,8 @@ export class CommitSignal {
     await client.connect();
     await client.query(`LISTEN ${CHANNEL}`);
     this.#listener = client;
+    // It may have been closed meanwhile, when there was none yet to be ended.
+    if (this.#closed) await client.end();
   }
 
   #retry(error: unknown, from?: pg.Client): void {

@@ -142,7 +142,7 @@ async function open({ location, cluster, port, pid, stop }: Running, log: Embedd
   };
   let stopped: Promise<void> | undefined;
   return {
-    url: `postgres://${SUPERUSER}:${cluster.password}@127.0.0.1:${port}/${EMBEDDED_DATABASE}`,
+    url: `postgres://${SUPERUSER}:${cluster.password}@127.0.0.1:${port}/${EMBEDDED_DATABASE}?sslmode=disable`,
     dataDir: location.base,
     stop: () => (stopped ??= stopAll()),
   };

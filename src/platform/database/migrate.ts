@@ -5,7 +5,7 @@ import { createSchemaEngine, NO_FILTERS } from './migrate/engine.ts';
 import { MigrationError, oneLine } from './migrate/errors.ts';
 import { migrationNames, readMigrations } from './migrate/migrations.ts';
 import { checkRights, checkServer, connect } from './migrate/preflight.ts';
-import { type FailedScript, isCommitted, MigrationScripts } from './migrate/script.ts';
+import { type FailedScript, isCommitted, LOCK_NOT_AVAILABLE, MigrationScripts } from './migrate/script.ts';
 
 export { MigrationError } from './migrate/errors.ts';
 
@@ -37,11 +37,10 @@ const TURN = [7317, 1];
  */
 const EXECUTING = [7317, 3];
 
-const LOCK_NOT_AVAILABLE = '55P03';
-
-// A migration that waits for a table makes every later statement on it wait as well: better to give up and try again.
+// A migration that waits for a table makes every later statement on it wait as well: better to give up and try again, as
+// `MigrationScripts` does.
 const SESSION_SETTINGS =
-  '-c lock_timeout=30s -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c client_min_messages=warning';
+  '-c search_path=public -c row_security=on -c lock_timeout=1s -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c client_min_messages=warning';
 
 /**
  * Applies the migrations that the database lacks, in order, each in a transaction of its own, and notes them in

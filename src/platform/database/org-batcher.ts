@@ -34,10 +34,7 @@ export class OrgBatcher<O, A> {
    * `run` settles every op of its batch, in order; when it rejects, all of the batch fail with its error. Ops whose answer is
    * a promise are answered when that is: the next batch does not wait for it.
    */
-  constructor(
-    run: (orgId: string, ops: readonly O[]) => Promise<Settled<A | Promise<A>>[]>,
-    limits: BatchLimits<O> = { ops: 128 },
-  ) {
+  constructor(run: (orgId: string, ops: readonly O[]) => Promise<Settled<A | Promise<A>>[]>, limits: BatchLimits<O>) {
     this.#run = run;
     this.#limits = limits;
   }

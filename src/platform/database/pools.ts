@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
 
 /** The role every connection works as: it owns nothing and cannot bypass row-level security. */
@@ -22,6 +23,18 @@ const HOT_SETTINGS: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: `${SECOND_MS}`,
 };
 
+/**
+ * What a login's or a database's own defaults may not change: how values are written, which schema is ours (Prisma knows no other),
+ * and that connections are kept open.
+ */
+const FIXED_SETTINGS: Readonly<Record<string, string>> = {
+  search_path: 'public',
+  datestyle: 'ISO',
+  intervalstyle: 'postgres',
+  row_security: 'on',
+  idle_session_timeout: '0',
+};
+
 const ORDINARY_SETTINGS: Readonly<Record<string, string>> = {
   jit: 'off',
   lock_timeout: `${3 * SECOND_MS}`,
@@ -43,6 +56,9 @@ export interface Pools {
   readonly end: () => Promise<void>;
 }
 
+/** No statement of an ordinary connection takes so long, and none is out without one for so long: see the timeouts above. */
+const ORDINARY_SILENCE_MS = 15 * SECOND_MS;
+
 /**
  * Opens no connection yet. `onError` hears of idle connections that break (a restarted database): not fatal.
  * @param silenceMs how long a hot connection may say nothing to a statement: then it is taken for lost. The timeouts above are
@@ -53,12 +69,16 @@ export function createPools(
   onError: (error: Error) => void,
   size = { ordinary: 10, hot: 8 },
   silenceMs = 5 * SECOND_MS,
+  ordinarySilenceMs = ORDINARY_SILENCE_MS,
 ): Pools {
   const base = {
     connectionString: url,
     application_name: 'signalbox',
     connectionTimeoutMillis: 5 * SECOND_MS,
     keepAlive: true,
+    // By default the first question whether anybody is still there is asked after two hours; what lies between forgets a
+    // connection that says nothing, as the listener's does for long, after some minutes.
+    keepAliveInitialDelayMillis: 30 * SECOND_MS,
   };
   const ordinary = new pg.Pool({ ...base, max: size.ordinary, options: startupOptions(ORDINARY_SETTINGS) });
   const hot = new pg.Pool({
@@ -74,6 +94,7 @@ export function createPools(
     // an 'error' event that nobody hears would end the process.
     pool.on('connect', (client) => client.on('error', () => {}));
   }
+  ordinary.on('connect', (client) => closeWhenSilent(client, ordinarySilenceMs));
   const uses = new WeakMap<pg.PoolClient, number>();
   hot.on('acquire', (client) => {
     const times = (uses.get(client) ?? 0) + 1;
@@ -105,8 +126,14 @@ function isDueForPlans(times: number): boolean {
   return times > 1 && Number.isInteger(Math.log2(times) / 2);
 }
 
+/** Else those who wait for an answer, and the places in the pool that they take, wait for TCP's quarter of an hour. */
+function closeWhenSilent(client: pg.PoolClient, silenceMs: number): void {
+  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+  stream.setTimeout(silenceMs, () => stream.destroy(new Error('connection terminated: the database says nothing')));
+}
+
 function startupOptions(settings: Readonly<Record<string, string>>): string {
-  return Object.entries({ role: APP_ROLE, ...settings })
+  return Object.entries({ role: APP_ROLE, ...FIXED_SETTINGS, ...settings })
     .map(([name, value]) => `-c ${name}=${value}`)
     .join(' ');
 }

@@ -19,6 +19,8 @@ const LOST_IN_WORDS =
   /connection terminated|connection.*closed|closed the connection|not queryable|timeout expired|query read timeout|timeout exceeded when trying to connect|unreachable/i;
 /** A statement that took too long; no connection of the pool, or no transaction, in time. */
 const OVERLOADED = new Set(['57014', 'P2024', 'P2028']);
+/** Nothing may be written: this is a standby now, or whoever runs the database has closed it for writing, as when its disk is full. */
+const READ_ONLY = '25006';
 
 /** The SQLSTATE of an error thrown by `pg` or, wrapped, by Prisma; null for anything else. */
 export function sqlState(error: unknown): string | null {
@@ -55,9 +57,9 @@ export function isConnectionLoss(error: unknown): boolean {
   return error instanceof Error && LOST_IN_WORDS.test(error.message);
 }
 
-/** True when the same request may well be answered later: the database is away, or has too much to do. */
+/** True when the same request may well be answered later: the database is away, takes no writes, or has too much to do. */
 export function isUnavailable(error: unknown): boolean {
   const code = sqlState(error) ?? (error as { code?: unknown } | null)?.code;
-  if (typeof code === 'string' && (OVERLOADED.has(code) || code.startsWith('53'))) return true;
+  if (typeof code === 'string' && (OVERLOADED.has(code) || code === READ_ONLY || code.startsWith('53'))) return true;
   return isTransient(error) || isConnectionLoss(error);
 }

@@ -18,6 +18,11 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Default `org`: a valid API key whose role has the operation. */
     access?: Access;
+    /**
+     * Takes an Idempotency-Key, which the document then says of the operation and without which `idempotentOf` throws.
+     * `holds-secret`: its answer is kept encrypted under the caller's token.
+     */
+    idempotent?: true | 'holds-secret';
   }
   interface FastifySchema {
     operationId?: string;

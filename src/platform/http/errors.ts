@@ -6,6 +6,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { isUnavailable } from '../database/sql-state.ts';
 import { Problem, type ProblemDetail } from '../errors.ts';
+import { type CodeOf, isRefusalCode } from '../problem-codes.ts';
 import type { App } from './app.ts';
 
 /** Answers every error as application/problem+json; what is not a Problem is ours, logged with its stack, told as 500. */
@@ -83,9 +84,9 @@ export function toProblem(error: unknown): Problem {
   }
   const { code, statusCode } = error as { code?: string; statusCode?: number };
   const known = FASTIFY_CODES[code ?? ''];
-  if (known !== undefined) return new Problem(known.status, known.code, (error as Error).message);
+  if (known !== undefined) return known((error as Error).message);
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
-    return new Problem(statusCode, 'bad_request', (error as Error).message);
+    return new Problem(statusCode as 400, 'bad_request', (error as Error).message);
   if (isUnavailable(error))
     return new Problem(
       503,
@@ -98,18 +99,18 @@ export function toProblem(error: unknown): Problem {
 }
 
 /** The code that a schema gives to one of its checks, with `params: {code}`. */
-function ownCode(issue: { params?: unknown } | undefined): string | null {
+function ownCode(issue: { params?: unknown } | undefined): CodeOf<422> | null {
   const { params } = (issue?.params ?? {}) as { params?: { code?: unknown } };
-  return typeof params?.code === 'string' ? params.code : null;
+  return isRefusalCode(params?.code) ? params.code : null;
 }
 
-const FASTIFY_CODES: Readonly<Record<string, { status: number; code: string }>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { status: 413, code: 'body_too_large' },
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: { status: 415, code: 'unsupported_media_type' },
-  FST_ERR_CTP_EMPTY_JSON_BODY: { status: 400, code: 'malformed_json' },
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { status: 400, code: 'bad_request' },
-  FST_ERR_BAD_URL: { status: 400, code: 'bad_request' },
-  FST_ERR_MAX_PARAM_LENGTH: { status: 414, code: 'url_too_long' },
+const FASTIFY_CODES: Readonly<Record<string, (detail: string) => Problem>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: (detail) => new Problem(413, 'body_too_large', detail),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: (detail) => new Problem(415, 'unsupported_media_type', detail),
+  FST_ERR_CTP_EMPTY_JSON_BODY: (detail) => new Problem(400, 'malformed_json', detail),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: (detail) => new Problem(400, 'bad_request', detail),
+  FST_ERR_BAD_URL: (detail) => new Problem(400, 'bad_request', detail),
+  FST_ERR_MAX_PARAM_LENGTH: (detail) => new Problem(414, 'url_too_long', detail),
 };
 
 /** `/files/0/path` of the body becomes `body.files[0].path`. */

@@ -6,7 +6,7 @@ import type { App } from './server.ts';
 const PROBE_TIMEOUT_MS = 2000;
 
 /**
- * /healthz: this process answers. /readyz: it should get traffic: the database answers and no shutdown has begun.
+ * /healthz: this process answers. /readyz: it should get traffic: the database answers and takes writes, and no shutdown has begun.
  * /metrics: Prometheus. All without a key, and nothing of any org in them.
  */
 export function healthRoutes(app: App, deps: { pool: pg.Pool; telemetry: Telemetry; draining: AbortSignal }): void {
@@ -39,7 +39,8 @@ export function healthRoutes(app: App, deps: { pool: pg.Pool; telemetry: Telemet
     },
     async (_request, reply) => {
       if (deps.draining.aborted) return reply.code(503).send({ status: 'draining' });
-      if (!(await answers(deps.pool))) return reply.code(503).send({ status: 'database unreachable' });
+      const database = await stateOf(deps.pool);
+      if (database !== 'writable') return reply.code(503).send({ status: `database ${database}` });
       return { status: 'ready' };
     },
   );
@@ -49,11 +50,13 @@ export function healthRoutes(app: App, deps: { pool: pg.Pool; telemetry: Telemet
   });
 }
 
-async function answers(pool: pg.Pool): Promise<boolean> {
-  const late = new Promise<boolean>((resolve) => setTimeout(resolve, PROBE_TIMEOUT_MS, false).unref());
-  const asked = pool.query('SELECT 1').then(
-    () => true,
-    () => false,
-  );
+async function stateOf(pool: pg.Pool): Promise<'writable' | 'read-only' | 'unreachable'> {
+  const late = new Promise<'unreachable'>((resolve) => setTimeout(resolve, PROBE_TIMEOUT_MS, 'unreachable').unref());
+  const asked = pool
+    .query<{ closed: boolean }>(`SELECT current_setting('transaction_read_only')::boolean AS closed`)
+    .then(
+      ({ rows }) => (rows[0]!.closed ? 'read-only' : 'writable'),
+      () => 'unreachable' as const,
+    );
   return Promise.race([asked, late]);
 }

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
-import { jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { IDEMPOTENCY_KEY } from './request.ts';
 
 type DocumentInput = Parameters<typeof jsonSchemaTransformObject>[0];
 type Json = { [key: string]: unknown };
@@ -8,6 +9,16 @@ type Whole = ReturnType<typeof jsonSchemaTransformObject> & { components: { sche
 const REFERENCE = '#/components/schemas/';
 /** Their format says as much as the pattern, which is a line of hundreds of characters. */
 const FORMATS_WITHOUT_PATTERN: ReadonlySet<unknown> = new Set(['date-time', 'uuid', 'email']);
+
+/** What the document says of one operation: its schemas, and the header that its route's config says it takes. */
+export function openapiOperation(
+  input: Parameters<typeof jsonSchemaTransform>[0],
+): ReturnType<typeof jsonSchemaTransform> {
+  const { schema, url } = jsonSchemaTransform(input);
+  if (input.route.config?.idempotent === undefined) return { schema, url };
+  const headers = { type: 'object', properties: { [IDEMPOTENCY_KEY.name]: IDEMPOTENCY_KEY.schema } };
+  return { schema: { ...schema, headers }, url };
+}
 
 /**
  * The OpenAPI document as people read it: without the noise that comes of generating it, and without the schemas that

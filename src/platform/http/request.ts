@@ -18,16 +18,32 @@ export function principalOf(request: FastifyRequest): Principal {
   return request.principal;
 }
 
-const KEY_FORM = /^[\x21-\x7e]{1,200}$/;
+/** Of an Idempotency-Key: as the document says it, and as it is held against what was sent. */
+const KEY_FORM = '^[!-~]{1,200}$';
+const KEY_PATTERN = new RegExp(KEY_FORM);
+
+/** The header of operations whose route has `config: { idempotent }`, for the document. */
+export const IDEMPOTENCY_KEY = {
+  name: 'Idempotency-Key',
+  schema: {
+    type: 'string',
+    pattern: KEY_FORM,
+    description:
+      'Of your choice, one for each thing to be done. The same request of the same API key again gets the first answer and does nothing more; with another body, path or query it is 422 `idempotency_mismatch`.',
+  },
+} as const;
 
 /**
- * The request's Idempotency-Key with what it stands for; null when none was sent.
+ * The request's Idempotency-Key with what it stands for; null when none was sent. Only for routes that declare that they
+ * take one: the document is made of what they declare.
  * @throws Problem 422 `idempotency_key_invalid`
  */
-export function idempotentOf(request: FastifyRequest, secret?: 'holds-secret'): Idempotent | null {
+export function idempotentOf(request: FastifyRequest): Idempotent | null {
+  const { config, schema, url } = request.routeOptions;
+  if (config.idempotent === undefined) throw new Error(`route ${url} declares no \`idempotent\` in its config`);
   const key = request.headers['idempotency-key'];
   if (key === undefined) return null;
-  if (typeof key !== 'string' || !KEY_FORM.test(key)) {
+  if (typeof key !== 'string' || !KEY_PATTERN.test(key)) {
     throw invalid(
       'idempotency_key_invalid',
       'An Idempotency-Key is 1 to 200 printable ASCII characters without spaces.',
@@ -35,10 +51,10 @@ export function idempotentOf(request: FastifyRequest, secret?: 'holds-secret'): 
   }
   const idempotent = {
     key,
-    operation: request.routeOptions.schema?.operationId ?? request.routeOptions.url ?? '',
+    operation: schema?.operationId ?? url ?? '',
     fingerprint: fingerprintOf({ params: [request.params, request.query], body: request.body ?? null }),
   };
-  return secret === undefined ? idempotent : { ...idempotent, sealWith: bearerOf(request) ?? '' };
+  return config.idempotent === true ? idempotent : { ...idempotent, sealWith: bearerOf(request) ?? '' };
 }
 
 /** The bearer token of the Authorization header; null when there is none. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PROBLEM_CODES, problemCodesTable } from '../problem-codes.ts';
 import { MAX_REPO_NAME, REPO_NAME } from '../repo-name.ts';
 
 /** Text a client may store: no NUL and no lone surrogate, which PostgreSQL refuses, and a stated length. */
@@ -40,7 +41,12 @@ export const problemSchema = z
     type: z.string(),
     title: z.string(),
     status: z.int(),
-    code: z.string().describe('Stable; part of the contract.'),
+    code: z
+      .string()
+      .describe(
+        `Stable; part of the contract. These are all that there are; others may be added.\n\n${problemCodesTable()}`,
+      )
+      .meta({ 'x-problem-codes': PROBLEM_CODES }),
     detail: z.string(),
     requestId: z.string().optional(),
     errors: z

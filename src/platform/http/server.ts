@@ -2,24 +2,21 @@ import { randomUUID } from 'node:crypto';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
-import {
-  jsonSchemaTransform,
-  serializerCompiler,
-  validatorCompiler,
-  type ZodTypeProvider,
-} from 'fastify-type-provider-zod';
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { App } from './app.ts';
 import { answerBadHttp, answerBadUrl, answerErrors } from './errors.ts';
 import { registerBodyParsers } from './json-body.ts';
-import { openapiDocument } from './openapi.ts';
+import { openapiDocument, openapiOperation } from './openapi.ts';
 import { problemSchema } from './schemas.ts';
-import { closeUnusedConnections } from './unused-connections.ts';
+import { closeUnusedConnections, cutOffLateClients } from './unused-connections.ts';
 import { UPGRADE_OPTIONS } from './upgrades.ts';
 import { registerWebSockets } from './web-sockets.ts';
 
 export type { App } from './app.ts';
 
 const BODY_LIMIT_BYTES = 1024 * 1024;
+/** Half of the time that a stop may take in all; what is held open ends at once. */
+const DRAIN_MS = 10_000;
 
 /** An HTTP server without routes: parsing, validation, problems, OpenAPI. */
 export async function createHttpServer(options: { logger: FastifyBaseLogger; version: string }): Promise<App> {
@@ -41,6 +38,7 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
   app.setSerializerCompiler(serializerCompiler);
   registerBodyParsers(app);
   closeUnusedConnections(app);
+  cutOffLateClients(app, DRAIN_MS);
   answerErrors(app);
   app.addHook('onRoute', (route) => {
     if (route.schema === undefined || route.schema.hide === true) return;
@@ -63,7 +61,7 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
       },
       security: [{ apiKey: [] }],
     },
-    transform: jsonSchemaTransform,
+    transform: openapiOperation,
     transformObject: openapiDocument,
   });
   await app.register(async (docs) => {

@@ -21,3 +21,15 @@ export function closeUnusedConnections(app: Pick<FastifyInstance, 'server' | 'ad
     done();
   });
 }
+
+/**
+ * Cuts off, so long after the server was told to close, whoever is still sending a request or reading an answer: a client that has
+ * gone to sleep in the middle is not to keep everything after it from being stopped in order.
+ */
+export function cutOffLateClients(app: Pick<FastifyInstance, 'server' | 'addHook'>, afterMs: number): void {
+  app.addHook('preClose', (done) => {
+    const late = setTimeout(() => app.server.closeAllConnections(), afterMs);
+    app.server.once('close', () => clearTimeout(late));
+    done();
+  });
+}

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Caller, startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
+import { type Caller, type Reply, startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { newRunner } from '../leases/support.ts';
 import { canonical, firstBroken, type Shown, sha256 } from './chain.ts';
 
@@ -17,12 +17,14 @@ afterAll(async () => {
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 const seqs = (items: Shown[]) => items.map(({ seq }) => seq);
 
-async function all(caller: Caller, limit = 500): Promise<Shown[]> {
+async function all(caller: Caller, limit = 500, name: 'after' | 'cursor' = 'after'): Promise<Shown[]> {
   const items: Shown[] = [];
   let cursor: string | null = '0';
   while (cursor !== null) {
-    const reply = await caller.get(`/events?after=${cursor}&limit=${limit}`);
+    const reply: Reply = await caller.get(`/events?${name}=${cursor}&limit=${limit}`);
     expect(reply.status).toBe(200);
+    // Where the position is not taken, this would go on for ever.
+    expect(reply.body.items[0]?.seq ?? Number(cursor) + 1).toBe(Number(cursor) + 1);
     items.push(...reply.body.items);
     cursor = reply.body.nextCursor;
   }
@@ -86,6 +88,19 @@ describe('reading the log', () => {
       expect(await admin.get(`/events?${query}`)).toMatchObject({ status: 422, body: { code: 'invalid_request' } });
     },
   );
+
+  it('takes its nextCursor as `cursor`, as every list does, or as `after`, but not both', async () => {
+    const org = await server.newOrg();
+    for (const name of ['red', 'blue', 'green']) await org.team(name);
+    const whole = await all(org.admin);
+    expect(await all(org.admin, 1, 'cursor')).toEqual(whole);
+    expect((await org.admin.get('/events')).body.items).toEqual(whole);
+    for (const both of ['after=1&cursor=2', 'cursor=0&after=0']) {
+      const { status, body } = await org.admin.get(`/events?${both}`);
+      expect([status, body.code, body.errors[0].path]).toEqual([422, 'invalid_request', 'query.cursor']);
+    }
+    expect((await org.admin.get('/events?cursor=x')).body.code).toBe('invalid_request');
+  });
 
   it('gives two servers that write at once one order without a gap or a double', async () => {
     const org = await server.newOrg();

@@ -37,12 +37,13 @@ describe('a live feed', () => {
     const org = await server.newOrg();
     for (let i = 0; i < 5; i += 1) await org.team();
     const start = await lastSeq(org);
-    const feeds = [openFeed(server, org.admin.secret), openFeed(second, org.admin.secret, `after=${start - 2}`)];
+    const near = ['after', 'cursor'].map((name) => openFeed(second, org.admin.secret, `${name}=${start - 2}`));
+    const feeds = [openFeed(server, org.admin.secret), ...near];
     await Promise.all(feeds.map((feed) => feed.until(start)));
     await second.caller(org.admin.secret).post('/teams', { name: 'one more' });
     await Promise.all(feeds.map((feed) => feed.until(start + 1)));
     expect(seqs(feeds[0]!.messages)).toEqual(range(1, start + 1));
-    expect(seqs(feeds[1]!.messages)).toEqual(range(start - 1, start + 1));
+    for (const feed of near) expect(seqs(feed.messages)).toEqual(range(start - 1, start + 1));
     expect(feeds[0]!.messages).toEqual(await org.events());
     for (const { socket } of feeds) socket.terminate();
   });
@@ -194,12 +195,15 @@ describe('an upgrade is refused', () => {
     }
   });
 
-  it.each(['after=x', 'after=-1', 'after=1.5', 'limit=0'])('for ?%s, with 422 and the field', async (query) => {
-    const { admin } = await server.newOrg();
-    const { status, body } = await upgrade(url(`?${query}`), { authorization: `Bearer ${admin.secret}` });
-    const { code, errors } = JSON.parse(body) as { code: string; errors: { path: string }[] };
-    expect([status, code, errors[0]!.path]).toEqual([422, 'invalid_request', `query.${query.split('=')[0]}`]);
-  });
+  it.each(['after=x', 'after=-1', 'after=1.5', 'cursor=x', 'cursor=1&after=1', 'limit=0'])(
+    'for ?%s, with 422 and the field',
+    async (query) => {
+      const { admin } = await server.newOrg();
+      const { status, body } = await upgrade(url(`?${query}`), { authorization: `Bearer ${admin.secret}` });
+      const { code, errors } = JSON.parse(body) as { code: string; errors: { path: string }[] };
+      expect([status, code, errors[0]!.path]).toEqual([422, 'invalid_request', `query.${query.split('=')[0]}`]);
+    },
+  );
 
   it('where there is no live feed, with 400 and a problem', async () => {
     const { admin } = await server.newOrg();

@@ -4,6 +4,8 @@ import { type HeldLease, parseClaims, type Wanted } from '../../../src/modules/l
 
 /** More than are remembered whole, fewer than keys are. */
 const MANY = 25_000;
+/** Of which more are forgotten together. */
+const MOST_KEYS = 200_000;
 const REPO = 'repo';
 
 const wanted = (...paths: string[]): Wanted => ({
@@ -57,5 +59,13 @@ describe('what a server remembers of leases', () => {
     expect(leases.holds(REPO, wanted('a'))).toBe(true);
     leases.forget(REPO, leases.heldByOthers(REPO, wanted('a'), 'cid'));
     expect(leases.holds(REPO, wanted('a'))).toBe(false);
+  });
+
+  it('is not forgotten because one thing goes from hand to hand', () => {
+    const leases = known(leaseOf('ann', 'kept', 'kept'));
+    for (let n = 0; n <= MOST_KEYS; n += 1)
+      leases.apply({ orgId: 'org', granted: [leaseOf('ben', `${n}`, 'a')], ended: [] });
+    expect(leases.holds(REPO, wanted('kept'))).toBe(true);
+    expect(leases.holds(REPO, wanted('a'))).toBe(true);
   });
 });

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, type MockInstance, 
 import { type Committed, OneCall } from '../../../src/modules/admission/hot/one-call/one-call.ts';
 import { type BreakingProxy, startBreakingProxy } from '../../support/breaking-proxy.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
+import { startTestServer, type TestOrg, type TestServer, type TestServerOptions } from '../../support/server.ts';
 import { newRunner, type Runner } from '../leases/support.ts';
 
 export interface Known {
@@ -18,8 +18,8 @@ export interface ShortWay {
   readonly other: TestServer;
 }
 
-/** Sets them up for the tests of a file. */
-export function shortWay() {
+/** Sets them up for the tests of a file; `server` with these. */
+export function shortWay(given: Pick<TestServerOptions, 'logger'> = {}) {
   const way = {} as { -readonly [part in keyof ShortWay]: ShortWay[part] };
   let attempts: MockInstance<OneCall['attempt']>;
 
@@ -29,7 +29,7 @@ export function shortWay() {
     way.proxy = await startBreakingProxy({ host: url.hostname, port: Number(url.port) });
     way.proxy.at = 'hot_once\0';
     url.host = `127.0.0.1:${way.proxy.port}`;
-    way.server = await startTestServer({ database: way.database, hotUrl: url.href, start: false });
+    way.server = await startTestServer({ ...given, database: way.database, hotUrl: url.href, start: false });
     way.other = await startTestServer({ database: way.database, start: false });
   });
   afterAll(async () => {

@@ -27,6 +27,20 @@ describe('upgrading what a run holds', () => {
     expect((await (await newRunner(org)).acquire({ paths: ['a', 'b', 'c'] })).status).toBe(201);
   });
 
+  it('keeps the longer time, and what it is for', async () => {
+    const org = await server.newOrg();
+    const ann = await newRunner(org);
+    const long = { paths: ['a'], mode: 'shared', ttlSeconds: 86_400, purpose: 'a day of work' };
+    const shared = (await ann.acquire(long)).body.lease;
+    const { body } = await ann.acquire({ paths: ['a'] });
+    expect(body.lease).toMatchObject({ mode: 'exclusive', ttlSeconds: 86_400, purpose: 'a day of work' });
+    expect(Date.parse(body.lease.expiresAt)).toBeGreaterThanOrEqual(Date.parse(shared.expiresAt));
+    // What is said anew is what holds.
+    await ann.acquire({ paths: ['b'], mode: 'shared', ttlSeconds: 60, purpose: 'short' });
+    const again = (await ann.acquire({ paths: ['b'], ttlSeconds: 600, purpose: 'longer' })).body.lease;
+    expect(again).toMatchObject({ ttlSeconds: 600, purpose: 'longer' });
+  });
+
   it('that fails keeps the old lease as it was', async () => {
     const org = await server.newOrg();
     const [ann, bob] = [await newRunner(org), await newRunner(org)];

@@ -194,12 +194,13 @@ describe('the sweep', () => {
   it('comes to those behind many whose runs are silent', async () => {
     const [org, ann, bob] = await crew(2);
     const lease = await held(bob!, { paths: ['x'] });
-    const runs: string[] = [];
-    for (let at = 0; at < 210; at += 1) {
-      const { body: run } = await ann!.caller.post(`/loops/${ann!.loopId}/runs`, {});
-      runs.push(run.id);
-      await ann!.acquire({ runId: run.id, paths: ['x'], waitSeconds: 0.001 });
-    }
+    const runs = await Promise.all(
+      Array.from({ length: 210 }, async () => {
+        const { body: run } = await ann!.caller.post(`/loops/${ann!.loopId}/runs`, {});
+        await queue(ann!, { runId: run.id, paths: ['x'] });
+        return run.id as string;
+      }),
+    );
     const id = await queue(ann!, { paths: ['x'] });
     await pair.server.sql(
       `UPDATE run SET status = 'stalled', last_beat_at = clock_timestamp() - interval '20 minutes' WHERE id = ANY ($1::uuid[])`,

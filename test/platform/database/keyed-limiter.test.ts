@@ -62,7 +62,11 @@ describe('a limiter', () => {
     const { started, run, end } = jobs(new KeyedLimiter({ concurrency: 1, queue: 1 }));
     void run('k', 'a');
     const waiting = run('k', 'b');
-    await expect(run('k', 'c')).rejects.toMatchObject({ status: 429, headers: { 'retry-after': '1' } });
+    await expect(run('k', 'c')).rejects.toMatchObject({
+      status: 429,
+      message: 'Too many requests are waiting on this server.',
+      headers: { 'retry-after': '1' },
+    });
     await turn();
     end('a');
     await turn();

@@ -76,6 +76,45 @@ describe('applying', () => {
     expect(await query('SELECT f()')).toEqual([{ f: 'x;y' }]);
   });
 
+  test("a script's tables are in the schema that the server looks into, whatever the login's path is", async () => {
+    await query(`CREATE SCHEMA elsewhere`);
+    await query(`ALTER DATABASE ${database.name} SET search_path = elsewhere`);
+    await script('0001_a', 'CREATE TABLE a (n int);');
+    await run();
+    await run();
+    expect(await exists('public.a')).toBe(true);
+  });
+
+  test('a table that somebody reads for long is waited for a second at a time, so that others get at it meanwhile', async () => {
+    await script('0001_a', 'CREATE TABLE a (n int);');
+    await run();
+    await script('0002_b', 'ALTER TABLE a ADD COLUMN m int;');
+    await withClient(database.url, async (reader) => {
+      await reader.query('BEGIN; SELECT FROM a');
+      const migrated = run();
+      const waiting = () => query(`SELECT FROM pg_locks WHERE relation = 'a'::regclass AND NOT granted`);
+      await expect.poll(waiting, { timeout: 20_000 }).toHaveLength(1);
+      // Behind the migration in the queue, and not for as long as the reader is at it.
+      await query(`SET lock_timeout = '15s'; SELECT FROM a`);
+      await reader.query('COMMIT');
+      await migrated;
+    });
+    expect(await rows()).toEqual(['0001_a', '0002_b'].map(finished));
+  });
+
+  test('a database that cannot keep every text is refused before anything is made in it', async () => {
+    const name = `${database.name}_latin1`;
+    await onTestServer((client) =>
+      client.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc`),
+    );
+    cleanups.push(() => onTestServer((client) => client.query(`DROP DATABASE ${name} WITH (FORCE)`)));
+    const url = new URL(database.url);
+    url.pathname = `/${name}`;
+    await expect(migrate({ url: url.href, log, directory })).rejects.toThrow(
+      /^DATABASE_URL: .* LATIN1, .*ENCODING 'UTF8'$/,
+    );
+  });
+
   test('servers that start together take turns', async () => {
     await script('0001_a', 'SELECT pg_sleep(0.3); CREATE TABLE a (n int);');
     await script('0002_b', 'INSERT INTO a VALUES (1);');

@@ -4,8 +4,10 @@ import { type BatchLimits, OrgBatcher, type Settled } from '../../../src/platfor
 
 const answered = (op: number): Settled<string> => ({ ok: true, answer: `${op}` });
 
+const LIMITS = { ops: 128 };
+
 /** A `run` that is let go by hand, batch by batch. */
-function held(limits?: BatchLimits<number>) {
+function held(limits: BatchLimits<number> = LIMITS) {
   const batches: {
     orgId: string;
     ops: readonly number[];
@@ -134,7 +136,7 @@ describe('batches of an org', () => {
       order.push(`begun ${ops.join()}`);
       await turn();
       return ops.map(answered);
-    });
+    }, LIMITS);
     const submit = (op: number) => batcher.submit('a', op).then(() => order.push(`answered ${op}`));
     const first = submit(0);
     await new Promise((resolve) => setImmediate(resolve));
@@ -158,7 +160,7 @@ describe('batches of an org', () => {
           running.set(orgId, 0);
           seen.set(orgId, [...(seen.get(orgId) ?? []), ...ops]);
           return ops.map((op) => (steps[op]!.fails ? { ok: false, error: `${op}` } : answered(op)));
-        });
+        }, LIMITS);
         const replies: Promise<string>[] = [];
         for (const [op, { org, pause }] of steps.entries()) {
           const reply = batcher.submit(org, op);

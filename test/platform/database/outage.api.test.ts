@@ -1,7 +1,7 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { newRunner, type Runner } from '../../modules/leases/support.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { createTestDatabase, onTestServer, type TestDatabase } from '../../support/database.ts';
 import { type Reply, startTestServer, type TestServer } from '../../support/server.ts';
 
 // A machine that does much else is slow, not wrong.
@@ -92,6 +92,28 @@ describe('while the database is away', () => {
     await expect.poll(async () => (await server.caller('').get('//readyz')).status, { timeout: 20_000 }).toBe(200);
     const statuses = (await Promise.all(requests())).map(({ status }) => status);
     expect(statuses).toEqual([200, 201, 201, 200, 200, 401]);
+  });
+
+  it('a database that takes no writes is told as one that is away', async () => {
+    const readOnly = (setting: string) =>
+      onTestServer(async (client) => {
+        await client.query(`ALTER DATABASE ${database.name} ${setting}`);
+        await client.query('SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1', [
+          database.name,
+        ]);
+      });
+    const probe = async () => {
+      const answer = await fetch(`${server.url}/readyz`);
+      return [answer.status, ((await answer.json()) as { status: string }).status];
+    };
+    await readOnly('SET default_transaction_read_only = on');
+    try {
+      await expect.poll(probe, { timeout: 20_000 }).toEqual([503, 'database read-only']);
+      for (const reply of await Promise.all(requests().slice(1, 4))) expectUnavailable(reply);
+    } finally {
+      await readOnly('RESET default_transaction_read_only');
+    }
+    await expect.poll(probe, { timeout: 20_000 }).toEqual([200, 'ready']);
   });
 
   it('requests that are cut in the middle end as done or as 503, never as something else', async () => {

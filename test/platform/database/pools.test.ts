@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createPools, type Pools } from '../../../src/platform/database/pools.ts';
 import { isConnectionLoss, isTransient, isUnavailable, sqlState } from '../../../src/platform/database/sql-state.ts';
+import { startBreakingProxy } from '../../support/breaking-proxy.ts';
 import { createTestDatabase, type TestDatabase, withClient } from '../../support/database.ts';
 
 // A machine that does much else is slow, not wrong.
@@ -30,6 +31,28 @@ async function failureOf(work: Promise<unknown>): Promise<Error> {
     (error: unknown) => error as Error,
   );
 }
+
+it('writes dates and finds tables its own way, whatever the database says otherwise', async () => {
+  const name = database.name;
+  const own = { search_path: 'elsewhere', datestyle: 'German', intervalstyle: 'iso_8601', row_security: 'off' };
+  await withClient(database.url, async (client) => {
+    for (const [setting, value] of Object.entries(own))
+      await client.query(`ALTER DATABASE ${name} SET ${setting} = ${value}`);
+  });
+  const fresh = createPools(database.url, () => {});
+  try {
+    for (const pool of [fresh.ordinary, fresh.hot]) {
+      const { rows } = await pool.query(
+        `SELECT now()::text ~ '^\\d{4}-\\d\\d-\\d\\d ' AS iso, '1 day'::interval::text AS day, to_regclass('org') IS NOT NULL AS found,
+           current_setting('row_security') AS secured`,
+      );
+      expect(rows).toEqual([{ iso: true, day: '1 day', found: true, secured: 'on' }]);
+    }
+  } finally {
+    await fresh.end();
+    await withClient(database.url, (client) => client.query(`ALTER DATABASE ${name} RESET ALL`));
+  }
+});
 
 describe.each(['ordinary', 'hot'] as const)('the %s pool', (name) => {
   it('works as the role of the server with bounded waits', async () => {
@@ -85,6 +108,25 @@ describe.each(['ordinary', 'hot'] as const)('the %s pool', (name) => {
   });
 });
 
+it('an ordinary connection that brings nothing back any more is closed, and gives up its place', async () => {
+  const { hostname, port } = new URL(database.url);
+  const proxy = await startBreakingProxy({ host: hostname, port: Number(port) });
+  const through = Object.assign(new URL(database.url), { hostname: '127.0.0.1', port: String(proxy.port) });
+  const behind = createPools(through.href, () => {}, { ordinary: 1, hot: 1 }, undefined, 500);
+  try {
+    await behind.ordinary.query('SELECT 1');
+    Object.assign(proxy, { at: 'say nothing', fate: 'go-silent' });
+    const client = await behind.ordinary.connect();
+    const failure = await failureOf(client.query(`SELECT 'say nothing'`));
+    client.release();
+    expect([isConnectionLoss(failure), proxy.broken()]).toEqual([true, 1]);
+    expect((await behind.ordinary.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  } finally {
+    await behind.end();
+    await proxy.close();
+  }
+});
+
 describe('the state of an error', () => {
   it.each([
     [{ code: '40P01' }, '40P01'],
@@ -125,6 +167,7 @@ describe('the state of an error', () => {
     ['P2028', true],
     ['P1001', true],
     ['57P03', true],
+    ['25006', true],
     ['23505', false],
     ['P2025', false],
     ['XX000', false],

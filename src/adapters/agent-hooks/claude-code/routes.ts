@@ -96,7 +96,7 @@ async function answerTo(
   const event = eventOf(body);
   try {
     if (refusal !== null) throw refusal;
-    if (body.kind === 'unreadable') throw new Problem(400, 'unreadable', body.why);
+    if (body.kind === 'unreadable') throw new Problem(400, 'bad_request', body.why);
     if (event === null) throw new Problem(422, 'invalid_request', 'the body names no hook_event_name.');
     if (!isEvent(event)) return NO_OPINION;
     return await whileOpen(reply, deps.draining, (ended) =>

@@ -3,7 +3,7 @@ import { borrowed } from '../../../platform/database/borrowed.ts';
 import type { OrgBatcher } from '../../../platform/database/org-batcher.ts';
 import { unavailable } from '../../../platform/errors.ts';
 import { KeyedLimiter } from '../../../platform/limiter.ts';
-import { type Searched, searchBroadly, TooBroad, type WantedIn } from '../../leases/index.ts';
+import { type Searched, type Seeker, searchBroadly, TooBroad } from '../../leases/index.ts';
 import type { HotAnswer, HotOperation } from './operation.ts';
 
 /** Searches for one request: what each found may have gone before it was looked at again. */
@@ -34,9 +34,11 @@ export class BroadWay {
   async submit(operation: Broad): Promise<HotAnswer> {
     const { repo, runId, wanted, principal } = operation;
     const { orgId } = principal;
+    const ticketId = 'ticketId' in operation ? operation.ticketId : null;
     if (repo === null || runId === null || wanted === null) throw new Error('too broad, and wants nothing');
     for (let attempt = 1; attempt <= SEARCHES; attempt += 1) {
-      const searched = await this.#search(orgId, runId, { repoId: repo.id, matchers: wanted.matchers });
+      const { matchers, mode } = wanted;
+      const searched = await this.#search(orgId, { repoId: repo.id, matchers, runId, mode, ticketId });
       try {
         return await this.#batcher.submit(orgId, { ...operation, searched });
       } catch (error) {
@@ -46,8 +48,8 @@ export class BroadWay {
     throw unavailable('So much overlaps this that it could not be decided; ask for less at once.');
   }
 
-  async #search(orgId: string, runId: string, wanted: WantedIn): Promise<Searched> {
-    const search = () => borrowed(this.#pool, (client) => searchBroadly(client, orgId, runId, wanted));
+  async #search(orgId: string, seeker: Seeker): Promise<Searched> {
+    const search = () => borrowed(this.#pool, (client) => searchBroadly(client, orgId, seeker));
     return this.#ofOrg.run(orgId, () => this.#ofAll.run('', search));
   }
 }

@@ -8,7 +8,6 @@ import {
   toWatch,
   type Verdict,
   type Waiter,
-  type Wanted,
 } from '../../leases/index.ts';
 import type { RunFacts } from '../../loops/index.ts';
 import { actingRun, judge, settle, show } from './decide-lease.ts';
@@ -179,16 +178,19 @@ function proceed(
     extra,
     ...(approval === null ? {} : { approvalId: approval.id }),
   });
-  if (verdict === null || run === null || op.repo === null) return recorded;
+  if (verdict === null || run === null || op.repo === null || op.wanted === null) return recorded;
+  const place = keptPlace(snapshot, plan, op.ticketId, run.id);
+  // What it has joined was asked for by others as well, and perhaps for longer.
+  const ttlSeconds = place?.kind === 'lease' ? Math.max(op.wanted.ttlSeconds, place.ttlSeconds) : op.wanted.ttlSeconds;
   const lease = settle(snapshot, plan, {
     principal: op.principal,
     run,
     repoId: op.repo.id,
-    wanted: op.wanted as Wanted,
+    wanted: { ...op.wanted, ttlSeconds },
     verdict,
     approval,
     decisionId: (recorded.body['decision'] as { id: string }).id,
-    ticketId: keptPlace(snapshot, plan, op.ticketId, run.id)?.id ?? null,
+    ticketId: place?.id ?? null,
   });
   return { ...recorded, body: { ...recorded.body, lease: show(snapshot, lease) } };
 }

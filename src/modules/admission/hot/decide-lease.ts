@@ -57,6 +57,9 @@ export function judge(
   const leases = snapshot.tables.get(repoId);
   const waiters = snapshot.waiters.get(repoId);
   if (leases === undefined || waiters === undefined) throw notFound('repo');
+  // It has lost its place since: who stood behind it was not looked for.
+  if (searched?.place !== undefined && asker.place > searched.place)
+    throw new TooBroad('it was looked up for a place ahead');
   const { now, settings } = snapshot;
   const verdict = decideLease({ leases, waiters }, asker, wanted, {
     now,
@@ -94,6 +97,9 @@ export function settle(
     return verdict.lease;
   }
   if (verdict.kind === 'grant') plan.clear(verdict.over);
+  const replaced = verdict.kind === 'grant' ? verdict.upgraded.filter((old) => isReplaceable(old, approval)) : [];
+  // As asking again does, it extends and never shortens what the run has.
+  const ttlSeconds = Math.max(wanted.ttlSeconds, ...replaced.map((old) => old.ttlSeconds));
   const lease: HeldLease = {
     id: newId(),
     repoId,
@@ -103,10 +109,10 @@ export function settle(
     fence: null,
     mode: wanted.mode,
     matchers: wanted.matchers,
-    purpose: wanted.purpose,
-    ttlSeconds: wanted.ttlSeconds,
+    purpose: wanted.purpose ?? replaced.find(({ purpose }) => purpose !== null)?.purpose ?? null,
+    ttlSeconds,
     grantedAt: snapshot.now,
-    expiresAt: new Date(snapshot.now.getTime() + wanted.ttlSeconds * 1000),
+    expiresAt: new Date(snapshot.now.getTime() + ttlSeconds * 1000),
     runFinished: false,
     revoked: null,
     approval,
@@ -114,15 +120,13 @@ export function settle(
   };
   plan.grant(principal, lease, decisionId, ticketId);
   snapshot.tables.get(repoId)?.add(lease);
-  if (verdict.kind === 'grant') {
-    for (const old of verdict.upgraded) if (isReplaceable(old, lease)) plan.end(principal, old, 'upgraded');
-  }
+  for (const old of replaced) plan.end(principal, old, 'upgraded');
   return lease;
 }
 
 /** One of this very batch has no row yet that could be ended; and an approval that edits ride on is not given up. */
-function isReplaceable(old: HeldLease, by: HeldLease): boolean {
-  return old.fence !== null && (old.approval === null || old.approval.id === by.approval?.id);
+function isReplaceable(old: HeldLease, approval: SpentApproval | null): boolean {
+  return old.fence !== null && (old.approval === null || old.approval.id === approval?.id);
 }
 
 const holders = new WeakMap<RunFacts, Holder>();
@@ -170,9 +174,7 @@ export function revokedSentence(lease: HeldLease, witness: string): string {
  * 403 `not_your_run`
  */
 export function renew(snapshot: Snapshot, plan: BatchPlan, op: RenewOperation): HotAnswer {
-  const lease = currentLease(snapshot, op);
-  const run = snapshot.runs.get(lease.runId);
-  if (run !== undefined) plan.beat(run, op.principal);
+  const lease = currentLease(snapshot, op, (run) => plan.beat(run, op.principal));
   plan.renew(op.principal, lease, op.ttlSeconds ?? lease.ttlSeconds);
   return { status: 200, body: { lease: show(snapshot, lease) } };
 }
@@ -197,14 +199,23 @@ export function revoke(snapshot: Snapshot, plan: BatchPlan, op: RevokeOperation)
   return { status: 200, body: { lease: show(snapshot, lease) } };
 }
 
-/** Compares lease, fence and holder, never "whoever holds this path". */
-function currentLease(snapshot: Snapshot, op: RenewOperation | ReleaseOperation): HeldLease {
+/**
+ * Compares lease, fence and holder, never "whoever holds this path".
+ * @param heardOf of whose run it is, even if it holds the lease no more
+ */
+function currentLease(
+  snapshot: Snapshot,
+  op: RenewOperation | ReleaseOperation,
+  heardOf: (run: RunFacts) => void = () => {},
+): HeldLease {
   const lease = snapshot.leases.get(op.leaseId);
   const ended = snapshot.endedLeases.get(op.leaseId);
   const known = lease ?? ended;
   if (known === undefined) throw notFound('lease');
   requireActor(op.principal, known.loopId, known.holder.owner.id);
-  if (op.epoch !== undefined) demandEpoch(snapshot.runs.get(known.runId)!, op.epoch);
+  const run = snapshot.runs.get(known.runId);
+  if (op.epoch !== undefined) demandEpoch(run!, op.epoch);
+  if (run !== undefined && run.status !== 'finished') heardOf(run);
   const gone = lease === undefined || snapshot.tables.get(lease.repoId)?.get(lease.id) === undefined;
   if (gone || standing(lease, snapshot.now, snapshot.settings.lockDelaySeconds) !== 'live') {
     const said =

@@ -35,13 +35,19 @@ const ATTEMPTS = 12;
 /** Who waits for so long is told to try again: nobody is granted anything after his client has gone. */
 const GIVE_UP_MS = 10_000;
 
-/** The connection broke around the COMMIT. */
-const LOST = Symbol('lost');
+/** The connection broke around the COMMIT, by that error. */
+class Lost {
+  readonly by: unknown;
+
+  constructor(by: unknown) {
+    this.by = by;
+  }
+}
 
 interface Attempted {
   readonly decided: Decided;
   readonly xid: string;
-  readonly written: number | null | typeof LOST;
+  readonly written: number | null | Lost;
 }
 
 /** A batch of an org, whatever is in it: lock, read, decide in memory in order of arrival, write and commit. */
@@ -73,7 +79,8 @@ export class GeneralWay {
         // Where the database cannot be reached, it cannot be for one of them either.
         if (reason !== null && (isLate || reason === 'connection' || ops.length === 1))
           return ops.map(() => ({ ok: false, error: unavailable('This org is busy; try again.') }));
-        if (ops.length === 1) return [{ ok: false, error }];
+        // Nobody can say whether it was committed: to decide it again, alone or not, might do all of it twice.
+        if (ops.length === 1 || error instanceof Problem) return ops.map(() => ({ ok: false, error }));
         this.#deps.instruments.transactionRetried('split_batch');
         return this.#oneByOne(orgId, ops, untilMs);
       }
@@ -90,10 +97,19 @@ export class GeneralWay {
     const startedMs = this.#deps.clock.monotonicMs();
     const { decided, written, xid } = await this.#write(orgId, ops);
     // Whether it committed is looked up, not guessed: both guesses are wrong for somebody.
-    const firstSeq = written === LOST ? await outcomeOf(this.#deps, { xid, ...decided }) : written;
+    const firstSeq = written instanceof Lost ? await this.#outcomeOf(written, { xid, decided }) : written;
     finish(decided, firstSeq);
     this.#deps.onDecided(orgId, decided, ops.length, (this.#deps.clock.monotonicMs() - startedMs) / 1000);
     return decided.results;
+  }
+
+  /** @throws what it was lost by, where it has not taken effect and that was the time it took; else as `outcomeOf` */
+  async #outcomeOf({ by }: Lost, { xid, decided }: Pick<Attempted, 'xid' | 'decided'>): Promise<number> {
+    try {
+      return await outcomeOf(this.#deps, { xid, ...decided });
+    } catch (error) {
+      throw error instanceof LostCommit && tookTooLong(by) ? by : error;
+    }
   }
 
   /** Gives its connection back before anybody looks what became of a lost one: else all could be kept by who waits for one. */
@@ -110,7 +126,7 @@ export class GeneralWay {
       } catch (error) {
         if (!isConnectionLoss(error)) throw error;
         broken = error as Error;
-        return { decided, xid, written: LOST };
+        return { decided, xid, written: new Lost(error) };
       }
     } catch (error) {
       broken = await rollBack(client, error);

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Clock } from '../../../platform/clock.ts';
 import type { CommitSignal } from '../../../platform/database/commit-signal.ts';
+import type { Database } from '../../../platform/database/database.ts';
 import { OrgBatcher } from '../../../platform/database/org-batcher.ts';
 import { Problem } from '../../../platform/errors.ts';
 import type { Logger } from '../../../platform/logger.ts';
@@ -8,7 +9,6 @@ import type { Instruments } from '../../../platform/telemetry/index.ts';
 import {
   type AcquireOperation,
   type LeaseChanges,
-  type LeaseOperation,
   type LeaseQueue,
   TooBroad,
   type Wanted,
@@ -19,24 +19,35 @@ import { GeneralWay } from './general-way.ts';
 import { createVersionCaches } from './load.ts';
 import { OneCall } from './one-call/one-call.ts';
 import { ShortWay } from './one-call/short-way.ts';
-import { type AskOperation, batchesOf, type HotAnswer, type HotOperation } from './operation.ts';
+import { batchesOf, type HotAnswer, type HotOperation } from './operation.ts';
 import { Refusals } from './refusals.ts';
+import { RefusedBeats } from './refused-beats.ts';
 import { UnderWay } from './under-way.ts';
 
 export interface HotPathDeps {
   readonly pool: pg.Pool;
+  readonly db: Database;
   readonly signal: CommitSignal;
   readonly instruments: Instruments;
   readonly logger: Logger;
   readonly clock: Clock;
 }
 
+/** What is answered only to whoever may act for the run, in its current epoch as far as it was said. */
+const REFUSED_TO_ITS_OWN = new Set([
+  'halted',
+  'lease_conflict',
+  'lease_revoked',
+  'lease_deadlock',
+  'lease_wait_on_self',
+]);
+
 /** How often a request is tried the short way while others come and go, before it goes the general way after all. */
 const LOOKS = 3;
 
 /**
  * Leases, decisions and admissions: sends each the shortest way that can decide it. Each way has one batch in flight per org
- * on this server; nobody is answered before the commit. See DESIGN.md, "The hot path".
+ * on this server; nobody is answered before the commit. See src/README.md, "Decisions, in short".
  */
 export class HotPath implements LeaseQueue {
   readonly #instruments: Instruments;
@@ -45,6 +56,7 @@ export class HotPath implements LeaseQueue {
   readonly #underWay = new UnderWay();
   readonly #shortWay: ShortWay;
   readonly #refusals: Refusals;
+  readonly #refusedBeats: RefusedBeats;
   readonly #generalWay: OrgBatcher<HotOperation, HotAnswer>;
   readonly #broadWay: BroadWay;
 
@@ -69,6 +81,7 @@ export class HotPath implements LeaseQueue {
       clock: deps.clock,
       onCommitted: (orgId, committed, seconds) => announcements.tell(orgId, committed, committed.taken.length, seconds),
     });
+    this.#refusedBeats = new RefusedBeats({ ...deps, known: oneCall });
     this.#refusals = new Refusals({ ...deps, caches, known: oneCall });
     this.#generalWay = new OrgBatcher(
       (orgId, ops) => underWay.while(orgId, ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
@@ -83,22 +96,25 @@ export class HotPath implements LeaseQueue {
     this.#announcements.onLeases(listener);
   }
 
-  async submit(operation: LeaseOperation | AskOperation): Promise<HotAnswer> {
+  async submit(operation: HotOperation): Promise<HotAnswer> {
     try {
       const answer = await this.#settle(operation);
-      if (answer.body['outcome'] === 'wait') this.#conflicted(operation);
+      if (answer.body['outcome'] === 'wait') this.#refused(operation, 'lease_conflict');
       return answer;
     } catch (error) {
-      if (error instanceof Problem && error.code === 'lease_conflict') this.#conflicted(operation);
+      if (error instanceof Problem) this.#refused(operation, error.code);
       throw error;
     }
   }
 
-  #conflicted(operation: LeaseOperation | AskOperation): void {
-    if ('wanted' in operation && operation.wanted !== null) this.#instruments.leaseConflicted(operation.wanted.mode);
+  #refused(operation: HotOperation, code: string): void {
+    if (!('wanted' in operation) || operation.wanted === null) return;
+    if (code === 'lease_conflict') this.#instruments.leaseConflicted(operation.wanted.mode);
+    if (REFUSED_TO_ITS_OWN.has(code) && operation.runId !== null)
+      this.#refusedBeats.note(operation.principal.orgId, operation.runId);
   }
 
-  async #settle(operation: LeaseOperation | AskOperation): Promise<HotAnswer> {
+  async #settle(operation: HotOperation): Promise<HotAnswer> {
     const short = isPlain(operation) ? await this.#plainly(operation) : await this.#shortWay.submit(operation);
     if (short !== null) return short;
     try {
@@ -137,7 +153,7 @@ export class HotPath implements LeaseQueue {
 }
 
 /** Who waits, or asks again under a key, may be given something though another holds it now. */
-function isPlain(operation: LeaseOperation | AskOperation): operation is AcquireOperation {
+function isPlain(operation: HotOperation): operation is AcquireOperation {
   return operation.kind === 'acquire' && !operation.waits && operation.idempotent === null;
 }
 

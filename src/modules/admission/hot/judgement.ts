@@ -1,4 +1,12 @@
-import { type CaseMode, compilePattern, covers, type Matcher, parsePath, workDone } from '../../../patterns/index.ts';
+import {
+  type CaseMode,
+  compilePattern,
+  covers,
+  type Matcher,
+  parsePath,
+  storedPattern,
+  workDone,
+} from '../../../patterns/index.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import { principalId } from '../../../platform/principal.ts';
 import { type Evaluation, evaluate, type MatchedRule, standInPaths } from '../../governance/index.ts';
@@ -121,7 +129,9 @@ const SCOPE_STEPS_MAX = 3_000_000;
 function scopeRules(snapshot: Snapshot, op: AskOperation, run: RunFacts): ShownRule[] {
   if (run.loop.scope.length === 0 || op.repo === null) return [];
   const mode = { caseSensitive: snapshot.repos.get(op.repo.id)?.caseSensitive ?? true };
-  const scope = run.loop.scope.flatMap((text) => compiled(text, mode) ?? []);
+  // What only stands in for a text would let through more than was declared.
+  const scope = run.loop.scope.map(storedPattern).filter(({ isExact }) => isExact);
+  for (const pattern of scope) pattern.automaton(mode.caseSensitive);
   const asked = [
     ...pathsOf(op).map((text) => ({ text, matcher: readPath(text) })),
     ...op.parts.flatMap(({ patterns = [] }) => patterns.map((text) => ({ text, matcher: compiled(text, mode) }))),

@@ -111,11 +111,11 @@ export class BatchPlan {
     this.#liveRuns.add(lease.runId);
   }
 
-  /** Extends from now; never shortens. Returns false when there was nothing to extend. */
-  renew(principal: Principal, lease: HeldLease, ttlSeconds: number): boolean {
+  /** Extends from now; never shortens. What was extended is in `renewed`. */
+  renew(principal: Principal, lease: HeldLease, ttlSeconds: number): void {
     const until = new Date(this.#snapshot.now.getTime() + ttlSeconds * 1000);
     // A lease that this batch grants has no row to update yet: it stays as it was granted.
-    if (until <= lease.expiresAt || lease.fence === null) return false;
+    if (until <= lease.expiresAt || lease.fence === null) return;
     const { id, fence, ttlSeconds: was } = lease;
     lease.expiresAt = until;
     lease.ttlSeconds = ttlSeconds;
@@ -127,7 +127,6 @@ export class BatchPlan {
       subject: { id: lease.id, kind: 'lease' },
       data: { expiresAt: this.after(ttlSeconds, until), fence },
     });
-    return true;
   }
 
   end(principal: Principal, lease: HeldLease, reason: 'released' | 'expired' | 'run_ended' | 'upgraded'): void {

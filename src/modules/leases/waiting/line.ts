@@ -15,6 +15,10 @@ import type { Waiter } from './waiter.ts';
 
 const heldWaiter = Prisma.raw(HELD_WAITER);
 const aheadIsHalted = Prisma.raw(isLoopHalted('ao'));
+/** Of a waiter `w` of a loop `o`: by its loop, a team, its repo or the org. */
+const isHalted =
+  Prisma.raw(`(${isLoopHalted('o')} OR EXISTS (SELECT FROM halt h WHERE h.org_id = w.org_id AND h.lifted_at IS NULL
+  AND (h.scope_kind = 'org' OR h.scope_kind = 'repo' AND h.scope_id = w.repo_id)))`);
 
 /** Waiters looked at in one go; what is left is looked at right after. */
 const LOOK_SIZE = 200;
@@ -23,8 +27,8 @@ const LOOKS = 10;
 const ORGS = 10_000;
 /** An alarm rings once the lock delay is surely over, by the database's clock. */
 const MARGIN_MS = 5;
-/** Settled tickets are told for so long. */
-const KEPT_HOURS = 48;
+/** Settled tickets are told for so long: `chores_due` has it too. */
+export const KEPT_HOURS = 48;
 const PURGE_SIZE = 1000;
 
 interface Deps {
@@ -65,10 +69,15 @@ export class WaitingLine {
     for (const { leaseId, freeInMs } of watched) this.#alarm.ring(orgId, leaseId, freeInMs + MARGIN_MS);
     // Behind a granted ticket stands its lease already; behind one that was given up, whoever watched it.
     const gone = settled.filter(({ granted }) => !granted).map(({ ticketId }) => ticketId);
-    if (someWait) this.freed(orgId, [...ended.map(({ id }) => id), ...gone]);
+    // What was taken back from a run it cannot get by a ticket either: kept, that would only be in everybody's way.
+    const barred = ended.filter(({ revoked }) => revoked !== null).map(({ runId }) => runId);
+    if (someWait) this.freed(orgId, [...ended.map(({ id }) => id), ...gone, ...barred]);
   }
 
-  /** Has those looked at who watch these leases or tickets. One look at a time in an org: the next takes what gathered. */
+  /**
+   * Has those looked at who watch these leases or tickets, or are of these runs. One look at a time in an org: the next takes
+   * what gathered.
+   */
   freed(orgId: string, ids: readonly string[]): void {
     if (ids.length === 0) return;
     const gathered = this.#gathered.get(orgId);
@@ -100,7 +109,8 @@ export class WaitingLine {
       const rows = await this.#deps.db.read(
         systemPrincipal(orgId),
         (tx) => tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
-          WHERE w.org_id = ${orgId}::uuid AND w.blocked_by = ANY (${ids}::uuid[]) AND w.status = 'waiting' AND w.seq > ${after}
+          WHERE w.org_id = ${orgId}::uuid AND (w.blocked_by = ANY (${ids}::uuid[]) OR w.run_id = ANY (${ids}::uuid[]))
+            AND w.status = 'waiting' AND w.seq > ${after}
           ORDER BY w.seq LIMIT ${LOOK_SIZE}`,
       );
       await this.#lookAt(rows.map((row) => toWaiter(orgId, row)));
@@ -206,7 +216,10 @@ async function oldTickets(tx: ReadTx): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Whose way seems free, or whose key is valid no more; behind `after` in the line. */
+/**
+ * Whose way seems free, whose key is valid no more, or from whose run something was taken back; behind `after` in the line. Not those under a halt: it is its end that
+ * has them looked at, and until then each look, again and again, could only find that they get nothing.
+ */
 async function dueWaiters(tx: ReadTx, after: number): Promise<Waiter[]> {
   const { orgId } = tx;
   const lockDelay = await lockDelayOf(tx);
@@ -227,10 +240,11 @@ async function dueWaiters(tx: ReadTx, after: number): Promise<Waiter[]> {
   const free = gone.map(({ id }) => id);
   const rows = await tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
     WHERE w.org_id = ${orgId}::uuid AND w.status = 'waiting' AND w.seq > ${after} AND r.status = 'running' AND (
-      w.blocked_by IS NULL AND w.kind = 'lease'
-      OR w.blocked_by = ANY (${free}::uuid[])
+      (w.blocked_by IS NULL AND w.kind = 'lease' OR w.blocked_by = ANY (${free}::uuid[])) AND NOT ${isHalted}
       OR EXISTS (SELECT FROM api_key y WHERE y.org_id = ${orgId}::uuid AND y.id = (w.principal ->> 'keyId')::uuid
-        AND (y.revoked_at IS NOT NULL OR y.expires_at <= clock_timestamp())))
+        AND (y.revoked_at IS NOT NULL OR y.expires_at <= clock_timestamp()))
+      OR w.run_id = ANY (ARRAY(SELECT l.run_id FROM lease l
+        WHERE l.org_id = ${orgId}::uuid AND l.end_reason = 'revoked' AND l.expires_at > clock_timestamp())))
     ORDER BY w.seq LIMIT ${LOOK_SIZE}`;
   return rows.map((row) => toWaiter(orgId, row));
 }

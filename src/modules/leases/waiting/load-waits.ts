@@ -1,7 +1,7 @@
 import { flush } from '../../../platform/database/pipeline.ts';
-import { TooBroad } from '../broad-search.ts';
 import { MOST_ASKED, weightOfClaims } from '../candidates.ts';
 import { decideLease, type Moment, type Tables } from '../decide.ts';
+import { TooBroad } from '../too-broad.ts';
 import { aroundStatements, partsOf, surroundingsIn } from './around.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { type Wait, WaitGraph, waitsFor } from './wait-graph.ts';

@@ -5,11 +5,11 @@ import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher
 import { notFound, unauthenticated } from '../../../platform/errors.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import { settingsOf } from '../../identity/index.ts';
-import { TooBroad } from '../broad-search.ts';
 import { HELD_LEASE, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
 import { textsOf } from '../claim.ts';
 import { type Conflict, decideLease, type Moment, type Tables } from '../decide.ts';
 import type { HeldLease } from '../lease.ts';
+import { TooBroad } from '../too-broad.ts';
 import { type TicketView, viewLease } from '../views.ts';
 import { aroundStatements, partsOf, surroundingsIn } from './around.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';

@@ -86,7 +86,8 @@ async function initdb(
     });
   } catch (error) {
     const { stderr = '' } = error as { stderr?: string };
-    const said = stderr.split('\n').find((line) => /error|fatal/i.test(line));
+    const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+    const said = lines.find((line) => /error|fatal/i.test(line)) ?? lines.at(-1);
     const reason = said ?? (error instanceof Error ? error.message.split('\n')[0] : String(error));
     throw new EmbeddedPostgresError(`initdb failed: ${reason}`, { cause: error });
   } finally {

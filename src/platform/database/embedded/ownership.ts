@@ -24,6 +24,9 @@ export async function connectTo(
     password: cluster.password,
     database: 'postgres',
     application_name: applicationName,
+    // Said, so that PGSSLMODE and PGOPTIONS of somebody's other database do not count.
+    ssl: false,
+    options: '-c statement_timeout=0',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   });

@@ -15,6 +15,8 @@ export async function connect(url: string, variable: string): Promise<pg.Client>
   const client = new pg.Client({
     connectionString: url,
     application_name: 'signalbox-migrate',
+    // The schema that rights are asked for is the one that is migrated, whatever the login's own path is.
+    options: '-c search_path=public',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   });
@@ -45,17 +47,23 @@ function connectionTrouble(client: pg.Client, error: unknown): string {
   }
 }
 
-/** @throws ConfigurationError when the server is too old, or only follows another one. */
+/** @throws ConfigurationError when the server is too old, only follows another one, or cannot keep every text. */
 export async function checkServer(client: pg.Client, variable: string): Promise<void> {
-  const { rows } = await client.query<{ number: number; version: string; standby: boolean }>(
+  const { rows } = await client.query<{ number: number; version: string; standby: boolean; encoding: string }>(
     `SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version,
-       pg_is_in_recovery() AS standby`,
+       pg_is_in_recovery() AS standby, current_setting('server_encoding') AS encoding`,
   );
-  const { number, version, standby } = rows[0]!;
+  const { number, version, standby, encoding } = rows[0]!;
   if (number < OLDEST_SUPPORTED_MAJOR * 10_000) {
     throw refusal(`PostgreSQL ${OLDEST_SUPPORTED_MAJOR} or later is needed, this server is ${version}`, variable);
   }
   if (standby) throw refusal('this server is a read-only standby; name the primary', variable);
+  if (encoding !== 'UTF8' && encoding !== 'SQL_ASCII') {
+    throw refusal(
+      `the database keeps text as ${encoding}, which lacks characters; create it with ENCODING 'UTF8'`,
+      variable,
+    );
+  }
   // The connection waits for its turn and is idle while another one works: no default of the login's may end it.
   await client.query('SET statement_timeout = 0; SET idle_session_timeout = 0');
 }

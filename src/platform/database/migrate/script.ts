@@ -1,7 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 
 /** Stands in `_prisma_migrations.logs` from the moment that a migration's script has committed. */
 export const COMMITTED = 'script committed';
+
+/** SQLSTATE of a table that was not to be had within `lock_timeout`. */
+export const LOCK_NOT_AVAILABLE = '55P03';
+/** Somebody reads a table for long, as a backup does: half a minute and more, in which servers that serve stand for a second at a time. */
+const ATTEMPTS = 12;
+const BETWEEN_ATTEMPTS_MS = 2000;
 
 /** The script that failed, by its migration's name, and what `pg` said. */
 export interface FailedScript {
@@ -33,11 +40,18 @@ export class MigrationScripts {
       await this.pool.query(script);
       return;
     }
-    try {
-      await this.pool.query(`${script}\n;${noteCommitted(migration)}`);
-    } catch (error) {
-      this.failed = { migration, error };
-      throw error;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.pool.query(`${script}\n;${noteCommitted(migration)}`);
+        return;
+      } catch (error) {
+        const isLocked = (error as { code?: unknown }).code === LOCK_NOT_AVAILABLE;
+        if (!isLocked || attempt === ATTEMPTS) {
+          this.failed = { migration, error };
+          throw error;
+        }
+      }
+      await sleep(BETWEEN_ATTEMPTS_MS);
     }
   };
 }

@@ -4,7 +4,7 @@ import { CLOSING_SECONDS, LOW_SECONDS, PAST_SECONDS } from './compare.ts';
 import { demand, Mismatch } from './demand.ts';
 import { judge } from './judge.ts';
 import { acquire, change, type Plan, pickLease, plan, RUNS, resolve } from './plans.ts';
-import { endTicket, isDeadlocked, type Model, settle } from './reference.ts';
+import { endTicket, hearRefused, isDeadlocked, type Model, settle } from './reference.ts';
 import { note, perform, tell, tellReply } from './sending.ts';
 import { type Holder, settled } from './settling.ts';
 import { HELD_OPEN, type Step, send } from './steps.ts';
@@ -96,10 +96,16 @@ class Together extends Told {
       [0, 1],
       [1, 0],
     ])
-      for (const settlesBetween of [false, true]) {
+      for (const [settlesBetween, hearsBetween] of [
+        [false, false],
+        [false, true],
+        [true, false],
+        [true, true],
+      ]) {
         const then = structuredClone(m);
         try {
           judge(then, steps[order[0]!]!, replies[order[0]!]!, false);
+          if (hearsBetween) hearRefused(then);
           if (settlesBetween) settle(then);
           judge(then, steps[order[1]!]!, replies[order[1]!]!, false);
           orders.push(then);

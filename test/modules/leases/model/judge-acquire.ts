@@ -5,6 +5,7 @@ import {
   decide,
   decideTicket,
   grant,
+  hear,
   inTheWay,
   type Lease,
   type Model,
@@ -28,6 +29,7 @@ export function judgeAcquire(m: Model, step: Extract<Step, { kind: 'acquire' }>,
   const run = m.runs[request.run]!;
   if (run.status === 'finished') return demandAnswer(reply, 409, 'run_finished');
   const verdict = decide(m, request, m.tickets);
+  if (reply.status === 409) m.refused.add(request.run);
   if (verdict.kind === 'revoked') {
     demandAnswer(reply, 409, 'lease_revoked');
     demand(
@@ -43,8 +45,8 @@ export function judgeAcquire(m: Model, step: Extract<Step, { kind: 'acquire' }>,
   }
   demandAnswer(reply, 201, null);
   const { lease: told } = reply.body;
-  demandLease(m, told, request, verdict.kind === 'held');
-  run.status = 'running';
+  demand(told.runId === run.id && told.state === 'live', 'a live lease of the run', told);
+  hear(run);
   if (verdict.kind === 'held') {
     const { leases } = verdict;
     const lease = leases.find(({ id }) => id === told.id) ?? leases.find(({ id }) => id === null);
@@ -53,17 +55,21 @@ export function judgeAcquire(m: Model, step: Extract<Step, { kind: 'acquire' }>,
     askAgain(lease, request.ttlSeconds);
   } else {
     demand(!m.leases.some(({ id }) => id === told.id), 'a lease of its own', told);
-    Object.assign(grant(m, request), { id: told.id, fence: told.fence });
+    const lease = grant(m, request);
+    demandGranted(lease, told);
+    Object.assign(lease, { id: told.id, fence: told.fence });
   }
   if (key !== null) m.kept.set(key, { lease: told });
 }
 
-function demandLease(m: Model, told: Body, request: Request, isHeld: boolean): void {
-  demand(told.runId === m.runs[request.run]!.id && told.state === 'live', 'a live lease of the run', told);
-  if (isHeld) return;
+function demandGranted({ mode, claims, ttlSeconds }: Lease, told: Body): void {
   const texts = [...told.paths, ...told.patterns, ...told.resources];
-  const isSo = told.mode === request.mode && String(texts) === String(request.claims.map(({ text }) => text));
-  demand(isSo && told.ttlSeconds === request.ttlSeconds, 'what was asked for', told);
+  const isSo = told.mode === mode && String(texts) === String(claims.map(({ text }) => text));
+  demand(
+    isSo && told.ttlSeconds === ttlSeconds,
+    `${mode} ${claims.map(({ text }) => text).join()} for ${ttlSeconds} s`,
+    told,
+  );
 }
 
 /** A request that cannot be had now, and would wait. */
@@ -101,7 +107,7 @@ function judgeWait(
   if (same === undefined) m.tickets.push(ticket);
   ticket.ttlSeconds = Math.max(ticket.ttlSeconds, request.ttlSeconds);
   if (key !== null) m.kept.set(key, { ticket: m.tickets.indexOf(ticket) });
-  m.runs[request.run]!.status = 'running';
+  hear(m.runs[request.run]!);
   judgeTicketAnswer(m, ticket, reply, isAlone);
 }
 

@@ -1,7 +1,7 @@
 import type { Reply } from '../../../support/server.ts';
 import { demand, demandAnswer } from './demand.ts';
 import { judgeAcquire, judgeTicketAnswer, judgeView } from './judge-acquire.ts';
-import { endTicket, extend, type Lease, type Model, standing } from './reference.ts';
+import { endTicket, extend, hear, type Lease, type Model, standing } from './reference.ts';
 import type { Step } from './steps.ts';
 
 /** Compares an answer with what the model says, and takes the model on. `isAlone`: nothing else is under way. */
@@ -38,13 +38,14 @@ function judgeRetry(m: Model, step: Extract<Step, { kind: 'retry' }>, reply: Rep
   }
   const ticket = m.tickets[kept.ticket]!;
   // Whoever asks about a ticket of theirs that waits is heard of.
-  if (ticket.status === 'waiting') m.runs[ticket.run]!.status = 'running';
+  if (ticket.status === 'waiting') hear(m.runs[ticket.run]!);
   judgeTicketAnswer(m, ticket, reply, isAlone);
 }
 
 function judgeHolding(m: Model, step: Extract<Step, { kind: 'renew' | 'release' }>, reply: Reply): void {
   const lease = m.leases[step.lease]!;
   if (step.by !== lease.run) return demandAnswer(reply, 403, 'not_your_run');
+  if (step.kind === 'renew') hear(m.runs[lease.run]!);
   if (standing(m, lease) !== 'live' || !step.isRightFence) return demandAnswer(reply, 409, 'fence_stale');
   demandAnswer(reply, 200, null);
   demand(reply.body.lease.id === lease.id && reply.body.lease.fence === lease.fence, 'that lease', reply.body);
@@ -70,7 +71,7 @@ function judgeHeartbeat(m: Model, run: number, reply: Reply): void {
   const isTold = revoked.every(({ id }) => reasons.some(({ detail }) => id !== null && detail.includes(id)));
   demand(signal === 'continue' && reasons.length === revoked.length && isTold, `${revoked.length} revoked`, reply.body);
   for (const lease of mine) if (standing(m, lease) === 'live') extend(lease, lease.ttlSeconds);
-  m.runs[run]!.status = 'running';
+  hear(m.runs[run]!);
 }
 
 function judgeFinish(m: Model, index: number, reply: Reply): void {
@@ -96,7 +97,7 @@ function judgePoll(m: Model, step: Extract<Step, { kind: 'cancel' | 'poll' }>, r
   const ticket = m.tickets[step.ticket]!;
   demandAnswer(reply, 200, null);
   if (isAlone) judgeView(m, ticket, reply.body);
-  if (ticket.status === 'waiting' && step.by === ticket.run) m.runs[ticket.run]!.status = 'running';
+  if (ticket.status === 'waiting' && step.by === ticket.run) hear(m.runs[ticket.run]!);
 }
 
 function judgeLook(m: Model, lease: Lease, reply: Reply): void {

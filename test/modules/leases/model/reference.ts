@@ -14,6 +14,8 @@ export interface Model {
   readonly asked: Asked[];
   /** What was answered under such a key: a lease, as it was then, or the ticket to follow. */
   readonly kept: Map<string, { readonly lease: unknown } | { readonly ticket: number }>;
+  /** Runs that were refused something of late: each has been heard of by it, soon after the answer. */
+  readonly refused: Set<number>;
 }
 
 export const newModel = (runIds: readonly string[]): Model => ({
@@ -22,6 +24,7 @@ export const newModel = (runIds: readonly string[]): Model => ({
   tickets: [],
   asked: [],
   kept: new Map(),
+  refused: new Set(),
 });
 
 export interface Asked {
@@ -85,6 +88,16 @@ export type Verdict =
     }
   | { readonly kind: 'held'; readonly leases: Lease[] }
   | { readonly kind: 'grant' };
+
+/** Whoever was refused something is no longer silent. */
+export function hearRefused(m: Model): void {
+  for (const at of m.refused) hear(m.runs[at]!);
+}
+
+/** Any call of a run is a beat of it. */
+export function hear(run: Run): void {
+  if (run.status === 'silent') run.status = 'running';
+}
 
 const isLive = (m: Model, lease: Lease): boolean => standing(m, lease) === 'live';
 
@@ -152,8 +165,21 @@ export function waitingFor(m: Model, wanted: Request, claim: Claim, ahead: reado
 export const decideTicket = (m: Model, ticket: Ticket): Verdict =>
   decide(m, ticket, m.tickets.slice(0, m.tickets.indexOf(ticket)));
 
-/** Grants it: the run's shared leases that it makes needless end with it. */
-export function grant(m: Model, { run, repo, mode, claims, ttlSeconds }: Request): Lease {
+/** Grants it: the run's shared leases that it makes needless end with it, and it lasts as long as any of them would. */
+export function grant(m: Model, { run, repo, mode, claims, ...asked }: Request): Lease {
+  let { ttlSeconds } = asked;
+  for (const old of m.leases) {
+    if (old.run !== run || old.repo !== repo) continue;
+    const isWhole = old.claims.every((held) => claims.some((claim) => holds(claim, held)));
+    if (isWhole && isLive(m, old) && old.mode === 'shared' && mode === 'exclusive') {
+      old.end = 'upgraded';
+      ttlSeconds = Math.max(ttlSeconds, old.ttlSeconds);
+    }
+    if (standing(m, old) !== 'closing') continue;
+    // What the run let run out, it has again: nothing of the old one is left to keep closed.
+    const isAgain = isWhole && (old.mode === 'shared' || mode === 'exclusive');
+    if (isAgain) old.end = 'expired';
+  }
   const lease: Lease = {
     id: null,
     fence: null,
@@ -166,15 +192,6 @@ export function grant(m: Model, { run, repo, mode, claims, ttlSeconds }: Request
     age: 'fresh',
     end: null,
   };
-  for (const old of m.leases) {
-    if (old.run !== run || old.repo !== repo) continue;
-    const isWhole = old.claims.every((held) => claims.some((claim) => holds(claim, held)));
-    if (isWhole && isLive(m, old) && old.mode === 'shared' && mode === 'exclusive') old.end = 'upgraded';
-    if (standing(m, old) !== 'closing') continue;
-    // What the run let run out, it has again: nothing of the old one is left to keep closed.
-    const isAgain = isWhole && (old.mode === 'shared' || mode === 'exclusive');
-    if (isAgain) old.end = 'expired';
-  }
   m.leases.push(lease);
   return lease;
 }

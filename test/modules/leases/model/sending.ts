@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Reply } from '../../../support/server.ts';
 import { demand } from './demand.ts';
 import { judge } from './judge.ts';
-import type { Model } from './reference.ts';
+import { hear, type Model } from './reference.ts';
 import { PATIENCE_MS } from './settling.ts';
 import { acquireBody, HELD_OPEN, type Step, send } from './steps.ts';
 import { type Seen, TooBusy, type World } from './world.ts';
@@ -16,7 +16,7 @@ export async function perform(m: Model, world: World, step: Step, server: number
   if (isOpen && follows !== null && 'ticket' in follows && m.tickets[follows.ticket]!.status === 'waiting') {
     const { request } = asked;
     world.hold({ run: request.run, ticket: follows.ticket, server, body: acquireBody(world, asked), key: asked.key });
-    m.runs[request.run]!.status = 'running';
+    hear(m.runs[request.run]!);
     world.trace.push('  held open, again');
     return m;
   }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { differences } from './compare.ts';
 import { demand, Mismatch } from './demand.ts';
 import { judgeTicketAnswer } from './judge-acquire.ts';
-import type { Model } from './reference.ts';
+import { hearRefused, type Model } from './reference.ts';
 import type { World } from './world.ts';
 
 /** The model as it stands. Where things may have come in more than one order, what is seen afterwards tells which. */
@@ -20,6 +20,7 @@ export async function settled(
   models: readonly Model[],
   needsSweep: boolean,
 ): Promise<void> {
+  await heard(world, models);
   if (needsSweep) await sweep(world);
   const started = Date.now();
   let late = false;
@@ -39,6 +40,19 @@ export async function settled(
       await sweep(world);
     }
     await sleep(pauseMs);
+  }
+}
+
+/**
+ * A refusal is a beat that is written soon after the answer, and not at all by a server that remembers one of a moment ago:
+ * that a run has been silent for an hour is made up here. So it is written here once more.
+ */
+async function heard(world: World, models: readonly Model[]): Promise<void> {
+  const [{ runs, refused }] = models as [Model];
+  for (const at of refused) if (models.some((m) => m.runs[at]!.status === 'silent')) await world.hear(runs[at]!.id);
+  for (const m of models) {
+    hearRefused(m);
+    m.refused.clear();
   }
 }
 

@@ -212,6 +212,14 @@ export class World {
     ]);
   }
 
+  /** As if a call of it had come just now. */
+  async hear(runId: string): Promise<void> {
+    await this.fleet.client.query(
+      `UPDATE run SET status = 'running', last_beat_at = clock_timestamp() WHERE id = $1 AND status <> 'finished'`,
+      [runId],
+    );
+  }
+
   /** What is left in the index of claims of somebody who holds and wants nothing. */
   async strayKeys(): Promise<unknown[]> {
     const { rows } = await this.fleet.client.query(

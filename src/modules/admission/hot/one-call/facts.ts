@@ -22,7 +22,9 @@ export class OrgFacts {
 
   /** Goes on from what was known before, if that is of the same versions: a resumed run moves the halt epoch on. */
   constructor(snapshot: Snapshot, factsVersion: number, monotonicMs: number, before: OrgFacts | undefined) {
-    this.shared = snapshot;
+    const { policyVersion, haltEpoch, settings, policies, halts, someWait } = snapshot;
+    // Not the snapshot itself: all that a batch has read of leases and tickets would be kept with it.
+    this.shared = { policyVersion, haltEpoch, settings, policies, halts, someWait };
     this.factsVersion = factsVersion;
     this.#clockOffsetMs = snapshot.now.getTime() - monotonicMs;
     if (before?.factsVersion === factsVersion && before.shared.haltEpoch === snapshot.haltEpoch) {

@@ -82,12 +82,14 @@ export class KnownLeases {
   forget(repoId: string, held: ReadonlyMap<string, string>): void {
     const keys = this.#keys.get(repoId);
     for (const [key, id] of held) if (keys?.get(key) === id && keys.delete(key)) this.#count -= 1;
+    if (keys?.size === 0) this.#keys.delete(repoId);
   }
 
   #add({ id, repoId, matchers }: HeldLease): void {
     let keys = this.#keys.get(repoId);
     if (keys === undefined) this.#keys.set(repoId, (keys = new Map<string, string>()));
+    const before = keys.size;
     for (const claim of matchers) keys.set(claimKey(claim).key, id);
-    this.#count += matchers.length;
+    this.#count += keys.size - before;
   }
 }

@@ -5,8 +5,10 @@ import { findInLog, untilKnown, type Written } from '../lost-batch.ts';
 import type { BatchPlan } from '../plan.ts';
 import type { Snapshot } from '../snapshot.ts';
 
-/** A call gives up when the database's clock is further than this from the time by which it was decided. */
-const LATE_MS = 1000;
+/** A call gives up when the database's clock is further than this from the time by which it was decided: `hot_once` has it too. */
+export const LATE_MS = 1000;
+/** By the same clock; more than enough, and no call is lost so often that the second would matter. */
+export const SURELY_LATE_MS = 2 * LATE_MS;
 
 /**
  * What became of a call whose answer was lost with its connection. It has no transaction id that we would know; but it
@@ -29,10 +31,9 @@ async function look(client: pg.PoolClient, snapshot: Snapshot, plan: BatchPlan):
     snapshot.orgId,
     [...snapshot.repos.keys()],
   ]);
-  const { rows } = await client.query<{ late: boolean }>(
-    `SELECT clock_timestamp() > $1::timestamptz + interval '2 seconds' AS late`,
-    [snapshot.now],
-  );
+  const { rows } = await client.query<{ late: boolean }>(`SELECT clock_timestamp() > $1::timestamptz AS late`, [
+    new Date(snapshot.now.getTime() + SURELY_LATE_MS),
+  ]);
   const decidedMs = snapshot.now.getTime();
   const written = await findInLog(client, plan, {
     orgId: snapshot.orgId,

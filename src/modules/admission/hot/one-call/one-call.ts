@@ -3,8 +3,10 @@ import type { Clock } from '../../../../platform/clock.ts';
 import type { Settled } from '../../../../platform/database/org-batcher.ts';
 import { flush } from '../../../../platform/database/pipeline.ts';
 import { isConnectionLoss } from '../../../../platform/database/sql-state.ts';
+import { Problem } from '../../../../platform/errors.ts';
 import type { Logger } from '../../../../platform/logger.ts';
 import { RecentMap } from '../../../../platform/recent-map.ts';
+import { TooBroad } from '../../../leases/index.ts';
 import { acquire } from '../decide-acquire.ts';
 import { answer, ask } from '../decide-ask.ts';
 import type { Decided } from '../decide-batch.ts';
@@ -89,14 +91,10 @@ export class OneCall {
     const current = subjects.filter((subject) => facts.suffice(subject) && !this.#isHeld(subject));
     const snapshot = assume(orgId, facts, current, facts.now(this.#deps.clock.monotonicMs()));
     const plan = new BatchPlan(snapshot, timeMark);
-    const taken: number[] = [];
-    const results: Settled<HotAnswer>[] = [];
-    for (const subject of current) {
-      const given = decide(snapshot, plan, subject);
-      if (given === null) continue;
-      taken.push(subjects.indexOf(subject));
-      results.push({ ok: true, answer: given });
-    }
+    const decided = this.#decide(snapshot, plan, current);
+    if (decided === null) return null;
+    const taken = decided.map(({ subject }) => subjects.indexOf(subject));
+    const results = decided.map(({ given }): Settled<HotAnswer> => ({ ok: true, answer: given }));
     const statement = callStatement(
       snapshot,
       facts.factsVersion,
@@ -110,6 +108,19 @@ export class OneCall {
     putIn(snapshot, plan, results, written);
     for (const lease of plan.renewed) this.leases.see(orgId, lease);
     return { ...written, snapshot, plan, taken, results };
+  }
+
+  /** Null after what should not happen: the plan may have half of it. Then all is decided the general way, and only later. */
+  #decide(snapshot: Snapshot, plan: BatchPlan, subjects: readonly Subject[]) {
+    try {
+      return subjects.flatMap((subject) => {
+        const given = decide(snapshot, plan, subject);
+        return given === null ? [] : [{ subject, given }];
+      });
+    } catch (error) {
+      this.#deps.logger.warn({ err: error }, 'a batch could not be decided for one call');
+      return null;
+    }
   }
 
   async #call(
@@ -167,6 +178,8 @@ function decideOne(snapshot: Snapshot, plan: BatchPlan, { op }: Subject): HotAns
         return given.body['outcome'] === 'wait' ? null : given;
       }
       case 'renew': {
+        // Each answer tells the time of its own renewal: of a second one in the same call it would be the other's.
+        if (plan.renewed.some(({ id }) => id === op.leaseId)) return null;
         const before = plan.renewed.length;
         const given = renew(snapshot, plan, op);
         return plan.renewed.length > before ? given : null;
@@ -174,8 +187,9 @@ function decideOne(snapshot: Snapshot, plan: BatchPlan, { op }: Subject): HotAns
       case 'release':
         return release(snapshot, plan, op);
     }
-  } catch {
+  } catch (error) {
     // A refusal tells of times and holders: let it be decided by what is read.
-    return null;
+    if (error instanceof Problem || error instanceof TooBroad) return null;
+    throw error;
   }
 }

@@ -1,0 +1,20 @@
+import { expect, it, vi } from 'vitest';
+import { held, queue, ticketOf, waitingLine } from './line.ts';
+import { give } from './support.ts';
+
+const { pair, crew } = waitingLine();
+
+it('a ticket that an admission has joined is granted for the longest time that was asked for', async () => {
+  const [, ann, ben] = await crew(2);
+  const lease = await held(ann!, { paths: ['a'] });
+  const ticket = await queue(ben!, { paths: ['a'], ttlSeconds: 3600 });
+  const admission = ben!.admit({ paths: ['a'], waitSeconds: 1, lease: { ttlSeconds: 60 } });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  // The server that would look at the line dies in this moment.
+  const freed = vi.spyOn(pair.server.signalbox.services.line, 'freed').mockReturnValue(undefined);
+  expect((await give(ann!, lease)).status).toBe(200);
+  const answer = (await admission).body;
+  freed.mockRestore();
+  expect(answer.outcome).toBe('allow');
+  expect(await ticketOf(ben!, ticket)).toMatchObject({ status: 'granted', lease: { ttlSeconds: 3600 } });
+});
