@@ -1,4 +1,4 @@
-import { decideTicket, endTicket, type Lease, type Model, settle, standing, type Ticket } from './reference.ts';
+import { type Lease, type Model, settle, standing, type Ticket } from './reference.ts';
 import { type LeaseRow, LOCK_DELAY_SECONDS, type Seen, type TicketRow } from './world.ts';
 
 /** A busy machine takes its time; what leases are given differs by much more. */
@@ -9,7 +9,6 @@ const TOLERANCE_SECONDS = 45;
  * waiters were given, the model learns from them.
  */
 export function differences(m: Model, seen: Seen): string[] {
-  adoptRevoked(m, seen);
   settle(m);
   const found: string[] = [];
   const differ = (what: string, expected: unknown, got: unknown) => {
@@ -28,17 +27,6 @@ export function differences(m: Model, seen: Seen): string[] {
     else compareLease(m, lease, row, differ);
   });
   return found;
-}
-
-/**
- * A waiter whose run may not take back what was revoked leaves the line when it is next looked at. While somebody else is
- * in its way too, nobody needs to look: both are right.
- */
-function adoptRevoked(m: Model, seen: Seen): void {
-  m.tickets.forEach((ticket, at) => {
-    if (ticket.status !== 'waiting' || seen.tickets[at]?.reason !== 'lease_revoked') return;
-    if (decideTicket(m, ticket).kind === 'revoked') endTicket(ticket, 'ended', 'lease_revoked');
-  });
 }
 
 type Differ = (what: string, expected: unknown, got: unknown) => void;

@@ -79,7 +79,7 @@ export interface Obstacle<T> {
 }
 
 export type Verdict =
-  | { readonly kind: 'revoked'; readonly leases: Lease[]; readonly blocked: boolean }
+  | { readonly kind: 'revoked'; readonly leases: Lease[] }
   | {
       readonly kind: 'conflict';
       readonly leases: Obstacle<Lease>[];
@@ -137,14 +137,13 @@ export function decide(m: Model, wanted: Request, ahead: readonly Ticket[]): Ver
     for (const by of waitingFor(m, wanted, claim, ahead))
       if (!holding.some((lease) => !mayShare(lease, by))) tickets.push({ claim, by });
   }
-  const blocked = leases.length + tickets.length > 0;
   const revoked = own.filter(
     (lease) => standing(m, lease) === 'revoked' && wanted.claims.some((claim) => overlapping(wanted, claim, lease)),
   );
-  if (revoked.length > 0) return { kind: 'revoked', leases: revoked, blocked };
+  if (revoked.length > 0) return { kind: 'revoked', leases: revoked };
   const taken = new Set([...leases, ...tickets].map(({ claim }) => claim.text + claim.kind));
   const free = wanted.claims.filter((claim) => !taken.has(claim.text + claim.kind)).map(({ text }) => text);
-  if (blocked) return { kind: 'conflict', leases, tickets, free };
+  if (leases.length + tickets.length > 0) return { kind: 'conflict', leases, tickets, free };
   const whole = live.filter(
     (lease) =>
       (wanted.mode === 'shared' || lease.mode === 'exclusive') &&
@@ -208,13 +207,16 @@ export function askAgain(lease: Lease, ttlSeconds: number): void {
   if (lease.leftSeconds < (ttlSeconds * 2) / 3) extend(lease, ttlSeconds);
 }
 
-/** Gives everybody their turn whose turn has come, in the order of the line, until nobody's has. */
+/**
+ * Gives everybody their turn whose turn has come, in the order of the line, until nobody's has. Who waits for what was taken
+ * back from them leaves it, whoever else is in their way.
+ */
 export function settle(m: Model): void {
   for (let again = true; again; ) {
     again = false;
     for (const ticket of m.tickets.filter((one) => isInLine(m, one))) {
       const verdict = decideTicket(m, ticket);
-      if (verdict.kind === 'conflict' || (verdict.kind === 'revoked' && verdict.blocked)) continue;
+      if (verdict.kind === 'conflict') continue;
       again = true;
       if (verdict.kind === 'revoked') endTicket(ticket, 'ended', 'lease_revoked');
       else {
