@@ -66,7 +66,8 @@ class LabelTable {
 /** Refused as text, but `a/[.]/b` compiles to it: nobody walks the prefix point by point. */
 const DOT_SEGMENT = /(^|\/)\.\.?\//;
 
-const NOT_SLASH_LABEL = ~0;
+/** Of `?` and `*`, in all automata. */
+export const NOT_SLASH_LABEL = ~0;
 const ANY_LABEL = ~1;
 
 /** Compiles the expansions of a pattern; with `folded`, for folded paths. Throws {@link Refusal}. */

@@ -40,6 +40,11 @@ const PREFERRED = points(
   'axbcdefghijklmnopqrstuvwyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_-+=~@#%,;:()!$&^\'"<>|[]{}?* `\\éñжλ中あ한😀',
 );
 
+/** Sets of those below U+0080, the more readable before the others: of one set the first is taken. */
+const READABLE_ASCII = [/a/, /x/, /[a-z]/, /\d/, /[A-Z]/, /[^./]/].map((isMember) =>
+  asciiBits(PREFERRED.filter((point) => point < 0x80 && isMember.test(String.fromCharCode(point)))),
+);
+
 /** What `?` and `*` run over: a code point of one segment. */
 export const NOT_SLASH: CharSet = makeSet(SEGMENT, false);
 /** What `**` runs over. */
@@ -88,10 +93,13 @@ export function commonPoint(a: CharSet, b: CharSet): number {
   if (!boundsMeet(a.ranges, b.ranges)) return -1;
   if (hasPoint(b, a.favourite)) return a.favourite;
   if (hasPoint(a, b.favourite)) return b.favourite;
-  if (!a.ascii.some((word, at) => (word & b.ascii[at]!) !== 0)) return firstCommon(a.ranges, b.ranges);
-  const best = PREFERRED.findIndex((point) => hasPoint(a, point) && hasPoint(b, point));
-  spend(best < 0 ? PREFERRED.length : best + 1);
-  return PREFERRED[best] ?? firstCommon(a.ranges, b.ranges);
+  for (const group of READABLE_ASCII) {
+    for (let word = 0; word < group.length; word++) {
+      const common = a.ascii[word]! & b.ascii[word]! & group[word]!;
+      if (common !== 0) return 32 * word + 31 - Math.clz32(common & -common);
+    }
+  }
+  return firstCommon(a.ranges, b.ranges);
 }
 
 /** Whether the sets lie in rows of which one does not end before the other begins. */
@@ -128,6 +136,12 @@ function makeSet(ranges: Ranges, slash: boolean): CharSet {
     for (let point = from; point <= Math.min(to, 0x7f); point++) ascii[point >> 5]! |= 1 << (point & 31);
   }
   return { ascii, ranges, slash, favourite: favouriteOf(ranges) };
+}
+
+function asciiBits(members: readonly number[]): readonly number[] {
+  const words = [0, 0, 0, 0];
+  for (const point of members) words[point >> 5]! |= 1 << (point & 31);
+  return words;
 }
 
 function favouriteOf(ranges: Ranges): number {

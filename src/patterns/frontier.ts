@@ -4,9 +4,8 @@ const scratch = {
   seen: new Int32Array(1 << 12),
   states: new Int32Array(1 << 12),
   parents: new Int32Array(1 << 12),
-  /** The point that led there, `~index` into `leaps`. */
+  /** The point that led there. */
   points: new Int32Array(1 << 12),
-  leaps: [] as string[],
   length: 0,
 };
 
@@ -24,27 +23,17 @@ export function reset(size: number): void {
     scratch.seen.fill(0);
     scratch.generation = 1;
   }
-  scratch.leaps.length = 0;
   scratch.length = 0;
 }
 
 /** Enters a state unless it was entered before. @param parent the entry that leads there by `point`, -1 for a first one */
 export function enter(state: number, parent: number, point: number): void {
-  if (isEntered(state)) return;
+  if (scratch.seen[state] === scratch.generation) return;
   scratch.seen[state] = scratch.generation;
   scratch.states[scratch.length] = state;
   scratch.parents[scratch.length] = parent;
   scratch.points[scratch.length] = point;
   scratch.length++;
-}
-
-/** As `enter`, by a whole text. */
-export function enterBy(state: number, parent: number, text: string): void {
-  if (!isEntered(state)) enter(state, parent, ~(scratch.leaps.push(text) - 1));
-}
-
-export function isEntered(state: number): boolean {
-  return scratch.seen[state] === scratch.generation;
 }
 
 /** How many entries there are: they are numbered from 0. */
@@ -60,8 +49,7 @@ export function stateOf(entry: number): number {
 export function textTo(entry: number): string {
   const parts: string[] = [];
   for (let at = entry; scratch.parents[at]! >= 0; at = scratch.parents[at]!) {
-    const point = scratch.points[at]!;
-    parts.push(point < 0 ? scratch.leaps[~point]! : String.fromCodePoint(point));
+    parts.push(String.fromCodePoint(scratch.points[at]!));
   }
   return parts.toReversed().join('');
 }

@@ -4,6 +4,7 @@ import { foldPoint, unfoldPoint } from './fold.ts';
 import { isInert, READABLE } from './inert.ts';
 import { hasTooManyMarks } from './marks.ts';
 import type { Meeting, Pair } from './meeting.ts';
+import { Outlook } from './outlook.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
 import { spend } from './work.ts';
 
@@ -11,8 +12,8 @@ import { spend } from './work.ts';
 const CANDIDATES_MAX = 256;
 /** Spellings of the literal beginning's last cluster that are tried. */
 const VARIANTS_MAX = 64;
-/** Characters tried, and ranges of classes compared, after which the search gives up: some two milliseconds. */
-const WORK_MAX = 5000;
+/** Characters tried, and ranges of classes compared, after which the search gives up: some fifth of a millisecond. */
+const WORK_MAX = 600;
 /** Steps that one of these costs: see `workDone`. */
 const STEPS_A_UNIT = 40;
 
@@ -31,17 +32,17 @@ export function isNormal(text: string): boolean {
 }
 
 /**
- * A shortest path in NFC that both automata accept, or null if there is none. For the rare pair whose first
+ * A path in NFC that both automata accept, or null if there is none. For the rare pair whose first
  * witness, `candidate`, is no NFC text: `e*` and `*\u0301x` meet in `eq\u0301x`, `e?` and `?\u0301` nowhere.
  *
  * Exhaustive within bounds. Beyond them, which takes large classes none of which has a character that never composes, it
  * answers `candidate`: a conflict that may be none is better than one overlooked.
  */
 export function normalWitness(pair: Pair, meeting: Meeting, caseSensitive: boolean, candidate: string): string | null {
-  const queue = beginnings(meeting, caseSensitive);
-  if (queue === null) return candidate;
+  const nodes = beginnings(meeting, caseSensitive);
+  if (nodes === null) return candidate;
   const search = new Search(pair, caseSensitive);
-  const found = search.from(queue);
+  const found = search.from(nodes.toReversed());
   spend(STEPS_A_UNIT * search.work);
   return found === null && !search.isExhaustive ? candidate : found;
 }
@@ -93,6 +94,8 @@ function spelledNormally(text: string, caseSensitive: boolean): string | null {
 class Search {
   readonly #pair: Pair;
   readonly #caseSensitive: boolean;
+  /** Only what leads on is worth looking at, with characters that compose or without. */
+  readonly #outlook: Outlook;
   readonly #tried = new Map<string, readonly number[]>();
   work = 0;
   /** Whether all members of every class were tried. */
@@ -101,19 +104,23 @@ class Search {
   constructor(pair: Pair, caseSensitive: boolean) {
     this.#pair = pair;
     this.#caseSensitive = caseSensitive;
+    this.#outlook = new Outlook(pair);
   }
 
-  /** The text of the first node that ends a path. The queue grows while it is gone through. */
-  from(queue: Node[]): string | null {
+  /**
+   * The text of the first node found that ends a path. The last node is looked at first: of the characters the most readable one,
+   * and what goes on in both automata before what goes around.
+   */
+  from(nodes: Node[]): string | null {
     const { a, b } = this.#pair;
     const seen = new Set<string>();
-    for (const node of queue) {
+    for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
       if (node.validity === VALID_END && a.accepts[node.a] === 1 && b.accepts[node.b] === 1) return node.text;
       for (const next of this.#stepsFrom(node)) {
         const key = `${next.a} ${next.b} ${next.validity} ${next.cluster}`;
         if (seen.has(key)) continue;
         seen.add(key);
-        queue.push(next);
+        nodes.push(next);
       }
       if (this.work > WORK_MAX) {
         this.isExhaustive = false;
@@ -129,9 +136,11 @@ class Search {
     for (let edgeA = a.first[node.a]!; edgeA < a.first[node.a + 1]!; edgeA++) {
       for (let edgeB = b.first[node.b]!; edgeB < b.first[node.b + 1]!; edgeB++) {
         if (this.work > WORK_MAX) return nodes;
+        // Whatever may follow a shorter beginning of a segment may follow a name.
+        if (!this.#outlook.leadsOn(a.targets[edgeA]!, b.targets[edgeB]!, VALID_END)) continue;
         const points = this.#pointsOf(a.labels[edgeA]!, b.labels[edgeB]!);
         this.work += 1 + points.length;
-        for (const point of points) {
+        for (const point of points.toReversed()) {
           const next = follow(node, point, a.targets[edgeA]!, b.targets[edgeB]!);
           if (next !== null) nodes.push(next);
         }

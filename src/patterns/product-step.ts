@@ -1,7 +1,7 @@
-import type { Automaton } from './automaton.ts';
-import { commonPoint, hasPoint } from './char-set.ts';
 import { enter, entryCount, stateOf } from './frontier.ts';
+import { meetLabels } from './meet-labels.ts';
 import type { Pair } from './meeting.ts';
+import type { Outlook } from './outlook.ts';
 import { nextValidity, VALID_END, VALIDITY_STATES } from './validity.ts';
 import { spend } from './work.ts';
 
@@ -28,8 +28,11 @@ export function placeOf(state: number, width: number): Place {
   return { first: (both - second) / width, second, validity };
 }
 
-/** Enters what follows the entry `at`; returns the entry of an accepting state once there is one, else -1. */
-export function expand(pair: Pair, at: number): number {
+/**
+ * Enters what follows the entry `at`; returns the entry of an accepting state once there is one, else -1.
+ * @param outlook where only that is entered from which a path can be completed
+ */
+export function expand(pair: Pair, at: number, outlook?: Outlook): number {
   const { a, b } = pair;
   const { first, second, validity } = placeOf(stateOf(at), b.accepts.length);
   const endA = a.first[first + 1]!;
@@ -37,34 +40,21 @@ export function expand(pair: Pair, at: number): number {
   spend(STEPS_A_STATE + STEPS_A_PAIR * (endA - a.first[first]!) * (endB - b.first[second]!));
   for (let edgeA = a.first[first]!; edgeA < endA; edgeA++) {
     for (let edgeB = b.first[second]!; edgeB < endB; edgeB++) {
-      if (take(pair, edgeA, edgeB, at, validity)) return entryCount() - 1;
+      if (take(pair, edgeA, edgeB, at, validity, outlook)) return entryCount() - 1;
     }
   }
   return -1;
 }
 
 /** Follows one transition of each; true if that completes a path. It is then the last entry. */
-function take(pair: Pair, edgeA: number, edgeB: number, at: number, validity: number): boolean {
+function take(pair: Pair, edgeA: number, edgeB: number, at: number, validity: number, outlook?: Outlook): boolean {
   const { a, b } = pair;
   const targetA = a.targets[edgeA]!;
   const targetB = b.targets[edgeB]!;
   const point = meetLabels(a, b, a.labels[edgeA]!, b.labels[edgeB]!);
   const next = point < 0 ? -1 : nextValidity(validity, point);
-  if (next < 0) return false;
+  if (next < 0 || outlook?.leadsOn(targetA, targetB, next) === false) return false;
   enter(numberOf(targetA, targetB, next, b.accepts.length), at, point);
   // Not entered before: the search would have ended there.
   return next === VALID_END && a.accepts[targetA] === 1 && b.accepts[targetB] === 1;
-}
-
-/**
- * The point to go on with, -1 if the labels share none. Where there is a choice neither `/` nor `.`, after which less
- * may follow; a slash that matters to either pattern is a label of its own there.
- */
-function meetLabels(a: Automaton, b: Automaton, labelA: number, labelB: number): number {
-  if (labelA >= 0) {
-    if (labelB >= 0) return labelA === labelB ? labelA : -1;
-    return hasPoint(b.sets[~labelB]!, labelA) ? labelA : -1;
-  }
-  if (labelB >= 0) return hasPoint(a.sets[~labelA]!, labelB) ? labelB : -1;
-  return commonPoint(a.sets[~labelA]!, b.sets[~labelB]!);
 }

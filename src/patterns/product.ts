@@ -1,11 +1,12 @@
 import type { Automaton } from './automaton.ts';
-import { enter, entryCount, reset, textTo } from './frontier.ts';
-import { LeapingSearch } from './leap.ts';
+import { enter, entryCount, reset, stateOf, textTo } from './frontier.ts';
 import { hasTooManyMarks } from './marks.ts';
 import type { Meeting, Pair } from './meeting.ts';
 import { isNormal, normalWitness } from './normal-witness.ts';
-import { expand, numberOf } from './product-step.ts';
+import { Outlook } from './outlook.ts';
+import { expand, numberOf, placeOf } from './product-step.ts';
 import { statesAfter } from './simulation.ts';
+import { LOOP } from './step-dag.ts';
 import { VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
 
 /** States of the product that are gone through for a shortest path; most pairs have fewer than fifty. */
@@ -34,8 +35,8 @@ export function findWitness(
 /** Compares the literal beginnings, and runs the automaton with the shorter one over what the other still demands. */
 function meet(a: Automaton, b: Automaton): Meeting | null {
   if (b.prefix.length > a.prefix.length) {
-    const mirrored = meet(b, a);
-    return mirrored && { ...mirrored, starts: mirrored.starts.map(([second, first]) => [first, second]) };
+    const meeting = meet(b, a);
+    return meeting && mirrored(meeting);
   }
   if (!a.prefix.startsWith(b.prefix)) return null;
   const states = a.prefix.length === b.prefix.length ? b.starts : statesAfter(b, a.prefix, b.prefix.length);
@@ -46,7 +47,7 @@ function meet(a: Automaton, b: Automaton): Meeting | null {
 function search(pair: Pair, meeting: Meeting, statesMax: number): string | null {
   if (begin(pair, meeting)) return '';
   for (let at = 0; at < entryCount(); at++) {
-    if (at === statesMax) return searchByLeaps(pair, meeting);
+    if (at === statesMax) return searchByOutlook(...cheaperWay(pair, meeting));
     const found = expand(pair, at);
     if (found >= 0) return textTo(found);
   }
@@ -65,8 +66,36 @@ function begin({ a, b }: Pair, meeting: Meeting): boolean {
   return false;
 }
 
-function searchByLeaps(pair: Pair, meeting: Meeting): string | null {
+/** An outlook costs the less the fewer loops over several segments the first of the two has. */
+function cheaperWay({ a, b }: Pair, meeting: Meeting): [Pair, Meeting] {
+  return longLoops(a) > longLoops(b) ? [{ a: b, b: a }, mirrored(meeting)] : [{ a, b }, meeting];
+}
+
+const longLoops = ({ loops }: Automaton): number =>
+  loops.reduce((count, loop) => count + (loop === LOOP.globstar || loop === LOOP.any ? 1 : 0), 0);
+
+const mirrored = (meeting: Meeting): Meeting => ({
+  ...meeting,
+  starts: meeting.starts.map(([first, second]) => [second, first]),
+});
+
+/**
+ * Whether there is a path at all is worked out first, from the ends: then whatever is entered leads on to one, and what goes on in
+ * both is tried before what goes around.
+ */
+function searchByOutlook(pair: Pair, meeting: Meeting): string | null {
+  const outlook = new Outlook(pair);
   begin(pair, meeting);
-  const found = new LeapingSearch(pair).run();
-  return found < 0 ? null : textTo(found);
+  const open: number[] = [];
+  for (let entry = 0; entry < entryCount(); entry++) {
+    const { first, second, validity } = placeOf(stateOf(entry), pair.b.accepts.length);
+    if (outlook.leadsOn(first, second, validity)) open.push(entry);
+  }
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    const known = entryCount();
+    const found = expand(pair, at, outlook);
+    if (found >= 0) return textTo(found);
+    for (let entry = known; entry < entryCount(); entry++) open.push(entry);
+  }
+  return null;
 }

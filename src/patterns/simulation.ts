@@ -1,18 +1,17 @@
 import type { Automaton } from './automaton.ts';
 import { hasPoint } from './char-set.ts';
-import { prospectOf } from './prospect.ts';
+import { Crowd } from './crowd.ts';
 import { spend } from './work.ts';
 
-/** Beyond so many states at once it pays to see which of them can be left out. */
-const CROWD = 4;
+/** Beyond so many states at once it pays to have all of them go on together. */
+const CROWD = 8;
 
 /** Which step last entered a state, and the transitions tried; reused between calls, which never interleave. */
 const entered = { step: 0, by: new Int32Array(1 << 10), tried: 0 };
 
 /**
  * The states in which `automaton` may be after `text` from `offset` on, beginning in its start states. Each state
- * is listed once, so the cost is bounded by length times transitions, whatever the stars; those that accept nothing but
- * what another one does may be left out.
+ * is listed once, so the cost is bounded by length times transitions, whatever the stars, and by far less where they are many.
  */
 export function statesAfter(automaton: Automaton, text: string, offset: number): readonly number[] {
   const size = automaton.accepts.length;
@@ -23,15 +22,33 @@ export function statesAfter(automaton: Automaton, text: string, offset: number):
   }
   entered.tried = 0;
   let current = automaton.starts;
-  for (let at = offset; at < text.length && current.length > 0; ) {
+  let at = offset;
+  while (at < text.length && current.length > 0 && current.length <= CROWD) {
     const point = text.codePointAt(at)!;
     current = successors(automaton, current, point);
-    if (current.length > CROWD) current = withoutOutdone(automaton, current);
-    at += point > 0xffff ? 2 : 1;
+    at += lengthOf(point);
   }
   spend(entered.tried);
-  return current;
+  return current.length > CROWD ? afterTogether(automaton, current, text, at) : current;
 }
+
+function afterTogether(
+  automaton: Automaton,
+  states: readonly number[],
+  text: string,
+  offset: number,
+): readonly number[] {
+  const crowd = new Crowd(automaton, states);
+  for (let at = offset; at < text.length; ) {
+    const point = text.codePointAt(at)!;
+    crowd.read(point);
+    at += lengthOf(point);
+  }
+  return crowd.states;
+}
+
+/** In UTF-16 units. */
+const lengthOf = (point: number): number => (point > 0xffff ? 2 : 1);
 
 function successors(automaton: Automaton, states: readonly number[], point: number): readonly number[] {
   const next: number[] = [];
@@ -48,21 +65,6 @@ function successors(automaton: Automaton, states: readonly number[], point: numb
     }
   }
   return next;
-}
-
-/** In the second star of `*a*b` an automaton can do all that it could in the first: of each chain the furthest one stays. */
-function withoutOutdone(automaton: Automaton, states: readonly number[]): readonly number[] {
-  const { ahead, chain, rank } = prospectOf(automaton);
-  const furthest = new Map<number, number>();
-  for (const state of states) {
-    const own = chain[state]!;
-    if (own >= 0) furthest.set(own, Math.max(rank[state]!, furthest.get(own) ?? rank[state]!));
-  }
-  entered.tried += 2 * states.length;
-  return states.filter((state) => {
-    const next = ahead[state]!;
-    return next < 0 || (furthest.get(chain[next]!) ?? -Infinity) < rank[next]!;
-  });
 }
 
 /** Whether the automaton accepts the whole of a valid path (a folded one, if it was compiled so). */

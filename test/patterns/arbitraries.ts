@@ -65,41 +65,58 @@ const text = fc.oneof(
   { weight: 1, arbitrary: segments.map((list) => `${list}/`) },
 );
 
+const loopyPart = fc.constantFrom(
+  '*',
+  '*',
+  '**/',
+  '**/',
+  'a',
+  'b',
+  '.',
+  '/',
+  '?',
+  '[ab]',
+  '[!a]',
+  '*a',
+  '*b',
+  '{a,*b}',
+  '{a,bb}*',
+  '{,*b}',
+  '{,b*}',
+  '**/a/',
+  'a*/',
+  '*/',
+  '/**',
+);
+
 /** Full of loops: what a comparison at the limits is made of, small. */
 export const loopyText = fc
-  .array(
-    fc.constantFrom(
-      '*',
-      '*',
-      '**/',
-      '**/',
-      'a',
-      'b',
-      '.',
-      '/',
-      '?',
-      '[ab]',
-      '[!a]',
-      '*a',
-      '*b',
-      '{a,*b}',
-      '{a,bb}*',
-      '{,*b}',
-      '{,b*}',
-      '**/a/',
-      'a*/',
-      '*/',
-      '/**',
-    ),
-    { minLength: 1, maxLength: 12 },
-  )
+  .array(loopyPart, { minLength: 1, maxLength: 12 })
   .map((parts) => parts.join(''))
+  .filter((candidate) => parsePattern(candidate).ok);
+
+/** The same over and over, up to the limits: of more states than a word has bits. */
+export const longText = fc
+  .tuple(
+    fc.array(loopyPart, { minLength: 1, maxLength: 6 }),
+    fc.constantFrom(1, 4, 12, 20, 30, 60, 90),
+    fc.constantFrom('', 'a', 'x', '*', 'b/a', '?b'),
+  )
+  .map(([parts, times, end]) => {
+    const most = Math.max(1, Math.min(times, Math.floor(180 / (2 * parts.length))));
+    return parts.join('').repeat(most) + end;
+  })
   .filter((candidate) => parsePattern(candidate).ok);
 
 /** Paths for them: long enough that many states are possible at once. */
 export const loopyPath = fc
   .array(fc.constantFrom('a', 'b', 'ab', '.', 'a/b', '/', 'x'), { minLength: 1, maxLength: 24 })
   .map((parts) => parts.join(''))
+  .filter((candidate) => parsePath(candidate).ok);
+
+export const longPath = fc
+  .tuple(loopyPath, fc.integer({ min: 1, max: 20 }), loopyPath)
+  .map(([part, times, end]) => part.repeat(times) + end)
   .filter((candidate) => parsePath(candidate).ok);
 
 /** Texts in the grammar, small enough to collide often. */

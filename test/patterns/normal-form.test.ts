@@ -15,6 +15,7 @@ describe('a witness is NFC', () => {
     ['e?', '?\u0301', null],
     ['*\u1161', '\u1100?', null],
     ['**/e*', '**/*\u0327\u0301*', 'eq\u0327\u0301'],
+    ['e*/.x', '*\u0301/.x', 'eq\u0301/.x'],
     // U+2126 is the first they share, but NFC spells it otherwise.
     ['[!\u0020-\u2125]', '[\u2100-\u2127]', '\u2127'],
     // X composes with a dot above, and with two.

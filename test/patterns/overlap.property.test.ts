@@ -1,8 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Automaton } from '../../src/patterns/automaton.ts';
+import { hasPoint } from '../../src/patterns/char-set.ts';
 import { covers, matches, overlap, parsePath, parsePattern } from '../../src/patterns/index.ts';
 import { findWitness } from '../../src/patterns/product.ts';
-import { anyPatternText, loopyPath, loopyText, pathText, patternText, plainPatternText, RUNS } from './arbitraries.ts';
+import { statesAfter } from '../../src/patterns/simulation.ts';
+import {
+  anyPatternText,
+  longPath,
+  longText,
+  loopyPath,
+  loopyText,
+  pathText,
+  patternText,
+  plainPatternText,
+  RUNS,
+} from './arbitraries.ts';
 import { path, pattern } from './build.ts';
 import { oracleMatches, oracleOverlap } from './oracle.ts';
 
@@ -26,7 +39,7 @@ describe('against an independent oracle', () => {
     );
   });
 
-  it('two patterns full of loops overlap exactly when the oracle says so, by leaps alone, after a while, and without any', () => {
+  it('two patterns full of loops overlap exactly when the oracle says so, worked out from the ends at once, after a while, or not', () => {
     fc.assert(
       fc.property(loopyText, fc.oneof(loopyText, patternText), fc.boolean(), (left, right, caseSensitive) => {
         const mode = { caseSensitive };
@@ -43,6 +56,22 @@ describe('against an independent oracle', () => {
         }
       }),
       RUNS,
+    );
+  });
+
+  it('two long patterns overlap exactly when their whole product says so, worked out from the ends', () => {
+    fc.assert(
+      fc.property(longText, longText, fc.boolean(), (left, right, caseSensitive) => {
+        const [a, b] = [pattern(left), pattern(right)];
+        const [first, second] = [a.automaton(caseSensitive), b.automaton(caseSensitive)];
+        const expected = findWitness(first, second, caseSensitive, Number.POSITIVE_INFINITY) !== null;
+        const witness = findWitness(first, second, caseSensitive, 0);
+        expect(witness !== null).toBe(expected);
+        if (witness === null) return;
+        const mode = { caseSensitive };
+        expect(matches(a, path(witness), mode) && matches(b, path(witness), mode)).toBe(true);
+      }),
+      { ...RUNS, numRuns: Math.ceil(RUNS.numRuns / 4) },
     );
   });
 
@@ -67,6 +96,19 @@ describe('against an independent oracle', () => {
     );
   });
 
+  it('an automaton in many states at once goes on as each of them does', () => {
+    fc.assert(
+      fc.property(longText, longPath, (text, literal) => {
+        const automaton = pattern(text).automaton(true);
+        const read = literal.slice(0, automaton.prefix.length);
+        if (read !== automaton.prefix) return;
+        const states = statesAfter(automaton, literal, read.length);
+        expect(states.toSorted((a, b) => a - b)).toEqual(oneByOne(automaton, literal.slice(read.length)));
+      }),
+      RUNS,
+    );
+  });
+
   it('a pattern refused for matching nothing meets nothing', () => {
     fc.assert(
       fc.property(anyPatternText, (text) => {
@@ -78,6 +120,20 @@ describe('against an independent oracle', () => {
     );
   });
 });
+
+/** As plainly as it can be said. */
+function oneByOne({ starts, first, labels, targets, sets }: Automaton, text: string): number[] {
+  let states = new Set(starts);
+  for (const character of text) {
+    const point = character.codePointAt(0)!;
+    const takes = (label: number) => (label < 0 ? hasPoint(sets[~label]!, point) : label === point);
+    const edges = [...states].flatMap((state) =>
+      Array.from({ length: first[state + 1]! - first[state]! }, (_, at) => first[state]! + at),
+    );
+    states = new Set(edges.filter((edge) => takes(labels[edge]!)).map((edge) => targets[edge]!));
+  }
+  return [...states].toSorted((a, b) => a - b);
+}
 
 describe('covers', () => {
   it('is never true of a pattern that holds a path outside', () => {
