@@ -13,7 +13,7 @@ const CANDIDATES_MAX = 256;
 /** Spellings of the literal beginning's last cluster that are tried. */
 const VARIANTS_MAX = 64;
 /** Characters tried, and ranges of classes compared, after which the search gives up: some fifth of a millisecond. */
-const WORK_MAX = 600;
+const WORK_MAX = 400;
 /** Steps that one of these costs: see `workDone`. */
 const STEPS_A_UNIT = 40;
 
