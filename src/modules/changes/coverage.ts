@@ -74,10 +74,12 @@ const STEPS_MAX = 300_000_000;
 export class Coverage {
   readonly #mode: CaseMode;
   readonly #byKey = new Map<string, Map<string, Matcher>>();
+  readonly #stepsMax: number;
   readonly #work = new PacedWork(workDone, STEPS_A_TURN);
 
-  constructor(leases: readonly LeaseRecord[], mode: CaseMode) {
+  constructor(leases: readonly LeaseRecord[], mode: CaseMode, stepsMax: number = STEPS_MAX) {
     this.#mode = mode;
+    this.#stepsMax = stepsMax;
     for (const matcher of leases.flatMap((lease) => lease.matchers)) {
       const { kind, key } = indexKey(matcher);
       const name = `${kind} ${key}`;
@@ -96,7 +98,7 @@ export class Coverage {
   async #covers(path: Path): Promise<boolean> {
     for (const matcher of this.#near(path)) {
       if (this.#work.isTurnDue) await this.#work.turn();
-      if (this.#work.spent > STEPS_MAX) throw tooIntricate();
+      if (this.#work.spent > this.#stepsMax) throw tooIntricate();
       if (this.#work.do(() => matches(matcher, path, this.#mode))) return true;
     }
     return false;

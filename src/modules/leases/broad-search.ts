@@ -171,16 +171,18 @@ class Found {
 export class Comparison {
   readonly #wanted: readonly Claim[];
   readonly #mode: CaseMode;
+  readonly #stepsMax: number;
   readonly #work = new PacedWork(workDone, STEPS_A_TURN);
 
-  constructor(wanted: readonly Claim[], mode: CaseMode) {
+  constructor(wanted: readonly Claim[], mode: CaseMode, stepsMax: number = STEPS_MAX) {
     this.#wanted = wanted;
     this.#mode = mode;
+    this.#stepsMax = stepsMax;
   }
 
   /** From then on nothing more is found. */
   get isSpent(): boolean {
-    return this.#work.spent > STEPS_MAX;
+    return this.#work.spent > this.#stepsMax;
   }
 
   /** Whether a row claims anything that is wanted. */
