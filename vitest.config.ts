@@ -1,4 +1,9 @@
 import { defineConfig } from 'vitest/config';
+import { memoryFolder } from './test/support/memory.ts';
+
+// For this process, which starts the database, and for the workers, which inherit it.
+const inMemory = memoryFolder();
+if (process.env['TMPDIR'] === undefined && inMemory !== null) process.env['TMPDIR'] = inMemory;
 
 export default defineConfig({
   test: {
