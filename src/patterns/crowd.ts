@@ -1,30 +1,11 @@
 import type { Automaton } from './automaton.ts';
-import { hasPoint } from './char-set.ts';
-import { addState, clear, Gate, hasState, type StateSets, stateSets } from './state-sets.ts';
+import { type Gate, gatesOf } from './gate.ts';
+import { takes } from './labels.ts';
+import { addState, clear, hasState, type StateSets, stateSets } from './state-sets.ts';
 import { spend } from './work.ts';
 
 /** Steps that it costs to see whether a label takes a code point: see `workDone`. */
 const STEPS_A_LABEL = 2;
-
-const known = new WeakMap<Automaton, ReadonlyMap<number, Gate>>();
-
-/** The transitions of each label. Worked out when it is first asked for: most automata are never in many states at once. */
-function gatesOf(automaton: Automaton): ReadonlyMap<number, Gate> {
-  const before = known.get(automaton);
-  if (before !== undefined) return before;
-  const gates = new Map<number, Gate>();
-  for (let state = 0; state < automaton.accepts.length; state += 1) {
-    for (let edge = automaton.first[state]!; edge < automaton.first[state + 1]!; edge += 1) {
-      const label = automaton.labels[edge]!;
-      const gate = gates.get(label) ?? new Gate(automaton);
-      gates.set(label, gate);
-      gate.add(state, edge);
-    }
-  }
-  spend(automaton.labels.length);
-  known.set(automaton, gates);
-  return gates;
-}
 
 /** An automaton in many states at once: all of them go on together, by as many steps as it has words of states. */
 export class Crowd {
@@ -58,14 +39,10 @@ export class Crowd {
     let taking = this.#taking.get(point);
     if (taking === undefined) {
       const gates = gatesOf(this.#automaton);
-      const labels = [...gates.keys()].filter((label) => label === point || this.#hasPoint(label, point));
+      const labels = [...gates.keys()].filter((label) => takes(this.#automaton, label, point));
       spend(STEPS_A_LABEL * gates.size);
       this.#taking.set(point, (taking = labels.map((label) => gates.get(label)!)));
     }
     return taking;
-  }
-
-  #hasPoint(label: number, point: number): boolean {
-    return label < 0 && hasPoint(this.#automaton.sets[~label]!, point);
   }
 }

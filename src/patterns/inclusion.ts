@@ -1,6 +1,7 @@
 import type { Automaton } from './automaton.ts';
 import { ANY, DOT, hasPoint, SLASH } from './char-set.ts';
 import { foldPoint } from './fold.ts';
+import { takes } from './labels.ts';
 import { statesAfter } from './simulation.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
 import { spend } from './work.ts';
@@ -85,10 +86,6 @@ function step(automaton: Automaton, states: readonly number[], point: number): r
     }
   }
   return [...next].toSorted((a, b) => a - b);
-}
-
-function takes(automaton: Automaton, label: number, point: number): boolean {
-  return label >= 0 ? label === point : hasPoint(automaton.sets[~label]!, point);
 }
 
 type Membership = (point: number) => boolean;

@@ -1,7 +1,8 @@
 import type { Automaton } from './automaton.ts';
-import { commonRanges, hasPoint, type Ranges } from './char-set.ts';
+import { commonRanges, type Ranges } from './char-set.ts';
 import { foldPoint, unfoldPoint } from './fold.ts';
 import { isInert, READABLE } from './inert.ts';
+import { takes } from './labels.ts';
 import { hasTooManyMarks } from './marks.ts';
 import type { Meeting, Pair } from './meeting.ts';
 import { Outlook } from './outlook.ts';
@@ -189,10 +190,7 @@ function commonLabel({ a, b }: Pair, labelA: number, labelB: number): Ranges {
     [a, labelA],
     [b, labelB],
   ] as const;
-  const taken = both.every(([automaton, label]) =>
-    label >= 0 ? label === point : hasPoint(automaton.sets[~label]!, point),
-  );
-  return taken ? [[point, point]] : [];
+  return both.every(([automaton, label]) => takes(automaton, label, point)) ? [[point, point]] : [];
 }
 
 /** Members to try, in all their cases if that matters. `looked`: code points looked at to find them. */

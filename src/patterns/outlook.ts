@@ -1,16 +1,16 @@
 import { type Automaton, NOT_SLASH_LABEL } from './automaton.ts';
 import { DOT, SLASH } from './char-set.ts';
-import { meetLabels } from './meet-labels.ts';
+import { Gate, gatesOf } from './gate.ts';
+import { meetLabels } from './labels.ts';
 import type { Pair } from './meeting.ts';
 import { endsFirst, Reaching } from './reaching.ts';
-import { addState, addStates, clear, Gate, hasState, type StateSets, stateSets } from './state-sets.ts';
+import { addState, addStates, clear, hasState, type StateSets, stateSets } from './state-sets.ts';
 import { LOOP } from './step-dag.ts';
 import { nextValidity, VALID_END, VALIDITY_START, VALIDITY_STATES } from './validity.ts';
 import { spend } from './work.ts';
 
-/** Steps that it costs to see what two labels share, and to add a transition to a gate: see `workDone`. */
+/** Steps that it costs to see what two labels share: see `workDone`. */
 const STEPS_A_MEETING = 2;
-const STEPS_A_TRANSITION = 2;
 
 /** The transitions of the second automaton that can be followed together with one label of the first, by what is read. */
 type Gates = readonly [plain: Gate | null, dot: Gate | null, slash: Gate | null];
@@ -24,17 +24,20 @@ export class Outlook {
   readonly #pair: Pair;
   /** A set of states of the second automaton for each state of the first and each validity. */
   readonly #open: StateSets;
-  readonly #edges: EdgesByLabel;
+  /** The second automaton's transitions by their labels, and those labels that are sets. */
+  readonly #own: ReadonlyMap<number, Gate>;
+  readonly #sets: readonly number[];
   readonly #gates = new Map<number, Gates>();
   /** From which states of the second others are reached within a segment, and by whole segments where one begins. */
-  readonly #withinSegments: Reaching;
-  #bySegments: Reaching | null = null;
+  readonly #reachingWithin: Reaching;
+  #reachingAcross: Reaching | null = null;
 
   constructor(pair: Pair) {
     this.#pair = pair;
     this.#open = stateSets(pair.b, setOf(pair.a.accepts.length + 2, 0));
-    this.#edges = new EdgesByLabel(pair.b);
-    this.#withinSegments = new Reaching(pair.b, stepsWithinSegments(pair.b));
+    this.#own = gatesOf(pair.b);
+    this.#sets = [...this.#own.keys()].filter((label) => label < 0);
+    this.#reachingWithin = new Reaching(pair.b, stepsWithin(pair.b));
     for (const state of endsFirst(pair.a)) this.#survey(state);
   }
 
@@ -60,44 +63,44 @@ export class Outlook {
 
   #follow(state: number, label: number, target: number): void {
     const gates = this.#gatesOf(label);
-    this.#withinSegment(state, gates, target);
-    this.#overSlash(state, gates, target);
+    this.#followWithin(state, gates, target);
+    this.#followSlash(state, gates, target);
   }
 
   /** A loop is in `outer` where a segment begins, and else in `inner`. */
   #goAround(outer: number, inner: number): void {
-    this.#goOnWithinSegment(outer, inner);
+    this.#goOnWithin(outer, inner);
     if (this.#pair.a.loops[outer] === LOOP.star) return;
-    this.#bySegments ??= new Reaching(this.#pair.b, this.#stepsBySegments());
-    this.#bySegments.addTo(this.#open, setOf(outer, VALIDITY_START));
-    if (this.#overSlash(inner, this.#gatesOf(SLASH), outer)) this.#goOnWithinSegment(outer, inner);
+    this.#reachingAcross ??= new Reaching(this.#pair.b, this.#stepsAcross());
+    this.#reachingAcross.addTo(this.#open, setOf(outer, VALIDITY_START));
+    if (this.#followSlash(inner, this.#gatesOf(SLASH), outer)) this.#goOnWithin(outer, inner);
   }
 
-  #goOnWithinSegment(outer: number, inner: number): void {
+  #goOnWithin(outer: number, inner: number): void {
     const gates = this.#gatesOf(NOT_SLASH_LABEL);
-    this.#withinSegments.addTo(this.#open, setOf(inner, VALID_END));
-    this.#withinSegment(inner, gates, inner);
-    if (inner !== outer) this.#withinSegment(outer, gates, inner);
+    this.#reachingWithin.addTo(this.#open, setOf(inner, VALID_END));
+    this.#followWithin(inner, gates, inner);
+    if (inner !== outer) this.#followWithin(outer, gates, inner);
   }
 
   /** For each state of the second automaton where a segment may begin, from where it is come to by one whole segment. */
-  #stepsBySegments(): StateSets {
+  #stepsAcross(): StateSets {
     const { b } = this.#pair;
     const steps = stateSets(b, b.accepts.length);
     const [, , slash] = this.#gatesOf(SLASH);
-    for (const state of slash?.targets() ?? []) {
+    for (const state of slash?.targets ?? []) {
       const place = this.#nowhere;
       for (let validity = 0; validity < VALIDITY_STATES; validity += 1) clear(this.#open, setOf(place, validity));
       addState(this.#open, setOf(place, VALIDITY_START), state);
-      this.#overSlash(place, this.#gatesOf(SLASH), place);
+      this.#followSlash(place, this.#gatesOf(SLASH), place);
       clear(this.#open, setOf(place, VALIDITY_START));
-      this.#goOnWithinSegment(place, place);
+      this.#goOnWithin(place, place);
       addStates(steps, state, this.#open, setOf(place, VALIDITY_START));
     }
     return steps;
   }
 
-  #withinSegment(state: number, [plain, dot]: Gates, target: number): void {
+  #followWithin(state: number, [plain, dot]: Gates, target: number): void {
     // Whatever stands before it, a character that is no dot makes it a name.
     if (plain !== null) {
       const scratch = setOf(this.#nowhere + 1, 0);
@@ -113,7 +116,7 @@ export class Outlook {
   }
 
   /** Returns whether it leads from anywhere that nothing was known to lead from. */
-  #overSlash(state: number, [, , slash]: Gates, target: number): boolean {
+  #followSlash(state: number, [, , slash]: Gates, target: number): boolean {
     return slash?.addBefore(this.#open, setOf(state, VALID_END), setOf(target, VALIDITY_START)) ?? false;
   }
 
@@ -127,67 +130,35 @@ export class Outlook {
     if (known !== undefined) return known;
     const { a, b } = this.#pair;
     const gates: [Gate | null, Gate | null, Gate | null] = [null, null, null];
-    for (const other of this.#edges.labelsToMeet(label)) {
+    for (const other of this.#labelsToMeet(label)) {
       spend(STEPS_A_MEETING);
       const point = meetLabels(a, b, label, other);
       if (point < 0) continue;
       const kind = point === SLASH ? 2 : point === DOT ? 1 : 0;
-      const gate = (gates[kind] ??= new Gate(b));
-      for (const { state, edge } of this.#edges.of(other)) gate.add(state, edge);
-      spend(STEPS_A_TRANSITION * this.#edges.of(other).length);
+      (gates[kind] ??= new Gate(b)).addAll(this.#own.get(other)!);
     }
     this.#gates.set(label, gates);
     return gates;
+  }
+
+  /** Labels of the second automaton with which something may be shared: of code points only the same one. */
+  #labelsToMeet(label: number): readonly number[] {
+    if (label < 0) return [...this.#own.keys()];
+    return this.#own.has(label) ? [label, ...this.#sets] : this.#sets;
   }
 }
 
 const setOf = (first: number, validity: number): number => first * VALIDITY_STATES + validity;
 
-interface Edge {
-  readonly state: number;
-  readonly edge: number;
-}
-
-class EdgesByLabel {
-  readonly #edges = new Map<number, Edge[]>();
-  readonly #labels: readonly number[];
-  readonly #sets: readonly number[];
-
-  constructor(automaton: Automaton) {
-    forEachEdge(automaton, (state, edge) => {
-      const label = automaton.labels[edge]!;
-      const known = this.#edges.get(label);
-      if (known === undefined) this.#edges.set(label, [{ state, edge }]);
-      else known.push({ state, edge });
-    });
-    this.#labels = [...this.#edges.keys()];
-    this.#sets = this.#labels.filter((label) => label < 0);
-    spend(automaton.labels.length);
-  }
-
-  of(label: number): readonly Edge[] {
-    return this.#edges.get(label)!;
-  }
-
-  /** Those of which something may be shared with a label of another automaton: of code points only the same one. */
-  labelsToMeet(label: number): readonly number[] {
-    if (label < 0) return this.#labels;
-    return this.#edges.has(label) ? [label, ...this.#sets] : this.#sets;
-  }
-}
-
-function forEachEdge({ accepts, first }: Automaton, act: (state: number, edge: number) => void): void {
-  for (let state = 0; state < accepts.length; state += 1)
-    for (let edge = first[state]!; edge < first[state + 1]!; edge += 1) act(state, edge);
-}
-
 /** For each state those that lead to it by something else than a slash. */
-function stepsWithinSegments(automaton: Automaton): StateSets {
-  const { accepts, labels, targets, sets } = automaton;
+function stepsWithin(automaton: Automaton): StateSets {
+  const { accepts, first, labels, targets, sets } = automaton;
   const steps = stateSets(automaton, accepts.length);
-  forEachEdge(automaton, (state, edge) => {
-    const label = labels[edge]!;
-    if (label < 0 ? sets[~label]!.favourite >= 0 : label !== SLASH) addState(steps, targets[edge]!, state);
-  });
+  for (let state = 0; state < accepts.length; state += 1) {
+    for (let edge = first[state]!; edge < first[state + 1]!; edge += 1) {
+      const label = labels[edge]!;
+      if (label < 0 ? sets[~label]!.favourite >= 0 : label !== SLASH) addState(steps, targets[edge]!, state);
+    }
+  }
   return steps;
 }

@@ -1,5 +1,5 @@
 import { enter, entryCount, stateOf } from './frontier.ts';
-import { meetLabels } from './meet-labels.ts';
+import { meetLabels } from './labels.ts';
 import type { Pair } from './meeting.ts';
 import type { Outlook } from './outlook.ts';
 import { nextValidity, VALID_END, VALIDITY_STATES } from './validity.ts';

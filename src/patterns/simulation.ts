@@ -1,6 +1,6 @@
 import type { Automaton } from './automaton.ts';
-import { hasPoint } from './char-set.ts';
 import { Crowd } from './crowd.ts';
+import { takes } from './labels.ts';
 import { spend } from './work.ts';
 
 /** Beyond so many states at once it pays to have all of them go on together. */
@@ -59,7 +59,7 @@ function successors(automaton: Automaton, states: readonly number[], point: numb
     entered.tried += 1 + end - begin;
     for (let edge = begin; edge < end; edge++) {
       const target = automaton.targets[edge]!;
-      if (entered.by[target] === step || !takes(automaton, edge, point)) continue;
+      if (entered.by[target] === step || !takes(automaton, automaton.labels[edge]!, point)) continue;
       entered.by[target] = step;
       next.push(target);
     }
@@ -71,9 +71,4 @@ function successors(automaton: Automaton, states: readonly number[], point: numb
 export function acceptsPath(automaton: Automaton, text: string): boolean {
   if (!text.startsWith(automaton.prefix)) return false;
   return statesAfter(automaton, text, automaton.prefix.length).some((state) => automaton.accepts[state] === 1);
-}
-
-function takes(automaton: Automaton, edge: number, point: number): boolean {
-  const label = automaton.labels[edge]!;
-  return label >= 0 ? label === point : hasPoint(automaton.sets[~label]!, point);
 }
