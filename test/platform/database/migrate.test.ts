@@ -1,51 +1,19 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
-import { createSchemaEngine, NO_FILTERS } from '../../../src/platform/database/migrate/engine.ts';
+import { describe, expect, test } from 'vitest';
 import { COMMITTED } from '../../../src/platform/database/migrate/script.ts';
-import { MIGRATIONS_DIRECTORY, migrate } from '../../../src/platform/database/migrate.ts';
-import {
-  createEmptyDatabase,
-  createTestDatabase,
-  onTestServer,
-  type TestDatabase,
-  withClient,
-} from '../../support/database.ts';
+import { migrate } from '../../../src/platform/database/migrate.ts';
+import { withClient } from '../../support/database.ts';
 import { runFixture } from './fixtures/process.ts';
+import { Migrating } from './migrating.ts';
 
-let database: TestDatabase;
-let directory: string;
-let messages: string[];
-let cleanups: (() => Promise<unknown>)[];
-
-const note = (_fields: object, message: string) => void messages.push(message);
-const log = { info: note, warn: note };
-
-beforeEach(async () => {
-  database = await createEmptyDatabase();
-  directory = await mkdtemp(path.join(tmpdir(), 'signalbox-migrations-'));
-  await writeFile(path.join(directory, 'migration_lock.toml'), 'provider = "postgresql"\n');
-  messages = [];
-  cleanups = [];
-});
-
-afterEach(async () => {
-  for (const cleanup of cleanups.toReversed()) await cleanup();
-  await database.drop();
-  await rm(directory, { recursive: true, force: true });
-});
-
-async function script(name: string, sql: string): Promise<void> {
-  await mkdir(path.join(directory, name), { recursive: true });
-  await writeFile(path.join(directory, name, 'migration.sql'), sql);
-}
+const at = new Migrating();
+const { log, cleanups, messages } = at;
+const script = (name: string, sql: string) => at.script(name, sql);
 
 const query = (sql: string, values: unknown[] = []) =>
-  withClient(database.url, async (client) => (await client.query(sql, values)).rows);
-const run = () => migrate({ url: database.url, log, directory });
+  withClient(at.database.url, async (client) => (await client.query(sql, values)).rows);
+const run = () => migrate({ url: at.database.url, log, directory: at.directory });
 const rows = () =>
   query(`SELECT migration_name AS name, finished_at IS NOT NULL AS finished, rolled_back_at IS NOT NULL AS rolled_back
     FROM _prisma_migrations ORDER BY started_at, id`);
@@ -78,7 +46,7 @@ describe('applying', () => {
 
   test("a script's tables are in the schema that the server looks into, whatever the login's path is", async () => {
     await query(`CREATE SCHEMA elsewhere`);
-    await query(`ALTER DATABASE ${database.name} SET search_path = elsewhere`);
+    await query(`ALTER DATABASE ${at.database.name} SET search_path = elsewhere`);
     await script('0001_a', 'CREATE TABLE a (n int);');
     await run();
     await run();
@@ -89,7 +57,7 @@ describe('applying', () => {
     await script('0001_a', 'CREATE TABLE a (n int);');
     await run();
     await script('0002_b', 'ALTER TABLE a ADD COLUMN m int;');
-    await withClient(database.url, async (reader) => {
+    await withClient(at.database.url, async (reader) => {
       await reader.query('BEGIN; SELECT FROM a');
       const migrated = run();
       const waiting = () => query(`SELECT FROM pg_locks WHERE relation = 'a'::regclass AND NOT granted`);
@@ -100,19 +68,6 @@ describe('applying', () => {
       await migrated;
     });
     expect(await rows()).toEqual(['0001_a', '0002_b'].map(finished));
-  });
-
-  test('a database that cannot keep every text is refused before anything is made in it', async () => {
-    const name = `${database.name}_latin1`;
-    await onTestServer((client) =>
-      client.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc`),
-    );
-    cleanups.push(() => onTestServer((client) => client.query(`DROP DATABASE ${name} WITH (FORCE)`)));
-    const url = new URL(database.url);
-    url.pathname = `/${name}`;
-    await expect(migrate({ url: url.href, log, directory })).rejects.toThrow(
-      /^DATABASE_URL: .* LATIN1, .*ENCODING 'UTF8'$/,
-    );
   });
 
   test('servers that start together take turns', async () => {
@@ -127,7 +82,9 @@ describe('applying', () => {
     await script('0001_a', 'SELECT pg_sleep(1.5);');
     const slow = run();
     await expect.poll(() => exists('_prisma_migrations')).toBe(true);
-    await expect(migrate({ url: database.url, log, directory, waitSeconds: 0.1 })).rejects.toMatchObject({
+    await expect(
+      migrate({ url: at.database.url, log, directory: at.directory, waitSeconds: 0.1 }),
+    ).rejects.toMatchObject({
       name: 'MigrationError',
       reason: 'busy',
     });
@@ -162,7 +119,7 @@ describe('the history that is found', () => {
     await script('0001_a', 'CREATE TABLE a (n int);');
     await script('0002_b', 'CREATE TABLE b (n int);');
     await run();
-    await rm(path.join(directory, '0002_b'), { recursive: true });
+    await rm(path.join(at.directory, '0002_b'), { recursive: true });
     await run();
     expect(messages).toContain('the database was migrated by a later version');
   });
@@ -171,7 +128,7 @@ describe('the history that is found', () => {
     await script('0001_a', 'CREATE TABLE a (n int);');
     await script('0002_b', 'CREATE TABLE b (n int);');
     await run();
-    await rm(path.join(directory, '0002_b'), { recursive: true });
+    await rm(path.join(at.directory, '0002_b'), { recursive: true });
     await script('0003_c', 'CREATE TABLE c (n int);');
     await expect(run()).rejects.toMatchObject({ reason: 'diverged', message: expect.stringMatching(/0002_b.*0003_c/) });
   });
@@ -187,7 +144,7 @@ describe('the history that is found', () => {
 describe('after a kill', () => {
   test('PostgreSQL still commits the script that it had been sent, and the next start waits for that', async () => {
     await script('0001_a', 'SELECT pg_sleep(2); CREATE TABLE a (n int);');
-    const fixture = runFixture('migrating-server.ts', [database.url, directory]);
+    const fixture = runFixture('migrating-server.ts', [at.database.url, at.directory]);
     cleanups.push(fixture.kill);
     const sleeping = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT pg_sleep%'`;
     await expect.poll(() => query(sleeping), { timeout: 20_000 }).toHaveLength(1);
@@ -212,138 +169,5 @@ describe('after a kill', () => {
     await script('0001_a', 'CREATE TABLE a (n int);');
     await run();
     expect(await query('SELECT logs FROM _prisma_migrations')).toEqual([{ logs: COMMITTED }]);
-  });
-});
-
-/** The real migrations with a role of their own: roles belong to the cluster, and here nobody has made it yet. */
-async function realMigrations(): Promise<{ role: string }> {
-  const role = `signalbox_app_${randomBytes(6).toString('hex')}`;
-  const sql = await readFile(path.join(MIGRATIONS_DIRECTORY, '0001_init/migration.sql'), 'utf8');
-  await script('0001_init', sql.replaceAll('signalbox_app', role));
-  cleanups.push(() => onTestServer((client) => client.query(`DROP ROLE IF EXISTS ${role}`)));
-  return { role };
-}
-
-/** A login with these attributes that owns an empty database. */
-async function ownedDatabase(attributes: string): Promise<{ url: string; login: string }> {
-  const login = `signalbox_login_${randomBytes(6).toString('hex')}`;
-  await onTestServer((client) =>
-    client.query(`CREATE ROLE ${login} LOGIN PASSWORD 'secret-of-the-login' ${attributes}`),
-  );
-  cleanups.push(() => onTestServer((client) => client.query(`DROP ROLE ${login}`)));
-  const owned = await createEmptyDatabase(login);
-  cleanups.push(owned.drop);
-  const url = new URL(owned.url);
-  [url.username, url.password] = [login, 'secret-of-the-login'];
-  return { url: url.href, login };
-}
-
-const becomes = (url: string, role: string) =>
-  withClient(url, async (client) => {
-    await client.query(`SET ROLE ${role}`);
-    return (await client.query('SELECT current_user AS user')).rows[0].user;
-  });
-
-describe('the role', () => {
-  test('is made once when several databases of a cluster are migrated at once', async () => {
-    const { role } = await realMigrations();
-    const databases = await Promise.all(Array.from({ length: 4 }, () => createEmptyDatabase()));
-    for (const { drop } of databases) cleanups.push(drop);
-    await Promise.all(databases.map(({ url }) => migrate({ url, log, directory })));
-    for (const { url } of databases) expect(await becomes(url, role)).toBe(role);
-  });
-
-  test('can be set by an owner who is no superuser and may create roles', async () => {
-    const { role } = await realMigrations();
-    const { url, login } = await ownedDatabase('CREATEROLE');
-    // The real role exists in this cluster already; the one of this test does not.
-    await onTestServer((client) => client.query(`GRANT signalbox_app TO ${login}`));
-    await migrate({ url, log, directory });
-    expect(await becomes(url, role)).toBe(role);
-  });
-
-  test('can be set by an owner without any right who was granted it', async () => {
-    const { url, login } = await ownedDatabase('');
-    await onTestServer((client) => client.query(`GRANT signalbox_app TO ${login}`));
-    await migrate({ url, log });
-    expect(await becomes(url, 'signalbox_app')).toBe('signalbox_app');
-    const startup = new pg.Client({ connectionString: url, options: '-c role=signalbox_app' });
-    await startup.connect();
-    try {
-      expect((await startup.query('SELECT current_user AS user')).rows).toEqual([{ user: 'signalbox_app' }]);
-    } finally {
-      await startup.end();
-    }
-  });
-});
-
-describe('errors name the variable and the remedy, not the password', () => {
-  const failure = (url: string) =>
-    migrate({ url, log, variable: 'MIGRATE_DATABASE_URL' }).catch((error: unknown) => error as Error);
-  const changed = (change: (url: URL) => void) => {
-    const url = new URL(inject('testServerUrl'));
-    url.password ||= 'secret-of-the-server';
-    change(url);
-    return url.href;
-  };
-
-  test.each([
-    ['nobody listens', changed((url) => (url.port = '1')), /is not reachable: connect ECONNREFUSED/],
-    ['a host that is none', changed((url) => (url.hostname = 'none.invalid')), /is not reachable: .*none\.invalid/],
-    ['a login that is none', changed((url) => (url.username = 'none')), /refuses the login "none": /],
-    ['no such database', changed((url) => (url.pathname = '/none')), /has no database "none"; create it first$/],
-  ])('%s', async (_, url, expected) => {
-    const error = await failure(url);
-    expect(error).toMatchObject({ name: 'ConfigurationError', variables: ['MIGRATE_DATABASE_URL'] });
-    expect((error as Error).message).toMatch(/^MIGRATE_DATABASE_URL: PostgreSQL at [^\n]+$/);
-    expect((error as Error).message).toMatch(expected);
-    expect((error as Error).message).not.toContain(new URL(url).password);
-  });
-
-  test('no right to create tables', async () => {
-    const { url, login } = await ownedDatabase('');
-    const foreign = new URL(url);
-    foreign.pathname = `/${database.name}`;
-    expect(await failure(foreign.href)).toMatchObject({
-      message: `MIGRATE_DATABASE_URL: the login "${login}" has no CREATE on schema "public"; a superuser can: ALTER DATABASE "${database.name}" OWNER TO "${login}"`,
-    });
-  });
-
-  test('no right to act as the role', async () => {
-    const { url, login } = await ownedDatabase('');
-    expect(await failure(url)).toMatchObject({
-      message: `MIGRATE_DATABASE_URL: the login "${login}" may not act as the role signalbox_app; a superuser can: GRANT signalbox_app TO "${login}"`,
-    });
-  });
-});
-
-describe('the schema', () => {
-  /** The SQL that would make the database what prisma/schema.prisma says. */
-  async function difference(url: string): Promise<string> {
-    const schema = path.resolve(MIGRATIONS_DIRECTORY, '../schema.prisma');
-    const files = [{ path: schema, content: await readFile(schema, 'utf8') }];
-    const pool = new pg.Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 });
-    const engine = await createSchemaEngine(pool);
-    try {
-      const { stdout } = await engine.diff({
-        from: { tag: 'schemaDatasource', files, configDir: path.dirname(schema) },
-        to: { tag: 'schemaDatamodel', files },
-        script: true,
-        exitCode: null,
-        filters: NO_FILTERS,
-      });
-      return (stdout ?? '').trim();
-    } finally {
-      engine.free();
-      await pool.end();
-    }
-  }
-
-  test('that the migrations make is the one of prisma/schema.prisma', async () => {
-    const migrated = await createTestDatabase();
-    cleanups.push(migrated.drop);
-    expect(await difference(migrated.url)).toBe('-- This is an empty migration.');
-    await withClient(migrated.url, (client) => client.query('ALTER TABLE org ADD COLUMN extra int'));
-    expect(await difference(migrated.url)).toMatch(/ALTER TABLE "org" DROP COLUMN "extra";$/);
   });
 });
