@@ -6,7 +6,7 @@ import { turnsDuring } from '../../support/turns.ts';
 const EXACT = { caseSensitive: true };
 const NOTHING = { paths: [], patterns: [], resources: [] };
 const many = <T>(count: number, make: (at: number) => T): T[] => Array.from({ length: count }, (_, at) => make(at));
-/** A hundred thousand steps a pair: wherever there is an `x`, all that follows may have begun. */
+/** Some sixty thousand steps a pair: wherever there is an `x`, all that follows may have begun. */
 const THREADS = `**/*x${'?'.repeat(180)}y`;
 const long = (at: number) => `${'x'.repeat(4080)}z${at}`;
 
@@ -22,7 +22,7 @@ describe('what a search without the lock compares', () => {
   it('lets others have a turn by what it has cost, not by how many pairs there were', async () => {
     const turns = await turnsDuring(() =>
       new Comparison(
-        many(40, (at) => path(long(at))),
+        many(80, (at) => path(long(at))),
         EXACT,
       ).meets({ ...NOTHING, patterns: [THREADS] }),
     );
