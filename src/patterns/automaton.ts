@@ -1,5 +1,6 @@
 import { ANY, type CharSet, classSet, NOT_SLASH, onlyPoint, SLASH } from './char-set.ts';
 import { foldPoint } from './fold.ts';
+import { type Needles, needlesOf } from './needles.ts';
 import { Refusal } from './problem.ts';
 import { type DagNode, LOOP, type Loop, type Step, StepDag } from './step-dag.ts';
 import type { Token } from './syntax.ts';
@@ -16,6 +17,7 @@ export interface Automaton {
   readonly prefix: string;
   /** `prefix` in the case in which the pattern spells it. */
   readonly spelling: string;
+  readonly needles: Needles;
   /** Empty if `prefix` begins no valid path. */
   readonly starts: readonly number[];
   /** The transitions of state s are those from `first[s]` up to `first[s + 1]`. */
@@ -84,7 +86,8 @@ export function compileExpansions(expansions: readonly (readonly Token[])[], fol
   const text = String.fromCodePoint(...prefix);
   const graph = emit(nodes.nodes, DOT_SEGMENT.test(text) ? [] : roots);
   if (graph.labels.length > TRANSITIONS_MAX) refuseComplexity();
-  return { prefix: text, spelling: spell(expansions[0]!, prefix), ...graph, sets: table.sets };
+  const needles = needlesOf(expansions, prefix.length, folded);
+  return { prefix: text, spelling: spell(expansions[0]!, prefix), needles, ...graph, sets: table.sets };
 }
 
 function refuseComplexity(): never {
@@ -147,7 +150,10 @@ function spell(tokens: readonly Token[], prefix: readonly number[]): string {
   return String.fromCodePoint(...points);
 }
 
-function emit(nodes: readonly DagNode[], roots: readonly number[]): Omit<Automaton, 'prefix' | 'spelling' | 'sets'> {
+function emit(
+  nodes: readonly DagNode[],
+  roots: readonly number[],
+): Omit<Automaton, 'prefix' | 'spelling' | 'needles' | 'sets'> {
   const states = new Map<number, number>();
   const order: number[] = [];
   const enter = (node: number): number => {

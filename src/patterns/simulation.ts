@@ -1,6 +1,7 @@
 import type { Automaton } from './automaton.ts';
 import { Crowd } from './crowd.ts';
 import { takes } from './labels.ts';
+import { holdsNeedles } from './needles.ts';
 import { spend } from './work.ts';
 
 /** Beyond so many states at once it pays to have all of them go on together. */
@@ -69,6 +70,7 @@ function successors(automaton: Automaton, states: readonly number[], point: numb
 
 /** Whether the automaton accepts the whole of a valid path (a folded one, if it was compiled so). */
 export function acceptsPath(automaton: Automaton, text: string): boolean {
-  if (!text.startsWith(automaton.prefix)) return false;
-  return statesAfter(automaton, text, automaton.prefix.length).some((state) => automaton.accepts[state] === 1);
+  const { prefix, needles } = automaton;
+  if (!text.startsWith(prefix) || !holdsNeedles(needles, text, prefix.length)) return false;
+  return statesAfter(automaton, text, prefix.length).some((state) => automaton.accepts[state] === 1);
 }

@@ -105,7 +105,7 @@ describe('the cost of a pair', () => {
   });
 
   it('is a few steps for each character of a path, in however many states it leaves a pattern', () => {
-    const [stars, long] = [pattern(`**/${'*x'.repeat(92)}y0`), path(`${'x'.repeat(4080)}z`)];
+    const [stars, long] = [pattern(`**/${'*x'.repeat(92)}y0`), path(`${'x'.repeat(4080)}y0/z`)];
     const steps = stepsOf(() => matches(stars, long, EXACT));
     expect(steps).toBeGreaterThanOrEqual(4080);
     expect(steps).toBeLessThanOrEqual(PATH_MAX);
@@ -115,6 +115,14 @@ describe('the cost of a pair', () => {
     expect(threads).toBeLessThanOrEqual(PATH_MAX);
     const [typical, short] = [pattern('src/**/*.ts'), path('src/app/page.ts')];
     expect(stepsOf(() => matches(typical, short, EXACT))).toBeLessThanOrEqual(5 * TYPICAL);
+  });
+
+  it('is next to nothing for a path that lacks what the pattern spells out', () => {
+    const long = path(`${'x'.repeat(4080)}z`);
+    for (const text of [`**/${'*x'.repeat(92)}y0`, `**/*x${'?'.repeat(180)}y`, '{a,b,c}/**/{d,e}f/*']) {
+      const lacked = pattern(text);
+      expect(stepsOf(() => matches(lacked, long, EXACT))).toBeLessThanOrEqual(5 * TYPICAL);
+    }
   });
 
   it('stays within bounds for whatever is mixed', () => {

@@ -7,7 +7,7 @@ const EXACT = { caseSensitive: true };
 const NOTHING = { paths: [], patterns: [], resources: [] };
 const many = <T>(count: number, make: (at: number) => T): T[] => Array.from({ length: count }, (_, at) => make(at));
 /** Some sixty thousand steps a pair: wherever there is an `x`, all that follows may have begun. */
-const THREADS = `**/*x${'?'.repeat(180)}y`;
+const THREADS = `**/*x${'?'.repeat(180)}[yw]`;
 const long = (at: number) => `${'x'.repeat(4080)}z${at}`;
 
 describe('what a search without the lock compares', () => {
