@@ -1,5 +1,5 @@
 import { type CaseMode, workDone } from '../../patterns/index.ts';
-import { type Claim, type ClaimLookup, claimKey, claimLookup, meet } from './claim.ts';
+import { type Claim, type ClaimLookup, claimKey, claimLookup, holds, meet } from './claim.ts';
 import { tooIntricate } from './too-broad.ts';
 
 /** Somebody with claims: a lease that holds them, or a waiter that wants them. */
@@ -35,13 +35,11 @@ export class ClaimTable<T extends Claimant> {
   readonly #byKey = { literal: new Map<string, Entry<T>[]>(), pattern: new Map<string, Entry<T>[]>() };
   readonly #resources = new Map<string, Entry<T>[]>();
   #steps = 0;
+  /** Counted by itself: whoever asks for five hundred things again that it holds is to be told so. */
+  #stepsToHold = 0;
 
   constructor(mode: CaseMode) {
     this.#mode = mode;
-  }
-
-  get mode(): CaseMode {
-    return this.#mode;
   }
 
   get size(): number {
@@ -75,6 +73,7 @@ export class ClaimTable<T extends Claimant> {
   /** A new request is looked at. */
   begin(): void {
     this.#steps = 0;
+    this.#stepsToHold = 0;
   }
 
   /** Everybody who shares something with `requested`, one overlap each. @throws TooBroad */
@@ -110,6 +109,20 @@ export class ClaimTable<T extends Claimant> {
       if (this.#steps > STEPS_MAX) return { overlaps, isWhole: false };
     }
     return { overlaps, isWhole: true };
+  }
+
+  /** Whether the overlap's holder holds all that was requested: what shares a path with it most often does. @throws TooBroad */
+  isHeldWhole({ by, held, requested }: Overlap<T>): boolean {
+    return this.holds(held, requested) || by.matchers.some((other) => this.holds(other, requested));
+  }
+
+  /** As the function of this name. @throws TooBroad once the request has cost too much */
+  holds(held: Claim, wanted: Claim): boolean {
+    if (this.#stepsToHold > STEPS_MAX) throw tooIntricate();
+    const before = workDone();
+    const isHeld = holds(held, wanted, this.#mode);
+    this.#stepsToHold += workDone() - before;
+    return isHeld;
   }
 
   /** Most ask for a path where nobody has patterns: then there is one place to look. */

@@ -1,5 +1,4 @@
-import type { CaseMode } from '../../patterns/index.ts';
-import { type Claim, holds } from './claim.ts';
+import type { Claim } from './claim.ts';
 import type { ClaimTable, Overlap } from './claim-table.ts';
 import { closedUntil, type HeldLease, type Holder, standing } from './lease.ts';
 import type { LeaseMode, Wanted } from './request.ts';
@@ -75,6 +74,8 @@ export interface Tables {
 /** What is found while a request's claims are looked at one by one. */
 interface Findings {
   readonly over: Set<HeldLease>;
+  /** Expired leases of the run itself that it does not ask for again. */
+  readonly closing: Set<HeldLease>;
   /** Leases of the run itself, with the claims of the request that each holds. */
   readonly own: Map<HeldLease, Set<Claim>>;
   readonly leases: Overlap<HeldLease>[];
@@ -96,6 +97,7 @@ interface Findings {
 export function decideLease(tables: Tables, asker: Asker, wanted: Wanted, moment: Moment): Verdict {
   const found: Findings = {
     over: new Set(),
+    closing: new Set(),
     own: new Map(),
     leases: [],
     waiters: [],
@@ -139,12 +141,14 @@ function lookAtLeases(table: ClaimTable<HeldLease>, requested: Claim, { asker, w
     if (state === 'revoked') {
       if (isOwn) found.revoked ??= overlap;
     } else if (state === 'over' || (state === 'closing' && isOwn)) {
-      if (lease.revoked === null && (state === 'over' || isTakenAgain(lease, wanted, table.mode)))
-        found.over.add(lease);
+      // Told once of each lease: it takes all its claims, whichever of them is looked at.
+      if (lease.revoked !== null || found.over.has(lease) || found.closing.has(lease)) continue;
+      const isOver = state === 'over' || isTakenAgain(lease, wanted, table);
+      found[isOver ? 'over' : 'closing'].add(lease);
     } else if (isOwn) {
-      if (lease.matchers.some((held) => holds(held, requested, table.mode)))
-        found.own.set(lease, (found.own.get(lease) ?? new Set()).add(requested));
-      else found.own.set(lease, found.own.get(lease) ?? new Set());
+      const claims = found.own.get(lease) ?? new Set();
+      if (table.isHeldWhole(overlap)) claims.add(requested);
+      found.own.set(lease, claims);
     } else if (wanted.mode === 'exclusive' || lease.mode === 'exclusive') {
       found.leases.push(overlap);
     }
@@ -152,9 +156,9 @@ function lookAtLeases(table: ClaimTable<HeldLease>, requested: Claim, { asker, w
 }
 
 /** Of an expired lease, what its run does not ask for again stays closed to others, and as tightly, until the delay is over. */
-function isTakenAgain(lease: HeldLease, wanted: Wanted, mode: CaseMode): boolean {
+function isTakenAgain(lease: HeldLease, wanted: Wanted, table: ClaimTable<HeldLease>): boolean {
   if (lease.mode === 'exclusive' && wanted.mode === 'shared') return false;
-  return lease.matchers.every((held) => wanted.matchers.some((claim) => holds(claim, held, mode)));
+  return lease.matchers.every((held) => wanted.matchers.some((claim) => table.holds(claim, held)));
 }
 
 function lookAtWaiters(table: ClaimTable<Waiter>, requested: Claim, { asker, wanted, moment, found }: Look): void {
@@ -187,7 +191,7 @@ function upgradedBy({ leases }: Tables, wanted: Wanted, found: Findings): HeldLe
   return [...found.own.keys()].filter(
     (lease) =>
       lease.mode === 'shared' &&
-      lease.matchers.every((held) => wanted.matchers.some((claim) => holds(claim, held, leases.mode))),
+      lease.matchers.every((held) => wanted.matchers.some((claim) => leases.holds(claim, held))),
   );
 }
 

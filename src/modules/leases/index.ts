@@ -9,7 +9,7 @@ export {
   toHeldLease,
   weightOfClaims,
 } from './candidates.ts';
-export { claimKey, holds, pathsAndPatterns, textsOf } from './claim.ts';
+export { claimKey, pathsAndPatterns, textsOf } from './claim.ts';
 export { ClaimTable } from './claim-table.ts';
 export { type Asker, type Conflict, decideLease, type Tables, toWatch, type Verdict } from './decide.ts';
 export { HoldHistory } from './hold-history.ts';

@@ -5,8 +5,8 @@ import { invalid, notFound } from '../../platform/errors.ts';
 import { decodeCursor, type Page, pageFrom } from '../../platform/http/page.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { settingsOf } from '../identity/index.ts';
+import { Comparison } from './broad-search.ts';
 import { areTooMany, candidatesStatements, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
-import { meet } from './claim.ts';
 import { ClaimTable } from './claim-table.ts';
 import { type HeldLease, standing } from './lease.ts';
 import { parseClaims } from './request.ts';
@@ -34,7 +34,7 @@ export class LeaseService {
     this.#db = db;
   }
 
-  /** Leases that are live or closing, newest first; with `path`, those that cover it. @throws Problem 422 for a bad path */
+  /** Leases that are live or closing, newest first; with `path`, those that cover it. @throws Problem 422 for a bad path, `leases_too_intricate` */
   async list(
     principal: Principal,
     query: {
@@ -206,11 +206,18 @@ async function covering(
 ): Promise<HeldLease[]> {
   const { text, values = [] } = candidatesStatements(tx.orgId, [{ repoId: repo.id, matchers: [path] }]).lease;
   const rows = await tx.db.$queryRawUnsafe<HeldLeaseRow[]>(text, ...values);
-  return rows
-    .map(toHeldLease)
-    .filter((lease) => runId === undefined || lease.runId === runId)
-    .filter((lease) => lease.matchers.some((held) => meet(held, path, { caseSensitive: repo.caseSensitive }) !== null))
-    .toSorted((a, b) => (b.fence ?? 0) - (a.fence ?? 0));
+  const comparison = new Comparison([path], repo);
+  const found: HeldLease[] = [];
+  for (const row of rows) {
+    if (runId !== undefined && row.run_id !== runId) continue;
+    if (await comparison.meets(row)) found.push(toHeldLease(row));
+    if (comparison.isSpent)
+      throw invalid(
+        'leases_too_intricate',
+        'The patterns that may match this path are too intricate to be compared with it.',
+      );
+  }
+  return found.toSorted((a, b) => (b.fence ?? 0) - (a.fence ?? 0));
 }
 
 /** @throws TooBroad when so many patterns are among them that others would wait until all are compiled */

@@ -3,7 +3,6 @@ import { principalId } from '../../../platform/principal.ts';
 import {
   HELD_SECONDS,
   type HeldLease,
-  holds,
   type SpentApproval,
   toWatch,
   type Verdict,
@@ -57,9 +56,10 @@ function riddenApproval(
   if (table === undefined || paths.length === 0 || op.parts.some(({ action }) => action !== op.action)) return null;
   table.begin();
   const found = paths.map((path) => {
-    for (const { by: lease } of table.overlaps(path)) {
+    for (const overlap of table.overlaps(path)) {
+      const lease = overlap.by;
       if (lease.runId === run.id && lease.expiresAt > snapshot.now && carries(lease, op, judgement)) {
-        if (path.kind === 'path' && lease.matchers.some((held) => holds(held, path, table.mode))) return lease.approval;
+        if (path.kind === 'path' && table.isHeldWhole(overlap)) return lease.approval;
       }
     }
     return null;
