@@ -9,4 +9,4 @@ export {
   parsePattern,
   storedPattern,
 } from './pattern.ts';
-export { STEPS_A_TURN, workDone } from './work.ts';
+export { budgetOf, STEPS_A_TURN, workDone } from './work.ts';

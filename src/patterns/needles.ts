@@ -2,8 +2,6 @@ import { foldPoint } from './fold.ts';
 import type { Token } from './syntax.ts';
 import { spend } from './work.ts';
 
-/** With more expansions to look for, running the automaton is as quick. */
-const EXPANSIONS_MAX = 8;
 /** UTF-16 units in which a text is looked for while a transition is tried. */
 const UNITS_A_STEP = 64;
 
@@ -12,7 +10,6 @@ export type Needles = readonly (readonly string[])[];
 
 /** @param prefixLength code points that all expansions begin with, and that are looked at anyway */
 export function needlesOf(expansions: readonly (readonly Token[])[], prefixLength: number, folded: boolean): Needles {
-  if (expansions.length > EXPANSIONS_MAX) return [];
   const needles = expansions.map((tokens) =>
     literalRuns(tokens, prefixLength).map((run) => String.fromCodePoint(...(folded ? run.map(foldPoint) : run))),
   );

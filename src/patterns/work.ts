@@ -13,5 +13,11 @@ export function spend(steps: number): void {
   work.steps += steps;
 }
 
+/** Whether more than so many steps were done since this was called. */
+export function budgetOf(steps: number): () => boolean {
+  const until = work.steps + steps;
+  return () => work.steps > until;
+}
+
 /** After so many steps others should have a turn: some three milliseconds. */
 export const STEPS_A_TURN = 300_000;

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { budgetOf } from '../../../patterns/index.ts';
 import { idempotencyMismatch } from '../../../platform/database/idempotency.ts';
 import type { Settled } from '../../../platform/database/org-batcher.ts';
 import { unauthenticated } from '../../../platform/errors.ts';
@@ -20,9 +21,18 @@ export interface Decided {
   readonly results: Settled<HotAnswer>[];
 }
 
+/** Steps (see `workDone`) that a batch may cost together: some half a second, for which everybody else on this server waits. */
+export const BATCH_STEPS_MAX = 30_000_000;
+
+/** Each alone is bounded; a hundred such are not to be decided in one go. */
+class TooMuchTogether extends Error {
+  override readonly name = 'TooMuchTogether';
+}
+
 /**
  * Decides a batch in order of arrival. Two kinds of requests need a second look at the database: those that a policy sends to
  * a human, for their approvals, whose rows stay locked until the batch ends; and those that may wait, for who waits for whom.
+ * @throws TooMuchTogether what may be decided one by one
  */
 export async function decideBatch(
   client: pg.PoolClient,
@@ -30,7 +40,12 @@ export async function decideBatch(
   ops: readonly HotOperation[],
 ): Promise<Decided> {
   const digests = new Set<string>();
+  const isSpent = budgetOf(BATCH_STEPS_MAX);
+  const unlessTooMuch = () => {
+    if (ops.length > 1 && isSpent()) throw new TooMuchTogether();
+  };
   for (const op of ops) {
+    unlessTooMuch();
     if (op.kind !== 'ask' || snapshot.policyVersion === 0) continue;
     const asked = attempt(() => ask(snapshot, op));
     // Whether it rides on an approval may change within the batch; the digest costs nothing to look up.
@@ -43,7 +58,7 @@ export async function decideBatch(
     const moment = { now, lockDelaySeconds: settings.lockDelaySeconds };
     snapshot.waits = await loadWaitGraph(client, orgId, runIds, moment);
   }
-  return decideInOrder(snapshot, ops);
+  return decideInOrder(snapshot, ops, unlessTooMuch);
 }
 
 /**
@@ -63,9 +78,12 @@ function runsAround(snapshot: Snapshot, ops: readonly HotOperation[]): string[] 
 }
 
 /** No effect but on the snapshot and the plan: every operation sees what those before it were given. */
-function decideInOrder(snapshot: Snapshot, ops: readonly HotOperation[]): Decided {
+function decideInOrder(snapshot: Snapshot, ops: readonly HotOperation[], unlessTooMuch: () => void): Decided {
   const plan = new BatchPlan(snapshot);
-  const results = ops.map((op) => attempt(() => decideOne(snapshot, plan, op)));
+  const results = ops.map((op) => {
+    unlessTooMuch();
+    return attempt(() => decideOne(snapshot, plan, op));
+  });
   return { snapshot, plan, results };
 }
 

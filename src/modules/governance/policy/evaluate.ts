@@ -38,9 +38,15 @@ export interface Evaluation {
 
 const NO_PATH = [''];
 
+/** What is asked of which policies, and whether to tell has become too much. */
+interface Asked {
+  readonly set: PolicySet;
+  readonly request: EvaluationRequest;
+  readonly isIntricate: () => boolean;
+}
+
 function collectFrom(
-  set: PolicySet,
-  request: EvaluationRequest,
+  { set, request, isIntricate }: Asked,
   { context }: SubjectContext,
   byKey: ReadonlyMap<string, string>,
   keys: readonly string[],
@@ -50,6 +56,7 @@ function collectFrom(
     const bucket = byKey.get(key);
     if (bucket === undefined) continue;
     for (const candidate of set.ability.rulesFor(request.action, bucket)) {
+      if (isIntricate()) return;
       // Always the whole context: CASL answers checks without an object from the rule's type alone.
       if (!candidate.matchesConditions(context)) continue;
       const rule = set.ruleOf(candidate.origin);
@@ -58,13 +65,14 @@ function collectFrom(
   }
 }
 
-function rulesMatching(set: PolicySet, request: EvaluationRequest, subject: SubjectContext): CompiledRule[] {
+function rulesMatching(asked: Asked, subject: SubjectContext): CompiledRule[] {
   const found: CompiledRule[] = [];
+  const { buckets } = asked.set;
   const keys = subject.path === null ? NO_PATH : keysOf(subject.path);
-  const anywhere = set.buckets.get(ANY_REPO);
-  if (anywhere) collectFrom(set, request, subject, anywhere, keys, found);
-  const here = subject.repo === null ? undefined : set.buckets.get(subject.repo);
-  if (here) collectFrom(set, request, subject, here, keys, found);
+  const anywhere = buckets.get(ANY_REPO);
+  if (anywhere) collectFrom(asked, subject, anywhere, keys, found);
+  const here = subject.repo === null ? undefined : buckets.get(subject.repo);
+  if (here) collectFrom(asked, subject, here, keys, found);
   return found;
 }
 
@@ -125,10 +133,16 @@ function missingRules(subjects: readonly SubjectContext[]): MatchedRule[] {
  * For each subject: deny if any enforced deny rule matches, else require_approval, else allow if an allow rule matches,
  * else the strictest default named for the action; an action that no policy speaks of is allowed and `ungoverned`.
  * A subject that lacks a required field is denied whatever the policies say. The strictest subject decides.
+ * Once it `isIntricate`, no more rules are looked at: whoever says so must not go by the outcome.
  * Throws `TypeError` for an unknown action or an invalid time, which are the server's own mistakes.
  */
-export function evaluate(set: PolicySet, request: EvaluationRequest): Evaluation {
-  const subjects = contextsOf(request);
+export function evaluate(
+  set: PolicySet,
+  request: EvaluationRequest,
+  isIntricate: () => boolean = () => false,
+): Evaluation {
+  const asked = { set, request, isIntricate };
+  const subjects = isIntricate() ? [] : contextsOf(request);
   const defaults = set.defaults.get(request.action) ?? [];
   const byDefault: Effect = defaults[0]?.effect ?? 'allow';
   const enforced = new Matches();
@@ -136,12 +150,13 @@ export function evaluate(set: PolicySet, request: EvaluationRequest): Evaluation
   const outcomes: Effect[] = [];
   const shadowOutcomes: Effect[] = [];
   for (const subject of subjects) {
+    if (isIntricate()) break;
     if (subject.missing.length > 0) {
       outcomes.push('deny');
       continue;
     }
     const path = subject.path?.text ?? null;
-    const matching = rulesMatching(set, request, subject);
+    const matching = rulesMatching(asked, subject);
     const decisive = matching.filter((rule) => rule.mode === 'enforce');
     for (const rule of decisive.length > 0 ? decisive : defaults) enforced.add(rule, path);
     for (const rule of matching) if (rule.mode === 'shadow') shadowed.add(rule, path);

@@ -16,4 +16,4 @@ export type { DocumentIssue, PolicyDocument } from './document.ts';
 export { type Evaluation, evaluate, type MatchedRule } from './evaluate.ts';
 export { parsePolicyDocument } from './parse.ts';
 
-export { standInPaths } from './stand-ins.ts';
+export { compileGlobs, standInPaths } from './stand-ins.ts';

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { budgetOf } from '../../../../patterns/index.ts';
 import type { Clock } from '../../../../platform/clock.ts';
 import type { Settled } from '../../../../platform/database/org-batcher.ts';
 import { flush } from '../../../../platform/database/pipeline.ts';
@@ -9,7 +10,7 @@ import { RecentMap } from '../../../../platform/recent-map.ts';
 import { TooBroad } from '../../../leases/index.ts';
 import { acquire } from '../decide-acquire.ts';
 import { answer, ask } from '../decide-ask.ts';
-import type { Decided } from '../decide-batch.ts';
+import { BATCH_STEPS_MAX, type Decided } from '../decide-batch.ts';
 import { release, renew } from '../decide-lease.ts';
 import type { Loaded } from '../load.ts';
 import type { Written } from '../lost-batch.ts';
@@ -112,8 +113,10 @@ export class OneCall {
 
   /** Null after what should not happen: the plan may have half of it. Then all is decided the general way, and only later. */
   #decide(snapshot: Snapshot, plan: BatchPlan, subjects: readonly Subject[]) {
+    const isSpent = budgetOf(BATCH_STEPS_MAX);
     try {
       return subjects.flatMap((subject) => {
+        if (isSpent()) return [];
         const given = decide(snapshot, plan, subject);
         return given === null ? [] : [{ subject, given }];
       });
