@@ -1,4 +1,4 @@
-import { type CaseMode, matches, storedPath, storedPattern } from '../../patterns/index.ts';
+import { budgetOf, type CaseMode, matches, storedPath, storedPattern } from '../../patterns/index.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { notFound } from '../../platform/errors.ts';
 import type { Principal } from '../../platform/principal.ts';
@@ -158,13 +158,27 @@ async function readAround(
   );
   const runTraces = await readRunTraces(tx, [...runs.values()]);
   const modes = new Map(rows.map(({ id, caseSensitive }) => [id, { caseSensitive }]));
-  const covers = (lease: LeaseRow, changeId: string) => isOver(lease, files.get(changeId) ?? [], modes.get(changeId)!);
+  const isSpent = budgetOf(COVER_STEPS_MAX);
+  const covers = (lease: LeaseRow, changeId: string) =>
+    isOver(lease, files.get(changeId) ?? [], modes.get(changeId)!, isSpent);
   return { runs, leases, decisions, approvals, runTraces, covers };
 }
 
-function isOver({ paths, patterns }: LeaseRow, files: readonly string[], mode: CaseMode): boolean {
+/**
+ * Steps (see `workDone`) that it may cost to tell which leases lay over the changes of one answer, some quarter of a second.
+ * After that none does: a suspect without its lease is worse than one with it, and better than no answer.
+ */
+const COVER_STEPS_MAX = 20_000_000;
+
+function isOver(
+  { paths, patterns }: LeaseRow,
+  files: readonly string[],
+  mode: CaseMode,
+  isSpent: () => boolean,
+): boolean {
+  if (isSpent()) return false;
   const matchers = [...paths.map(storedPath), ...patterns.map(storedPattern).filter(({ isExact }) => isExact)];
-  return files.map(storedPath).some((file) => matchers.some((matcher) => matches(matcher, file, mode)));
+  return files.map(storedPath).some((file) => matchers.some((matcher) => !isSpent() && matches(matcher, file, mode)));
 }
 
 const NO_AUTHORS = 'The ledger keeps blobs, not lines, and no frame says which commit wrote its line.';
