@@ -4,7 +4,7 @@ import { Refusal } from './problem.ts';
 import type { Item, Token } from './syntax.ts';
 
 /** Texts that the braces of one pattern may expand to. */
-const EXPANSIONS_MAX = 64;
+export const EXPANSIONS_MAX = 64;
 
 const BANG = 0x21;
 

@@ -7,6 +7,7 @@ export {
   compilePattern,
   type Pattern,
   parsePattern,
+  stepsToCompile,
   storedPattern,
 } from './pattern.ts';
 export { budgetOf, STEPS_A_TURN, workDone } from './work.ts';

@@ -1,5 +1,5 @@
 import { type Automaton, compileExpansions } from './automaton.ts';
-import { expandPattern, refuseNegation } from './expansion.ts';
+import { EXPANSIONS_MAX, expandPattern, refuseNegation } from './expansion.ts';
 import type { IndexKey } from './literal-key.ts';
 import { LruCache } from './lru-cache.ts';
 import { checkMarks } from './marks.ts';
@@ -15,53 +15,71 @@ const PATTERN_LENGTH_MAX = 512;
 const STEPS_TO_READ = 40;
 const STEPS_TO_COMPILE = 15;
 const STEPS_TO_SPELL = 40;
+/** Steps that it costs to make the sets of a class, at most. */
+const STEPS_A_CLASS = 500;
 /** Tokens of two patterns together, beyond which they are not compared token by token: some millisecond. */
 const SPELLED_MAX = 4096;
 
-/** A set of paths, declared in the grammar of README.md, with its compiled automata. Immutable. */
+/** What a text was compiled to. */
+interface Compiled {
+  /** What was compiled: the text, or what stands in for it. */
+  readonly source: string;
+  readonly index: IndexKey;
+  readonly exact: Automaton;
+  /** Tokens of all expansions. */
+  readonly size: number;
+}
+
+/** A set of paths, declared in the grammar of README.md, with its automata. Immutable; compiled at once, or when it is first asked about. */
 export class Pattern {
   readonly kind = 'pattern';
   /** As declared, NFC. */
   readonly text: string;
-  /** See `indexKey`. */
-  readonly index: IndexKey;
-  readonly #exact: Automaton;
-  /** Tokens of all expansions. */
-  readonly #size: number;
-  /** What was compiled: `text`, or what stands in for it. */
-  readonly #source: string;
+  readonly #compile: (() => Compiled) | null;
+  #compiled: Compiled | null;
   #folded: Automaton | null = null;
 
-  constructor(text: string, compiled: { source: string; index: IndexKey; exact: Automaton; size: number }) {
+  constructor(text: string, compiled: Compiled | (() => Compiled)) {
     this.text = text;
-    this.index = compiled.index;
-    this.#exact = compiled.exact;
-    this.#size = compiled.size;
-    this.#source = compiled.source;
+    [this.#compile, this.#compiled] = typeof compiled === 'function' ? [compiled, null] : [null, compiled];
+  }
+
+  get #now(): Compiled {
+    return (this.#compiled ??= this.#compile!());
+  }
+
+  get isCompiled(): boolean {
+    return this.#compiled !== null;
+  }
+
+  /** See `indexKey`. */
+  get index(): IndexKey {
+    return this.#now.index;
   }
 
   /** False: it matches whatever `text` may have meant, and more. See {@link storedPattern}. */
   get isExact(): boolean {
-    return this.#source === this.text;
+    return this.#now.source === this.text;
   }
 
   /** Case-insensitive repos are the rarer kind: the second automaton is kept once it was asked for. */
   automaton(caseSensitive: boolean): Automaton {
-    if (caseSensitive) return this.#exact;
+    const { exact, size, source } = this.#now;
+    if (caseSensitive) return exact;
     if (this.#folded === null) {
-      spend(STEPS_TO_COMPILE * this.#size);
-      this.#folded = compileExpansions(expansionsOf(this.#source), true);
+      spend(STEPS_TO_COMPILE * size);
+      this.#folded = compileExpansions(expansionsOf(source), true);
     }
     return this.#folded;
   }
 
   /** Whether each of `inner`'s expansions is, token by token, one of this pattern's: then it is covered. Not asked of long ones. */
   spellsOut(inner: Pattern): boolean {
-    const size = this.#size + inner.#size;
+    const size = this.#now.size + inner.#now.size;
     if (size > SPELLED_MAX) return false;
     spend(STEPS_TO_SPELL * size);
-    const own = spellingsOf(this.#source);
-    return [...spellingsOf(inner.#source)].every((spelling) => own.has(spelling));
+    const own = spellingsOf(this.#now.source);
+    return [...spellingsOf(inner.#now.source)].every((spelling) => own.has(spelling));
   }
 }
 
@@ -109,15 +127,14 @@ function readAndCompile(text: string): Pattern {
   const points = pointsOf(normal);
   if (points.length > PATTERN_LENGTH_MAX) refuseLength();
   refuseNegation(points);
-  const pattern = compile(normal, normal, checkMarks);
+  const pattern = new Pattern(normal, compile(normal, checkMarks));
   if (findWitness(pattern.automaton(true), EVERYTHING, true) === null) {
     throw new Refusal('pattern_matches_nothing', 'no valid path matches the pattern');
   }
   return pattern;
 }
 
-/** @param source what is read: `text`, or what is to stand in for it */
-function compile(text: string, source: string, check: typeof checkMarks): Pattern {
+function compile(source: string, check: typeof checkMarks): Compiled {
   const expansions = expansionsOf(source, check);
   const size = expansions.reduce((sum, tokens) => sum + tokens.length, 0);
   spend(STEPS_TO_READ * pointsOf(source).length + STEPS_TO_COMPILE * size);
@@ -125,7 +142,7 @@ function compile(text: string, source: string, check: typeof checkMarks): Patter
   // A class may be one character in one case mode, and several or none in the other: a pattern that is accepted must not be
   // found to be over the limit when a repo is asked about in which it lies.
   compileExpansions(expansions, true);
-  return new Pattern(text, { source, index: patternIndex(exact.prefix, expansions), exact, size });
+  return { source, index: patternIndex(exact.prefix, expansions), exact, size };
 }
 
 function refuseLength(): never {
@@ -151,32 +168,45 @@ export function compilePattern(text: string): PatternResult {
 const stored = new LruCache<string, Pattern>(CACHED_PATTERNS_MAX);
 
 /**
- * The pattern of a text that `parsePattern` has accepted, and that was kept since. How many marks it holds is not asked: that
- * limit is younger than some texts. What cannot be compiled any more stands for all that lies below its literal beginning:
- * then too much is refused, and never too little.
+ * The pattern of a text that `parsePattern` has accepted, and that was kept since. It is compiled when it is first asked about:
+ * a list of what is held must not cost what comparing all of it does. How many marks it holds is not asked: that limit is
+ * younger than some texts. What cannot be compiled any more stands for all that lies below its literal beginning: then too
+ * much is refused, and never too little.
  */
 export function storedPattern(text: string): Pattern {
-  const read = compilePattern(text);
-  if (read.ok) return read.pattern;
+  const read = cache.get(text);
+  if (read?.ok === true) return read.pattern;
   const known = stored.get(text);
   if (known !== undefined) return known;
-  const pattern = tryToCompile(text, text) ?? standIn(text);
+  const pattern = new Pattern(text, () => tryToCompile(text) ?? standIn(text));
   stored.set(text, pattern);
   return pattern;
 }
 
-function standIn(text: string): Pattern {
+/**
+ * Steps (see `workDone`) that it may cost at most to compile a text that has been accepted; none while that is remembered. Told
+ * without reading it: each comma may stand for two texts.
+ */
+export function stepsToCompile(text: string): number {
+  if (cache.get(text)?.ok === true || stored.get(text)?.isCompiled === true) return 0;
+  const expansions = Math.min(2 ** occurrences(text, ','), EXPANSIONS_MAX);
+  return text.length * (STEPS_TO_READ + STEPS_TO_COMPILE * expansions) + STEPS_A_CLASS * occurrences(text, '[');
+}
+
+const occurrences = (text: string, character: string): number => text.split(character).length - 1;
+
+function standIn(text: string): Compiled {
   const beginning = /^[^*?[\]{}\\]*\//.exec(text)?.[0] ?? '';
   for (const directory of directoriesOf(beginning).toReversed()) {
-    const pattern = tryToCompile(text, `${directory}**`);
-    if (pattern !== null) return pattern;
+    const compiled = tryToCompile(`${directory}**`);
+    if (compiled !== null) return compiled;
   }
   throw new Error('"**" is a pattern');
 }
 
-function tryToCompile(text: string, source: string): Pattern | null {
+function tryToCompile(source: string): Compiled | null {
   try {
-    return compile(text, source, acceptMarks);
+    return compile(source, acceptMarks);
   } catch (error) {
     if (error instanceof Refusal) return null;
     throw error;

@@ -190,7 +190,7 @@ export class Comparison {
     const work = this.#work;
     for (const text of row.patterns) {
       if (work.isTurnDue) await work.turn();
-      work.do(() => storedPattern(text));
+      work.do(() => storedPattern(text).index);
     }
     for (const held of readClaims(row)) {
       for (const wanted of this.#wanted) {

@@ -1,3 +1,4 @@
+import { stepsToCompile } from '../../patterns/index.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
 import { type Claim, type ClaimTexts, readClaims } from './claim.ts';
 import type { HeldLease, SpentApproval } from './lease.ts';
@@ -83,14 +84,27 @@ export const MOST_CANDIDATES = 5000;
 const MOST_WEIGHT = 8_000_000;
 /** What a claim weighs besides its characters. */
 const CLAIM_WEIGHT = 64;
-/** Patterns of theirs: to compile one that no cache has costs some tenths of a millisecond. */
+/** Patterns of theirs. */
 const MOST_PATTERNS = 2000;
+/** Steps that it may cost to compile those that no cache has: some 70 milliseconds, or about a thousand ordinary patterns. */
+const COMPILE_STEPS_MAX = 3_000_000;
 
 /** Whether rows are more than should be read and compared while others wait. */
 export function areTooMany(rows: readonly (ClaimTexts & { readonly weighed?: string })[]): boolean {
   const patterns = rows.reduce((sum, row) => sum + row.patterns.length, 0);
   const isHeavy = rows.some(({ weighed }) => weighed !== undefined && Number(weighed) > MOST_WEIGHT);
   return rows.length > MOST_CANDIDATES || patterns > MOST_PATTERNS || isHeavy;
+}
+
+/** Of these rows, from the first on, those whose patterns may be compiled while others wait. */
+export function compilable<R extends ClaimTexts>(rows: readonly R[]): readonly R[] {
+  let [patterns, steps] = [0, 0];
+  const end = rows.findIndex((row) => {
+    patterns += row.patterns.length;
+    for (const text of row.patterns) steps += patterns > MOST_PATTERNS ? 0 : stepsToCompile(text);
+    return patterns > MOST_PATTERNS || steps > COMPILE_STEPS_MAX;
+  });
+  return end < 0 ? rows : rows.slice(0, end);
 }
 
 /** What it takes to read a row's claims, about in bytes. */

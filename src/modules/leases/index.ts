@@ -2,6 +2,7 @@ export { type Searched, type Seeker, searchBroadly } from './broad-search.ts';
 export {
   areTooMany,
   candidatesStatements,
+  compilable,
   HELD_LEASE,
   type HeldLeaseRow,
   MOST_ASKED,

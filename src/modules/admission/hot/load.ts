@@ -10,6 +10,7 @@ import {
   areTooMany,
   ClaimTable,
   candidatesStatements,
+  compilable,
   type HeldLease,
   type HeldLeaseRow,
   type Tables,
@@ -79,7 +80,8 @@ export async function loadSnapshot(
   const { repos, head, keys, runs, leases, tickets, kept } = answers;
   const overlapping = [...rowsOf<HeldLeaseRow>(answers.candidates), ...rowsOf<HeldLeaseRow>(answers.since)];
   const waiters = [...rowsOf<WaiterRow>(answers.waiters), ...rowsOf<WaiterRow>(answers.waitersSince)];
-  if (areTooMany([...overlapping, ...rowsOf<HeldLeaseRow>(leases)]) || areTooMany(waiters))
+  const isCut = compilable(overlapping).length < overlapping.length || compilable(waiters).length < waiters.length;
+  if (isCut || areTooMany([...overlapping, ...rowsOf<HeldLeaseRow>(leases)]) || areTooMany(waiters))
     throw new TooBroad('too many leases may overlap what is wanted');
   const [read] = rowsOf<HeadRow>(head);
   if (read === undefined) throw new Error(`org ${orgId} has no head row`);

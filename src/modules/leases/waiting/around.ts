@@ -2,6 +2,7 @@ import type { Statement } from '../../../platform/database/pipeline.ts';
 import {
   areTooMany,
   candidatesStatements,
+  compilable,
   type HeldLeaseRow,
   MOST_ASKED,
   toHeldLease,
@@ -45,9 +46,11 @@ export function surroundingsIn(orgId: string, rows: readonly (readonly unknown[]
       return [repo.id, { leases: new ClaimTable<HeldLease>(mode), waiters: new ClaimTable<Waiter>(mode) }];
     }),
   );
-  for (const row of held) lines.get(row.repo_id)?.leases.add(toHeldLease(row));
-  for (const row of queued) lines.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
-  return { lines, isWhole: !areTooMany(held) && !areTooMany(queued) };
+  const [leases, waiters] = [compilable(held), compilable(queued)];
+  for (const row of leases) lines.get(row.repo_id)?.leases.add(toHeldLease(row));
+  for (const row of waiters) lines.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
+  const isCut = leases.length < held.length || waiters.length < queued.length;
+  return { lines, isWhole: !isCut && !areTooMany(held) && !areTooMany(queued) };
 }
 
 /** As many together as may be asked about in one statement: in order, one at least. */

@@ -1,0 +1,51 @@
+import { expect, it } from 'vitest';
+import { compilable, type HeldLeaseRow } from '../../../src/modules/leases/candidates.ts';
+import { readClaims } from '../../../src/modules/leases/claim.ts';
+import { surroundingsIn } from '../../../src/modules/leases/waiting/around.ts';
+import { storedPattern, workDone } from '../../../src/patterns/index.ts';
+
+const many = <T>(count: number, make: (at: number) => T): T[] => Array.from({ length: count }, (_, at) => make(at));
+/** Some three milliseconds each to compile. Of each test its own: what was compiled once is remembered. */
+const costly = (name: string) => (at: number) => `{a,b}{c,d}{e,f}{g,h}{i,j}{k,l}/${'?'.repeat(150)}${name}${at}`;
+const rowOf = (patterns: string[]) => ({ paths: [], patterns, resources: [] });
+
+const stepsOf = (work: () => unknown): number => {
+  const before = workDone();
+  work();
+  return workDone() - before;
+};
+
+it('what is only listed is not compiled', () => {
+  const rows = many(100, (row) => rowOf(many(500, (at) => costly('listed')(500 * row + at))));
+  expect(stepsOf(() => rows.map(readClaims))).toBe(0);
+});
+
+it('what is compiled while others wait is bounded, and what is remembered costs nothing', () => {
+  const rows = many(100, (at) => rowOf([costly('new')(at)]));
+  const some = compilable(rows);
+  expect(some.length).toBeGreaterThan(5);
+  expect(some.length).toBeLessThan(50);
+  for (const { patterns } of rows) storedPattern(patterns[0]!).automaton(true);
+  expect(compilable(rows)).toHaveLength(100);
+});
+
+it('eight hundred ordinary patterns may be compiled while others wait', () => {
+  expect(compilable(many(800, (at) => rowOf([`packages/p${at}/{src,test}/**/*.ts`])))).toHaveLength(800);
+});
+
+it('who looks what is in the way of waiters is told that not all was read of what would take too long', () => {
+  const row = (at: number) => ({
+    ...rowOf([costly('held')(at)]),
+    id: `${at}`,
+    repo_id: 'repo',
+    granted_at: new Date(),
+    expires_at: new Date(),
+    fence: `${at}`,
+  });
+  const held = many(100, row) as unknown as HeldLeaseRow[];
+  const look = () => surroundingsIn('org', [[{ id: 'repo', case_sensitive: true }], held, []]);
+  expect(stepsOf(() => expect(look().isWhole).toBe(false))).toBeLessThan(4_000_000);
+  // What was compiled then need not be again, so that each look gets further.
+  for (let looks = 0; looks < 20 && !look().isWhole; looks += 1);
+  expect(look().isWhole).toBe(true);
+});
