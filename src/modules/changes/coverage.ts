@@ -73,6 +73,7 @@ const STEPS_MAX = 300_000_000;
 /** Which of the paths these leases cover. Found by the keys of the patterns' index, so that many leases stay cheap. */
 export class Coverage {
   readonly #mode: CaseMode;
+  readonly #matchers: readonly Matcher[];
   readonly #byKey = new Map<string, Map<string, Matcher>>();
   readonly #stepsMax: number;
   readonly #work = new PacedWork(workDone, STEPS_A_TURN);
@@ -80,16 +81,19 @@ export class Coverage {
   constructor(leases: readonly LeaseRecord[], mode: CaseMode, stepsMax: number = STEPS_MAX) {
     this.#mode = mode;
     this.#stepsMax = stepsMax;
-    for (const matcher of leases.flatMap((lease) => lease.matchers)) {
-      const { kind, key } = indexKey(matcher);
-      const name = `${kind} ${key}`;
-      const there = this.#byKey.get(name) ?? new Map<string, Matcher>();
-      this.#byKey.set(name, there.set(matcher.text, matcher));
-    }
+    this.#matchers = leases.flatMap((lease) => lease.matchers);
   }
 
   /** Of each path, whether any of them covers it. @throws Problem 422 `leases_too_intricate` */
   async ofEach(paths: readonly Path[]): Promise<boolean[]> {
+    for (const matcher of this.#matchers) {
+      if (this.#work.isTurnDue) await this.#work.turn();
+      // Whoever is asked for its key is compiled.
+      const { kind, key } = this.#do(() => indexKey(matcher));
+      const name = `${kind} ${key}`;
+      const there = this.#byKey.get(name) ?? new Map<string, Matcher>();
+      this.#byKey.set(name, there.set(matcher.text, matcher));
+    }
     const covered: boolean[] = [];
     for (const path of paths) covered.push(await this.#covers(path));
     return covered;
@@ -98,10 +102,14 @@ export class Coverage {
   async #covers(path: Path): Promise<boolean> {
     for (const matcher of this.#near(path)) {
       if (this.#work.isTurnDue) await this.#work.turn();
-      if (this.#work.spent > this.#stepsMax) throw tooIntricate();
-      if (this.#work.do(() => matches(matcher, path, this.#mode))) return true;
+      if (this.#do(() => matches(matcher, path, this.#mode))) return true;
     }
     return false;
+  }
+
+  #do<T>(piece: () => T): T {
+    if (this.#work.spent > this.#stepsMax) throw tooIntricate();
+    return this.#work.do(piece);
   }
 
   *#near(path: Path): Generator<Matcher> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Coverage, type LeaseRecord } from '../../../src/modules/changes/coverage.ts';
-import type { Matcher } from '../../../src/patterns/index.ts';
+import { type Matcher, storedPattern } from '../../../src/patterns/index.ts';
 import { path, pattern } from '../../patterns/build.ts';
 import { turnsDuring } from '../../support/turns.ts';
 
@@ -21,6 +21,13 @@ describe('which files leases cover', () => {
   it('is found in turns with everything else, also for one file', async () => {
     const turns = await turnsDuring(() => new Coverage([lease(many(80, threads))], EXACT).ofEach([long(0)]));
     expect(turns).toBeGreaterThanOrEqual(9);
+  });
+
+  it('is found in turns with everything else, also where the patterns are not compiled yet', async () => {
+    const fresh = (at: number) => storedPattern(`{a,b}{c,d}{e,f}{g,h}{i,j}{k,l}/${'?'.repeat(150)}cover${at}`);
+    const coverage = (stepsMax?: number) => new Coverage([lease(many(100, fresh))], EXACT, stepsMax);
+    await expect(coverage(1_000_000).ofEach([path('a')])).rejects.toMatchObject({ code: 'leases_too_intricate' });
+    expect(await turnsDuring(() => coverage().ofEach([path('a')]))).toBeGreaterThanOrEqual(9);
   });
 
   it('is not guessed where it would take too long', async () => {
