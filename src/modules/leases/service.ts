@@ -9,7 +9,7 @@ import { Comparison } from './broad-search.ts';
 import { areTooMany, candidatesStatements, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
 import { ClaimTable } from './claim-table.ts';
 import { type HeldLease, standing } from './lease.ts';
-import { parseClaims } from './request.ts';
+import { compileHeld, parseClaims } from './request.ts';
 import { type Revocation, revocationsOf } from './revocations.ts';
 import { TooBroad } from './too-broad.ts';
 import { type LeaseView, viewLease } from './views.ts';
@@ -130,7 +130,10 @@ export class LeaseService {
         const lease = found.get(claimed.id);
         const reason = staleness(lease, claimed.fence, repo?.id, tx.now);
         const message = reason === 'revoked' ? (lease?.revoked ?? null) : null;
-        if (reason === null && lease?.mode === 'exclusive') live.add(lease);
+        if (reason === null && lease?.mode === 'exclusive') {
+          await compileHeld(lease.matchers);
+          live.add(lease);
+        }
         if (reason !== null) stale.push({ ...claimed, reason, message });
       }
       const uncovered = paths.filter((path) => !live.overlapsAny(path)).map(({ text }) => text);

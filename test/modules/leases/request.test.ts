@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { compileFairly } from '../../../src/modules/leases/request.ts';
+import { compileFairly, compileHeld } from '../../../src/modules/leases/request.ts';
+import { storedPattern } from '../../../src/patterns/index.ts';
 import { turnsDuring } from '../../support/turns.ts';
 
 /** Expands to 64 texts: some milliseconds each. */
@@ -22,4 +23,10 @@ describe('compileFairly', () => {
     const tooMany = Array.from({ length: 501 }, (_, at) => costly(300 + at));
     expect(await turnsDuring(() => compileFairly(tooMany))).toBe(0);
   });
+});
+
+it('what is held and not compiled yet is, in turns with everything else', async () => {
+  const held = Array.from({ length: 40 }, (_, at) => storedPattern(costly(900 + at)));
+  expect(await turnsDuring(() => compileHeld(held))).toBeGreaterThan(5);
+  expect(await turnsDuring(() => compileHeld(held))).toBe(0);
 });
