@@ -10,4 +10,4 @@ export {
   stepsToCompile,
   storedPattern,
 } from './pattern.ts';
-export { budgetOf, STEPS_A_TURN, workDone } from './work.ts';
+export { budgetOf, STEPS_A_TURN, spend, workDone } from './work.ts';

@@ -9,6 +9,7 @@ export function workDone(): number {
   return work.steps;
 }
 
+/** Whatever else compares texts by somebody's patterns counts it here, too. */
 export function spend(steps: number): void {
   work.steps += steps;
 }

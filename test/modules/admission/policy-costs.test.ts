@@ -103,6 +103,30 @@ describe('what it costs to tell what the policies say', () => {
     expect(steps).toBeLessThan(11_000_000);
   });
 
+  it('is bounded for long commands under globs that may begin anywhere', () => {
+    const policies = policySetOf({
+      name: 'house',
+      defaults: { 'command.run': 'allow' },
+      rules: many(300, (at) => `*${'a?'.repeat(120)}b${at}*c`).map((glob, at) => ({
+        id: `rule-${at}`,
+        effect: 'deny',
+        actions: ['command.run'],
+        where: { command: { $glob: glob } },
+        reason: 'No.',
+      })),
+    });
+    const asked = asking([], []);
+    const op = {
+      ...asked.op,
+      parts: [{ action: 'command.run', subjects: [{ repo: 'acme/shop', command: 'a'.repeat(100_000) }] }],
+    };
+    const before = workDone();
+    const { outcome, rules } = judgeRequest({ ...asked.snapshot, policies }, op as unknown as AskOperation, null);
+    expect(outcome).toBe('deny');
+    expect(rules.map(({ id }) => id)).toContain('guardrail:policies_too_intricate');
+    expect(workDone() - before).toBeLessThan(30_000_000);
+  });
+
   it('is bounded for many of them together, too: they are to be decided one by one', async () => {
     const { snapshot, op } = asking(
       COSTLY,

@@ -1,4 +1,8 @@
+import { spend } from '../../../patterns/index.ts';
+
 const MAX_GLOB_LENGTH = 512;
+/** UTF-16 units that are searched in one step: see `workDone`. */
+const UNITS_A_STEP = 64;
 
 export type TextGlobResult =
   | { readonly ok: true; readonly test: (text: string) => boolean }
@@ -36,13 +40,22 @@ function matchesAt(run: readonly Unit[], points: readonly string[], start: numbe
 }
 
 function find(run: readonly Unit[], points: readonly string[], from: number): number {
-  for (let start = from; start + run.length <= points.length; start++) if (matchesAt(run, points, start)) return start;
-  return -1;
+  let compared = 0;
+  let start = from;
+  for (; start + run.length <= points.length; start++) {
+    let at = 0;
+    while (at < run.length && (run[at] === ANY_ONE || run[at] === points[start + at])) at++;
+    compared += at + 1;
+    if (at === run.length) break;
+  }
+  spend(compared);
+  return start + run.length <= points.length ? start : -1;
 }
 
 /** First run at the start, last run at the end, the others as early as they come: no backtracking. */
 function testRuns(runs: readonly Unit[][], text: string): boolean {
   const points = Array.from(text);
+  spend(points.length);
   const first = runs[0] as Unit[];
   if (!matchesAt(first, points, 0)) return false;
   if (runs.length === 1) return points.length === first.length;
@@ -58,6 +71,7 @@ function testRuns(runs: readonly Unit[][], text: string): boolean {
 
 /** The same for runs without `?`, by the engine's own search. */
 function testLiterals(literals: readonly string[], text: string): boolean {
+  spend(Math.ceil(text.length / UNITS_A_STEP));
   const first = literals[0] as string;
   if (literals.length === 1) return text === first;
   if (!text.startsWith(first)) return false;
