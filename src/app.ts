@@ -152,7 +152,7 @@ function createServices({ pools, logger, clock, telemetry }: AppDeps) {
     policies: new PolicyService(db),
     approvals: new ApprovalService(db, new ApprovalWatch({ db, signal, clock })),
     loops: new LoopService(db),
-    runs: new RunService(db, createLeaseObserver(onFreed)),
+    runs: new RunService(db, createLeaseObserver(onFreed, instruments)),
     sessions: new SessionRuns(db, repos),
     changes,
     context,

@@ -7,7 +7,7 @@ import { createPools, type Pools } from '../../src/platform/database/pools.ts';
 import { createLogger, type Logger } from '../../src/platform/logger.ts';
 import type { Role } from '../../src/platform/principal.ts';
 import { PROBLEM_CODES } from '../../src/platform/problem-codes.ts';
-import { disabledTelemetry } from '../../src/platform/telemetry/index.ts';
+import { disabledTelemetry, type Telemetry } from '../../src/platform/telemetry/index.ts';
 import { createTestDatabase, type TestDatabase, withClient } from './database.ts';
 
 export const ROOT_KEY = 'root-key-of-the-tests-0123456789abcdef';
@@ -65,6 +65,8 @@ export interface TestServerOptions {
   /** One more server on the database of another one, which then also drops it. */
   readonly database?: TestDatabase;
   readonly clock?: Clock;
+  /** None by default. The caller's to end. */
+  readonly telemetry?: Telemetry;
   /** Silent by default. */
   readonly logger?: Logger;
   /**
@@ -86,7 +88,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     pools,
     logger,
     clock,
-    telemetry: disabledTelemetry(),
+    telemetry: options.telemetry ?? disabledTelemetry(),
     version: '0.0.0-test',
     rootKey: ROOT_KEY,
   });

@@ -1,4 +1,5 @@
 import type { OrgTx } from '../../platform/database/database.ts';
+import type { Instruments } from '../../platform/telemetry/index.ts';
 import type { ObservedRun, RunObserver } from '../loops/index.ts';
 import { endLeases } from './end-leases.ts';
 import { revocationsOf } from './revocations.ts';
@@ -13,7 +14,7 @@ export type OnFreed = (orgId: string, ids: readonly string[]) => void;
  * meanwhile. Such a lease is fresh, so it can do without this heartbeat; and of a run that has finished it is over anyway,
  * and swept.
  */
-export function createLeaseObserver(onFreed: OnFreed): RunObserver {
+export function createLeaseObserver(onFreed: OnFreed, instruments: Pick<Instruments, 'waitEnded'>): RunObserver {
   return {
     lockRepos: lockReposOfRun,
     onHeartbeat: async (tx, run) => {
@@ -22,11 +23,12 @@ export function createLeaseObserver(onFreed: OnFreed): RunObserver {
       return revocations.map(({ detail }) => ({ code: 'lease_revoked', detail }));
     },
     onFinish: async (tx, run) => {
-      const freed = [...(await endOfRun(tx, run)), ...(await leaveLine(tx, run, { reason: 'run_ended' }))];
-      tx.afterCommit(() => onFreed(tx.orgId, freed));
+      const ended = await endOfRun(tx, run);
+      const left = await leaveLine(tx, run, { reason: 'run_ended' }, instruments);
+      tx.afterCommit(() => onFreed(tx.orgId, [...ended, ...left]));
     },
     onResume: async (tx, run, epoch) => {
-      const freed = await leaveLine(tx, run, { reason: 'epoch_stale', epoch });
+      const freed = await leaveLine(tx, run, { reason: 'epoch_stale', epoch }, instruments);
       tx.afterCommit(() => onFreed(tx.orgId, freed));
     },
   };
@@ -48,16 +50,25 @@ interface Leaving {
 }
 
 /** Returns the tickets that ended. */
-async function leaveLine(tx: OrgTx, { id: runId, repoIds, now }: ObservedRun, leaving: Leaving): Promise<string[]> {
+async function leaveLine(
+  tx: OrgTx,
+  { id: runId, repoIds, now }: ObservedRun,
+  leaving: Leaving,
+  instruments: Pick<Instruments, 'waitEnded'>,
+): Promise<string[]> {
   const { reason, epoch = null } = leaving;
-  const rows = await tx.db.$queryRaw<{ id: string }[]>`
+  const rows = await tx.db.$queryRaw<{ id: string; queued_at: Date }[]>`
     UPDATE lease_waiter SET status = 'ended', reason = ${reason}, settled_at = ${now}, blocked_by = NULL
     WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND status = 'waiting'
-      AND repo_id = ANY (${repoIds}::uuid[]) AND (${epoch}::int IS NULL OR epoch <> ${epoch}::int) RETURNING id`;
+      AND repo_id = ANY (${repoIds}::uuid[]) AND (${epoch}::int IS NULL OR epoch <> ${epoch}::int) RETURNING id, queued_at`;
   const ids = rows.map(({ id }) => id);
   if (ids.length > 0) await tx.db.leaseWaiterKey.deleteMany({ where: { orgId: tx.orgId, waiterId: { in: ids } } });
   for (const id of ids)
     tx.emit({ kind: 'lease.wait_ended', subject: { kind: 'ticket', id }, data: { reason, runId } }, now);
+  tx.afterCommit(() => {
+    for (const { queued_at: since } of rows)
+      instruments.waitEnded('ended', Math.max(0, (now.getTime() - since.getTime()) / 1000));
+  });
   return ids;
 }
 

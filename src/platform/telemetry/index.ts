@@ -4,5 +4,6 @@ export {
   type DecisionOutcome,
   type Instruments,
   type RetryReason,
+  type WaitOutcome,
 } from './instruments.ts';
 export { disabledTelemetry, startTelemetry, type Telemetry } from './telemetry.ts';

@@ -23,6 +23,10 @@ export interface Instruments {
   leaseGranted(mode: 'exclusive' | 'shared', count?: number): void;
   /** A lease refused because of another. `signalbox.lease.conflicts` {conflict} by `signalbox.lease.mode`. */
   leaseConflicted(mode: 'exclusive' | 'shared'): void;
+  /** Requests that got in line for a lease. `signalbox.lease.waits` {wait}: with the count of ended ones, how many wait. */
+  waitsBegun(count: number): void;
+  /** One came out of the line. `signalbox.lease.wait.duration` s, by `signalbox.lease.wait.outcome`. */
+  waitEnded(outcome: WaitOutcome, durationSeconds: number): void;
   /**
    * Watches a pool, read when metrics are collected: `db.client.connection.count` {connection} by
    * `db.client.connection.state` idle or used, `db.client.connection.max` {connection} and
@@ -34,10 +38,14 @@ export interface Instruments {
 
 /** Why a transaction was rolled back and tried again. */
 export type RetryReason = 'head_moved' | 'lock_timeout' | 'deadlock' | 'serialization' | 'connection' | 'split_batch';
+/** With a lease; by who asked, or who may; or because it could come to nothing any more. */
+export type WaitOutcome = 'granted' | 'cancelled' | 'ended';
 export type DecisionOutcome = 'allow' | 'deny' | 'require_approval';
 
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 const BATCH_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+const WAIT_SECONDS = [0.1, 1, 5, 15, 60, 300, 900, 3600, 14_400];
 
 /** Creates the instruments on a server's meter. Call once per server. */
 export function createInstruments(meter: Meter): Instruments {
@@ -64,6 +72,15 @@ export function createInstruments(meter: Meter): Instruments {
     unit: '{conflict}',
     description: 'Leases refused because of another lease',
   });
+  const waits = meter.createCounter('signalbox.lease.waits', {
+    unit: '{wait}',
+    description: 'Requests that got in line for a lease',
+  });
+  const waitDuration = meter.createHistogram('signalbox.lease.wait.duration', {
+    unit: 's',
+    description: 'Time in line for a lease, however it ended',
+    advice: { explicitBucketBoundaries: WAIT_SECONDS },
+  });
   return {
     batchCommitted(size, durationSeconds) {
       batchSize.record(size);
@@ -73,6 +90,8 @@ export function createInstruments(meter: Meter): Instruments {
     decided: (outcome, count = 1) => decisions.add(count, { 'signalbox.decision.outcome': outcome }),
     leaseGranted: (mode, count = 1) => grants.add(count, { 'signalbox.lease.mode': mode }),
     leaseConflicted: (mode) => conflicts.add(1, { 'signalbox.lease.mode': mode }),
+    waitsBegun: (count) => waits.add(count),
+    waitEnded: (outcome, seconds) => waitDuration.record(seconds, { 'signalbox.lease.wait.outcome': outcome }),
     observePool: poolObserver(meter),
   };
 }

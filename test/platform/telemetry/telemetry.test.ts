@@ -86,6 +86,8 @@ describe('metrics', () => {
     instruments.decided('deny');
     instruments.leaseGranted('exclusive');
     instruments.leaseConflicted('shared');
+    instruments.waitsBegun(3);
+    instruments.waitEnded('granted', 7);
     let reads = 0;
     const stop = instruments.observePool('hot', () => {
       reads += 1;
@@ -100,6 +102,9 @@ describe('metrics', () => {
       'signalbox_decisions_total{signalbox_decision_outcome="deny"} 1',
       'signalbox_lease_grants_total{signalbox_lease_mode="exclusive"} 1',
       'signalbox_lease_conflicts_total{signalbox_lease_mode="shared"} 1',
+      'signalbox_lease_waits_total 3',
+      'signalbox_lease_wait_duration_seconds_bucket{signalbox_lease_wait_outcome="granted",le="5"} 0',
+      'signalbox_lease_wait_duration_seconds_bucket{signalbox_lease_wait_outcome="granted",le="15"} 1',
       'db_client_connection_count{db_client_connection_pool_name="hot",db_client_connection_state="idle"} 2',
       'db_client_connection_count{db_client_connection_pool_name="hot",db_client_connection_state="used"} 1',
       'db_client_connection_max{db_client_connection_pool_name="hot"} 8',

@@ -24,7 +24,7 @@ export class Announcements {
     const { granted, ended, line } = decided.plan;
     const { settled, watched } = line;
     if (granted.length + ended.length + settled.length + watched.length === 0) return;
-    const someWait = decided.snapshot.someWait || line.hasQueued;
+    const someWait = decided.snapshot.someWait || line.queued > 0;
     const changes = { orgId, granted: granted.map(({ lease }) => lease), ended, someWait, settled, watched };
     for (const listener of this.#listeners) listener(changes);
   }
@@ -33,6 +33,9 @@ export class Announcements {
     this.#instruments.batchCommitted(size, seconds);
     for (const [mode, count] of counted(plan.granted.map(({ lease }) => lease.mode)))
       this.#instruments.leaseGranted(mode, count);
+    const { queued, settled } = plan.line;
+    if (queued > 0) this.#instruments.waitsBegun(queued);
+    for (const wait of settled) this.#instruments.waitEnded(wait.outcome, wait.seconds);
     const outcomes: DecisionOutcome[] = [];
     for (const result of results) {
       const outcome = result.ok ? result.answer.body['outcome'] : undefined;

@@ -1,5 +1,6 @@
 import type { NewEvent } from '../../../platform/database/journal.ts';
 import type { Principal } from '../../../platform/principal.ts';
+import type { WaitOutcome } from '../../../platform/telemetry/index.ts';
 import { closedUntil, type HeldLease, textsOf, type Waiter } from '../../leases/index.ts';
 import { keyRows, type Row, waiterChangeRow, waiterRow } from './plan-rows.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -29,8 +30,8 @@ export class LinePlan {
   readonly #aliveRuns = new Set<string>();
   /** Tickets that the event of a grant names. */
   readonly #toldOf = new Set<string>();
-  /** Tickets that are waited for no more, however that came. */
-  readonly settled: { ticketId: string; granted: boolean }[] = [];
+  /** Tickets that are waited for no more, however that came, and how long they were. */
+  readonly settled: { ticketId: string; granted: boolean; outcome: WaitOutcome; seconds: number }[] = [];
   /** Leases that somebody watches from now on, with the time after which they are in nobody's way if nothing is done. */
   readonly watched: { leaseId: string; freeInMs: number }[] = [];
 
@@ -42,9 +43,9 @@ export class LinePlan {
     return this.#waiters.length + this.#endRows.size + this.#blocks.size + this.#changed.size === 0;
   }
 
-  /** Whether somebody begins to wait with this batch. */
-  get hasQueued(): boolean {
-    return this.#waiters.length > 0;
+  /** How many begin to wait with this batch. */
+  get queued(): number {
+    return this.#waiters.length;
   }
 
   /** Puts a request in the line. `watched`: what it was found to wait for. */
@@ -102,16 +103,18 @@ export class LinePlan {
     if (this.#ends.has(waiter.id)) return;
     const { snapshot, emit } = this.#deps;
     const granted = end.leaseId !== undefined;
+    const outcome = granted ? 'granted' : end.status;
+    const seconds = Math.max(0, (snapshot.now.getTime() - waiter.queuedAt.getTime()) / 1000);
     this.#ends.set(waiter.id, end);
     this.#blocks.delete(waiter.id);
     this.#endRows.set(waiter.id, {
       id: waiter.id,
-      status: granted ? 'granted' : end.status,
+      status: outcome,
       reason: granted ? null : end.reason,
       lease_id: granted ? end.leaseId : null,
       at: snapshot.now,
     });
-    this.settled.push({ ticketId: waiter.id, granted });
+    this.settled.push({ ticketId: waiter.id, granted, outcome, seconds });
     if (granted) this.#aliveRuns.add(waiter.runId);
     snapshot.waiters.get(waiter.repoId)?.remove(waiter.id);
     if (granted) this.#handOver(waiter, end.leaseId);

@@ -206,7 +206,7 @@ export class BatchPlan {
     for (const [name, list] of Object.entries({ ...granted, ...this.rows() }))
       text += `,"${name}":${JSON.stringify(list)}`;
     // A wait may close a cycle with one that nobody knew when the graph of waits was read.
-    if (this.line.hasQueued) text += `,"waitsKnownTo":${this.#snapshot.seq}`;
+    if (this.line.queued > 0) text += `,"waitsKnownTo":${this.#snapshot.seq}`;
     const apiKeys = [...this.#snapshot.keys.keys()];
     if (apiKeys.length > 0) text += `,"apiKeys":${JSON.stringify(apiKeys)}`;
     return `${text}}`;
