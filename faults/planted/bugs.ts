@@ -164,7 +164,7 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'a waiter whose run has ended gets its lease',
     edits: [
-      edit(LEASES, ", ...(await leaveLine(tx, run, { reason: 'run_ended' }))];", '];'),
+      edit(LEASES, "const left = await leaveLine(tx, run, { reason: 'run_ended' }, instruments);", 'const left = [];'),
       edit(HOT, "if (run === undefined || run.status === 'finished') return", 'if (run === undefined) return'),
       edit(HOT, "return run.status === 'running' && silentMs", 'return silentMs'),
       edit(
