@@ -3,7 +3,7 @@ import type { Token } from './syntax.ts';
 import { spend } from './work.ts';
 
 /** UTF-16 units in which a text is looked for while a transition is tried. */
-const UNITS_A_STEP = 64;
+const UNITS_A_STEP = 16;
 
 /** Of each expansion the literal texts that every path of it holds behind the prefix, in this order. Empty: not known. */
 export type Needles = readonly (readonly string[])[];
@@ -37,9 +37,10 @@ function literalRuns(tokens: readonly Token[], from: number): number[][] {
 export function holdsNeedles(needles: Needles, text: string, offset: number): boolean {
   if (needles.length === 0) return true;
   return needles.some((runs) => {
-    spend(Math.floor(text.length / UNITS_A_STEP));
+    spend(1 + Math.floor(text.length / UNITS_A_STEP));
     let at = offset;
     return runs.every((run) => {
+      spend(1);
       const found = text.indexOf(run, at);
       at = found + run.length;
       return found >= 0;

@@ -177,8 +177,14 @@ function isOver(
   isSpent: () => boolean,
 ): boolean {
   if (isSpent()) return false;
-  const matchers = [...paths.map(storedPath), ...patterns.map(storedPattern).filter(({ isExact }) => isExact)];
-  return files.map(storedPath).some((file) => matchers.some((matcher) => !isSpent() && matches(matcher, file, mode)));
+  const matchers = [...paths.map(storedPath), ...patterns.map(storedPattern)];
+  return files
+    .map(storedPath)
+    .some((file) =>
+      matchers.some(
+        (matcher) => !isSpent() && (matcher.kind === 'path' || matcher.isExact) && matches(matcher, file, mode),
+      ),
+    );
 }
 
 const NO_AUTHORS = 'The ledger keeps blobs, not lines, and no frame says which commit wrote its line.';

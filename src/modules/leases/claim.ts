@@ -7,9 +7,13 @@ import {
   matches,
   overlap,
   type Pattern,
+  spend,
   storedPath,
   storedPattern,
 } from '../../patterns/index.ts';
+
+/** UTF-16 units of a pattern's text that are looked at in one step: see `workDone`. */
+const UNITS_A_STEP = 4;
 
 /** A thing of a repo that is no file, by its name: `port:5432`, `migration:next`, `env:staging`. Compared as spelled. */
 export interface Resource {
@@ -67,7 +71,9 @@ export function holds(held: Claim, wanted: Claim, mode: CaseMode): boolean {
   if (held.kind === 'pattern' && !held.isExact) return wanted.kind === 'pattern' && held.text === wanted.text;
   if (wanted.kind === 'path') return held.kind !== 'resource' && matches(held, wanted, mode);
   if (held.kind === wanted.kind && held.text === wanted.text) return true;
-  return held.kind === 'pattern' && wanted.kind === 'pattern' && isWithin(held, wanted, mode);
+  if (held.kind !== 'pattern' || wanted.kind !== 'pattern') return false;
+  spend(1 + Math.floor(held.text.length / UNITS_A_STEP));
+  return isWithin(held, wanted, mode);
 }
 
 /** `dir/**` and `dir/` hold every pattern that begins with that directory. */

@@ -92,7 +92,8 @@ interface Findings {
  * (unless both are shared), and by every waiter who came before and wants such a path too, so that a wide pattern is not
  * starved by narrow ones. Already held when one live lease of the same run covers all of it, granted otherwise. A run never
  * conflicts with itself, and does not stand behind waiters for what it holds already: they wait for that very run.
- * @throws TooBroad where it would take too long to find out, and nothing has been found in the way so far
+ * @throws TooBroad where it would take too long to find out, and nothing has been found in the way so far; or to tell what the
+ *   run holds already
  */
 export function decideLease(tables: Tables, asker: Asker, wanted: Wanted, moment: Moment): Verdict {
   const found: Findings = {

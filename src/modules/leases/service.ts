@@ -126,16 +126,16 @@ export class LeaseService {
       );
       const live = new ClaimTable<HeldLease>({ caseSensitive: repo?.caseSensitive ?? true });
       const stale: Verification['stale'] = [];
+      const counting: HeldLease[] = [];
       for (const claimed of input.leases) {
         const lease = found.get(claimed.id);
         const reason = staleness(lease, claimed.fence, repo?.id, tx.now);
         const message = reason === 'revoked' ? (lease?.revoked ?? null) : null;
-        if (reason === null && lease?.mode === 'exclusive') {
-          await compileHeld(lease.matchers);
-          live.add(lease);
-        }
+        if (reason === null && lease?.mode === 'exclusive') counting.push(lease);
         if (reason !== null) stale.push({ ...claimed, reason, message });
       }
+      await compileHeld(counting.flatMap(({ matchers }) => matchers));
+      for (const lease of counting) live.add(lease);
       const uncovered = paths.filter((path) => !live.overlapsAny(path)).map(({ text }) => text);
       return { ok: uncovered.length === 0 && stale.length === 0, uncovered, stale };
     });
@@ -201,6 +201,9 @@ async function newest(
   return rows.map(toHeldLease);
 }
 
+/** Steps (see `workDone`) that it may cost to tell which leases lie over a path: half a second, while a transaction is open. */
+const LIST_STEPS_MAX = 50_000_000;
+
 async function covering(
   tx: ReadTx,
   repo: { id: string; caseSensitive: boolean },
@@ -209,7 +212,7 @@ async function covering(
 ): Promise<HeldLease[]> {
   const { text, values = [] } = candidatesStatements(tx.orgId, [{ repoId: repo.id, matchers: [path] }]).lease;
   const rows = await tx.db.$queryRawUnsafe<HeldLeaseRow[]>(text, ...values);
-  const comparison = new Comparison([path], repo);
+  const comparison = new Comparison([path], repo, LIST_STEPS_MAX);
   const found: HeldLease[] = [];
   for (const row of rows) {
     if (runId !== undefined && row.run_id !== runId) continue;

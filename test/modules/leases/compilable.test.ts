@@ -49,3 +49,16 @@ it('who looks what is in the way of waiters is told that not all was read of wha
   for (let looks = 0; looks < 20 && !look().isWhole; looks += 1);
   expect(look().isWhole).toBe(true);
 });
+
+it('of a waiter about whom nothing could be read it is not said that nothing is in its way', () => {
+  const row = {
+    ...rowOf(many(40, (at) => `packages/{api,web,core,cli,docs,infra,auth}/src/m${at}/**/*.{ts,tsx,js,jsx,css,json}`)),
+    id: 'lease',
+    repo_id: 'repo',
+    granted_at: new Date(),
+    expires_at: new Date(),
+    fence: '1',
+  };
+  const { isWhole, lines } = surroundingsIn('org', [[{ id: 'repo', case_sensitive: true }], [row], []]);
+  expect([isWhole, lines.get('repo')!.leases.size]).toEqual([false, 0]);
+});

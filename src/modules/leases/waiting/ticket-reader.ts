@@ -7,11 +7,11 @@ import type { Principal } from '../../../platform/principal.ts';
 import { settingsOf } from '../../identity/index.ts';
 import { HELD_LEASE, type HeldLeaseRow, toHeldLease } from '../candidates.ts';
 import { textsOf } from '../claim.ts';
-import { type Conflict, decideLease, type Moment, type Tables } from '../decide.ts';
+import { type Conflict, decideLease, type Moment } from '../decide.ts';
 import type { HeldLease } from '../lease.ts';
 import { TooBroad } from '../too-broad.ts';
 import { type TicketView, viewLease } from '../views.ts';
-import { aroundStatements, partsOf, surroundingsIn } from './around.ts';
+import { aroundStatements, partsOf, type Surroundings, surroundingsIn } from './around.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { placeOf, type Waiter } from './waiter.ts';
 
@@ -139,7 +139,7 @@ async function inTheWayOf(
     const around = surroundingsIn(orgId, await readInOrg(client, orgId, aroundStatements(orgId, part)));
     // So much is in the way of several that not all of it was read: of one, what was read is told.
     if (!around.isWhole && part.length > 1) for (const ticket of part) await look([ticket]);
-    else for (const ticket of part) ways.set(ticket.id, wayOf(ticket, around.lines.get(ticket.repoId), moment));
+    else for (const ticket of part) ways.set(ticket.id, wayOf(ticket, around, moment));
   };
   for (const part of partsOf(tickets.filter(({ status }) => status === 'waiting'))) await look(part);
   return ways;
@@ -163,12 +163,15 @@ function viewTicket(ticket: Waiter, ways: ReadonlyMap<string, Way>, leases: Leas
   };
 }
 
-function wayOf(ticket: Waiter, tables: Tables | undefined, moment: Moment): Way {
+/** Where not all was read, what was found is in the way all the same; that nothing was, tells nothing. */
+function wayOf(ticket: Waiter, around: Surroundings, moment: Moment): Way {
+  const tables = around.lines.get(ticket.repoId);
   if (tables === undefined) return FREE;
   try {
     const verdict = decideLease(tables, { runId: ticket.runId, place: placeOf(ticket) }, ticket, moment);
-    if (verdict.kind !== 'conflict') return { conflicts: [], ahead: 0 };
-    const { waiters, isWhole } = verdict.inTheWay;
+    if (verdict.kind !== 'conflict') return around.isWhole ? { conflicts: [], ahead: 0 } : FREE;
+    const { waiters } = verdict.inTheWay;
+    const isWhole = around.isWhole && verdict.inTheWay.isWhole;
     return { conflicts: verdict.conflicts, ahead: isWhole ? new Set(waiters.map(({ by }) => by.id)).size : null };
   } catch (error) {
     if (error instanceof TooBroad) return FREE;
