@@ -3,6 +3,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 /** What a piece of work costs besides what is counted. */
 const COST_A_PIECE = 10;
 
+/** What a piece returns after which the others are not needed. */
+export const ENOUGH = Symbol('enough');
+
 /** Long computing, piece by piece: it lets everything else go on in between, and knows what it has cost. */
 export class PacedWork {
   readonly #costSoFar: () => number;
@@ -33,12 +36,16 @@ export class PacedWork {
     return result;
   }
 
-  /** To be looked at between pieces: to await a turn that is not due would cost more than most of them. */
-  get isTurnDue(): boolean {
-    return this.#sinceTurn >= this.#costATurn;
+  /** Of each item a piece, in turns; until one returns `ENOUGH`. */
+  async each<T>(items: Iterable<T>, piece: (item: T) => unknown): Promise<void> {
+    for (const item of items) {
+      // To await a turn that is not due would cost more than most pieces.
+      if (this.#sinceTurn >= this.#costATurn) await this.#turn();
+      if (this.do(() => piece(item)) === ENOUGH) return;
+    }
   }
 
-  async turn(): Promise<void> {
+  async #turn(): Promise<void> {
     await nextTurn();
     this.#sinceTurn = 0;
   }

@@ -9,7 +9,7 @@ import {
   workDone,
 } from '../../patterns/index.ts';
 import { invalid } from '../../platform/errors.ts';
-import { PacedWork } from '../../platform/paced-work.ts';
+import { ENOUGH, PacedWork } from '../../platform/paced-work.ts';
 
 export const STALE_REASONS = ['other_repo', 'other_run', 'fence', 'not_yet', 'expired', 'ended'] as const;
 export type StaleReason = (typeof STALE_REASONS)[number];
@@ -86,30 +86,32 @@ export class Coverage {
 
   /** Of each path, whether any of them covers it. @throws Problem 422 `leases_too_intricate` */
   async ofEach(paths: readonly Path[]): Promise<boolean[]> {
-    for (const matcher of this.#matchers) {
-      if (this.#work.isTurnDue) await this.#work.turn();
+    await this.#each(this.#matchers, (matcher) => {
       // Whoever is asked for its key is compiled.
-      const { kind, key } = this.#do(() => indexKey(matcher));
+      const { kind, key } = indexKey(matcher);
       const name = `${kind} ${key}`;
       const there = this.#byKey.get(name) ?? new Map<string, Matcher>();
       this.#byKey.set(name, there.set(matcher.text, matcher));
-    }
+    });
     const covered: boolean[] = [];
     for (const path of paths) covered.push(await this.#covers(path));
     return covered;
   }
 
   async #covers(path: Path): Promise<boolean> {
-    for (const matcher of this.#near(path)) {
-      if (this.#work.isTurnDue) await this.#work.turn();
-      if (this.#do(() => matches(matcher, path, this.#mode))) return true;
-    }
-    return false;
+    let isCovered = false;
+    await this.#each(this.#near(path), (matcher) => {
+      isCovered = matches(matcher, path, this.#mode);
+      return isCovered ? ENOUGH : undefined;
+    });
+    return isCovered;
   }
 
-  #do<T>(piece: () => T): T {
-    if (this.#work.spent > this.#stepsMax) throw tooIntricate();
-    return this.#work.do(piece);
+  #each<T>(items: Iterable<T>, piece: (item: T) => unknown): Promise<void> {
+    return this.#work.each(items, (item) => {
+      if (this.#work.spent > this.#stepsMax) throw tooIntricate();
+      return piece(item);
+    });
   }
 
   *#near(path: Path): Generator<Matcher> {

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { type CaseMode, STEPS_A_TURN, storedPattern, workDone } from '../../patterns/index.ts';
 import { readInOrg } from '../../platform/database/in-org.ts';
 import type { Statement } from '../../platform/database/pipeline.ts';
-import { PacedWork } from '../../platform/paced-work.ts';
+import { ENOUGH, PacedWork } from '../../platform/paced-work.ts';
 import { settingsOf } from '../identity/index.ts';
 import { isLoopHalted } from '../loops/index.ts';
 import { type Claimants, candidateIdsStatements, weightOf } from './candidates.ts';
@@ -187,18 +187,17 @@ export class Comparison {
 
   /** Whether a row claims anything that is wanted. */
   async meets(row: ClaimTexts): Promise<boolean> {
-    const work = this.#work;
-    for (const text of row.patterns) {
-      if (work.isTurnDue) await work.turn();
-      work.do(() => storedPattern(text).index);
-    }
-    for (const held of readClaims(row)) {
-      for (const wanted of this.#wanted) {
-        if (work.isTurnDue) await work.turn();
-        if (this.isSpent) return false;
-        if (work.do(() => meet(held, wanted, this.#mode)) !== null) return true;
-      }
-    }
-    return false;
+    let isMet = false;
+    await this.#work.each(row.patterns, (text) => storedPattern(text).index);
+    await this.#work.each(this.#pairsWith(readClaims(row)), ([held, wanted]) => {
+      if (this.isSpent) return ENOUGH;
+      isMet = meet(held, wanted, this.#mode) !== null;
+      return isMet ? ENOUGH : undefined;
+    });
+    return isMet;
+  }
+
+  *#pairsWith(claims: readonly Claim[]): Generator<[Claim, Claim]> {
+    for (const held of claims) for (const wanted of this.#wanted) yield [held, wanted];
   }
 }

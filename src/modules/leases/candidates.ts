@@ -96,15 +96,30 @@ export function areTooMany(rows: readonly (ClaimTexts & { readonly weighed?: str
   return rows.length > MOST_CANDIDATES || patterns > MOST_PATTERNS || isHeavy;
 }
 
-/** Of these rows, from the first on, those whose patterns may be compiled while others wait. */
-export function compilable<R extends ClaimTexts>(rows: readonly R[]): readonly R[] {
+/** Rows by whether they may be read while others wait. */
+export interface Compilable<R> {
+  readonly ready: readonly R[];
+  /** What the others hold, if they are not too many. */
+  readonly uncompiled: readonly string[];
+}
+
+/** From the first row on, those whose patterns may be compiled while others wait, and all that hold none to be compiled. */
+export function compilable<R extends ClaimTexts>(rows: readonly R[]): Compilable<R> {
   let [patterns, steps] = [0, 0];
-  const end = rows.findIndex((row) => {
+  const ready: R[] = [];
+  const uncompiled: string[] = [];
+  for (const row of rows) {
     patterns += row.patterns.length;
-    for (const text of row.patterns) steps += patterns > MOST_PATTERNS ? 0 : stepsToCompile(text);
-    return patterns > MOST_PATTERNS || steps > COMPILE_STEPS_MAX;
-  });
-  return end < 0 ? rows : rows.slice(0, end);
+    // Nor are they compiled beforehand: see `areTooMany`.
+    if (row.patterns.length > 0 && patterns > MOST_PATTERNS) continue;
+    const own = row.patterns.reduce((sum, text) => sum + stepsToCompile(text), 0);
+    if (own > 0 && steps + own > COMPILE_STEPS_MAX) uncompiled.push(...row.patterns);
+    else {
+      steps += own;
+      ready.push(row);
+    }
+  }
+  return { ready, uncompiled };
 }
 
 /** What it takes to read a row's claims, about in bytes. */

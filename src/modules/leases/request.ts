@@ -5,7 +5,7 @@ import { text } from '../../platform/http/schemas.ts';
 import { PacedWork } from '../../platform/paced-work.ts';
 import type { CodeOf } from '../../platform/problem-codes.ts';
 import { epochNumber } from '../loops/index.ts';
-import { type Claim, claimKey, parseResource } from './claim.ts';
+import { type Claim, parseResource } from './claim.ts';
 
 export const LEASE_MODES = ['exclusive', 'shared'] as const;
 export type LeaseMode = (typeof LEASE_MODES)[number];
@@ -55,20 +55,7 @@ type Refused = ProblemDetail & { code: CodeOf<422> };
 export async function compileFairly(patterns: readonly string[]): Promise<void> {
   // More are refused unread.
   if (patterns.length > MAX_PATHS) return;
-  const work = new PacedWork(workDone, STEPS_A_TURN);
-  for (const source of patterns) {
-    if (work.isTurnDue) await work.turn();
-    work.do(() => compilePattern(source));
-  }
-}
-
-/** The same of claims that are held: whoever is asked for its key is compiled. */
-export async function compileHeld(claims: readonly Claim[]): Promise<void> {
-  const work = new PacedWork(workDone, STEPS_A_TURN);
-  for (const claim of claims) {
-    if (work.isTurnDue) await work.turn();
-    work.do(() => claimKey(claim));
-  }
+  await new PacedWork(workDone, STEPS_A_TURN).each(patterns, compilePattern);
 }
 
 /**

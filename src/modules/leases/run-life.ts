@@ -3,6 +3,7 @@ import type { Instruments } from '../../platform/telemetry/index.ts';
 import type { ObservedRun, RunObserver } from '../loops/index.ts';
 import { endLeases } from './end-leases.ts';
 import { revocationsOf } from './revocations.ts';
+import { secondsInLine } from './waiting/waiter.ts';
 
 /** Told, after the commit, which leases and tickets are in nobody's way any more. */
 export type OnFreed = (orgId: string, ids: readonly string[]) => void;
@@ -66,8 +67,7 @@ async function leaveLine(
   for (const id of ids)
     tx.emit({ kind: 'lease.wait_ended', subject: { kind: 'ticket', id }, data: { reason, runId } }, now);
   tx.afterCommit(() => {
-    for (const { queued_at: since } of rows)
-      instruments.waitEnded('ended', Math.max(0, (now.getTime() - since.getTime()) / 1000));
+    for (const { queued_at: since } of rows) instruments.waitEnded('ended', secondsInLine(since, now));
   });
   return ids;
 }

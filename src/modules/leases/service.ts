@@ -7,11 +7,13 @@ import type { Principal } from '../../platform/principal.ts';
 import { settingsOf } from '../identity/index.ts';
 import { Comparison } from './broad-search.ts';
 import { areTooMany, candidatesStatements, HELD_LEASE, type HeldLeaseRow, toHeldLease } from './candidates.ts';
+import { textsOf } from './claim.ts';
 import { ClaimTable } from './claim-table.ts';
 import { type HeldLease, standing } from './lease.ts';
-import { compileHeld, parseClaims } from './request.ts';
+import { parseClaims } from './request.ts';
 import { type Revocation, revocationsOf } from './revocations.ts';
 import { TooBroad } from './too-broad.ts';
+import { compileStored } from './uncompiled.ts';
 import { type LeaseView, viewLease } from './views.ts';
 
 export type ReadTx = Pick<OrgTx, 'db' | 'orgId' | 'now'>;
@@ -134,7 +136,7 @@ export class LeaseService {
         if (reason === null && lease?.mode === 'exclusive') counting.push(lease);
         if (reason !== null) stale.push({ ...claimed, reason, message });
       }
-      await compileHeld(counting.flatMap(({ matchers }) => matchers));
+      await compileStored(counting.flatMap(({ matchers }) => textsOf(matchers, 'pattern')));
       for (const lease of counting) live.add(lease);
       const uncovered = paths.filter((path) => !live.overlapsAny(path)).map(({ text }) => text);
       return { ok: uncovered.length === 0 && stale.length === 0, uncovered, stale };

@@ -37,7 +37,14 @@ export interface Instruments {
 }
 
 /** Why a transaction was rolled back and tried again. */
-export type RetryReason = 'head_moved' | 'lock_timeout' | 'deadlock' | 'serialization' | 'connection' | 'split_batch';
+export type RetryReason =
+  | 'head_moved'
+  | 'lock_timeout'
+  | 'deadlock'
+  | 'serialization'
+  | 'connection'
+  | 'uncompiled'
+  | 'split_batch';
 /** With a lease; by who asked, or who may; or because it could come to nothing any more. */
 export type WaitOutcome = 'granted' | 'cancelled' | 'ended';
 export type DecisionOutcome = 'allow' | 'deny' | 'require_approval';

@@ -23,14 +23,28 @@ it('what is only listed is not compiled', () => {
 it('what is compiled while others wait is bounded, and what is remembered costs nothing', () => {
   const rows = many(100, (at) => rowOf([costly('new')(at)]));
   const some = compilable(rows);
-  expect(some.length).toBeGreaterThan(5);
-  expect(some.length).toBeLessThan(50);
+  expect(some.ready.length).toBeGreaterThan(5);
+  expect(some.ready.length).toBeLessThan(50);
+  expect(some.uncompiled).toEqual(rows.slice(some.ready.length).flatMap(({ patterns }) => patterns));
   for (const { patterns } of rows) storedPattern(patterns[0]!).automaton(true);
-  expect(compilable(rows)).toHaveLength(100);
+  expect(compilable(rows)).toEqual({ ready: rows, uncompiled: [] });
 });
 
 it('eight hundred ordinary patterns may be compiled while others wait', () => {
-  expect(compilable(many(800, (at) => rowOf([`packages/p${at}/{src,test}/**/*.ts`])))).toHaveLength(800);
+  const rows = many(800, (at) => rowOf([`packages/p${at}/{src,test}/**/*.ts`]));
+  expect(compilable(rows)).toEqual({ ready: rows, uncompiled: [] });
+});
+
+it('who holds nothing that has to be compiled is read, however much has to be of others', () => {
+  const rows = [rowOf(many(40, costly('before'))), { ...rowOf([]), paths: ['src/a.ts'] }, rowOf(['**/*.ts'])];
+  storedPattern('**/*.ts').automaton(true);
+  expect(compilable(rows)).toEqual({ ready: rows.slice(1), uncompiled: rows[0]!.patterns });
+});
+
+it('more patterns than are compared under a lock are not read, and nobody is told to compile them', () => {
+  const { ready, uncompiled } = compilable(many(5, () => rowOf(many(500, (at) => `known/${at}/*`))));
+  expect(ready).toHaveLength(4);
+  expect(uncompiled).toEqual([]);
 });
 
 it('who looks what is in the way of waiters is told that not all was read of what would take too long', () => {

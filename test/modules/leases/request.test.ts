@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { compileFairly, compileHeld } from '../../../src/modules/leases/request.ts';
-import { storedPattern } from '../../../src/patterns/index.ts';
+import { compileFairly } from '../../../src/modules/leases/request.ts';
+import { compileStored } from '../../../src/modules/leases/uncompiled.ts';
 import { turnsDuring } from '../../support/turns.ts';
 
 /** Expands to 64 texts: some milliseconds each. */
@@ -26,7 +26,7 @@ describe('compileFairly', () => {
 });
 
 it('what is held and not compiled yet is, in turns with everything else', async () => {
-  const held = Array.from({ length: 40 }, (_, at) => storedPattern(costly(900 + at)));
-  expect(await turnsDuring(() => compileHeld(held))).toBeGreaterThan(5);
-  expect(await turnsDuring(() => compileHeld(held))).toBe(0);
+  const held = Array.from({ length: 40 }, (_, at) => costly(900 + at));
+  expect(await turnsDuring(() => compileStored(held))).toBeGreaterThan(5);
+  expect(await turnsDuring(() => compileStored(held))).toBe(0);
 });

@@ -32,33 +32,45 @@ class TooMuchTogether extends Error {
 /**
  * Decides a batch in order of arrival. Two kinds of requests need a second look at the database: those that a policy sends to
  * a human, for their approvals, whose rows stay locked until the batch ends; and those that may wait, for who waits for whom.
- * @throws TooMuchTogether what may be decided one by one
+ * @throws TooMuchTogether what may be decided one by one; Uncompiled unless `mayCut`, of those who wait
  */
 export async function decideBatch(
   client: pg.PoolClient,
   snapshot: Snapshot,
   ops: readonly HotOperation[],
+  { mayCut = false }: { readonly mayCut?: boolean } = {},
 ): Promise<Decided> {
-  const digests = new Set<string>();
+  const digests = digestsToLookUp(snapshot, ops);
+  if (digests.length > 0) await loadApprovals(client, snapshot, digests);
+  const runIds = runsAround(snapshot, ops);
+  if (runIds.length > 0) {
+    const { orgId, now, settings } = snapshot;
+    const moment = { now, lockDelaySeconds: settings.lockDelaySeconds };
+    snapshot.waits = await loadWaitGraph(client, orgId, runIds, { moment, mayCut });
+  }
+  return decideInOrder(snapshot, ops);
+}
+
+/** Begun anew after each look at the database: what others have cost meanwhile is not the batch's. */
+function unlessTooMuch(ops: readonly HotOperation[]): () => void {
   const isSpent = budgetOf(BATCH_STEPS_MAX);
-  const unlessTooMuch = () => {
+  return () => {
     if (ops.length > 1 && isSpent()) throw new TooMuchTogether();
   };
+}
+
+/** Of what a policy sends to a human. */
+function digestsToLookUp(snapshot: Snapshot, ops: readonly HotOperation[]): string[] {
+  const digests = new Set<string>();
+  const check = unlessTooMuch(ops);
   for (const op of ops) {
-    unlessTooMuch();
+    check();
     if (op.kind !== 'ask' || snapshot.policyVersion === 0) continue;
     const asked = attempt(() => ask(snapshot, op));
     // Whether it rides on an approval may change within the batch; the digest costs nothing to look up.
     if (asked.ok && asked.answer.judgement.outcome === 'require_approval') digests.add(asked.answer.digest);
   }
-  if (digests.size > 0) await loadApprovals(client, snapshot, [...digests]);
-  const runIds = runsAround(snapshot, ops);
-  if (runIds.length > 0) {
-    const { orgId, now, settings } = snapshot;
-    const moment = { now, lockDelaySeconds: settings.lockDelaySeconds };
-    snapshot.waits = await loadWaitGraph(client, orgId, runIds, moment);
-  }
-  return decideInOrder(snapshot, ops, unlessTooMuch);
+  return [...digests];
 }
 
 /**
@@ -78,10 +90,11 @@ function runsAround(snapshot: Snapshot, ops: readonly HotOperation[]): string[] 
 }
 
 /** No effect but on the snapshot and the plan: every operation sees what those before it were given. */
-function decideInOrder(snapshot: Snapshot, ops: readonly HotOperation[], unlessTooMuch: () => void): Decided {
+function decideInOrder(snapshot: Snapshot, ops: readonly HotOperation[]): Decided {
   const plan = new BatchPlan(snapshot);
+  const check = unlessTooMuch(ops);
   const results = ops.map((op) => {
-    unlessTooMuch();
+    check();
     return attempt(() => decideOne(snapshot, plan, op));
   });
   return { snapshot, plan, results };

@@ -13,7 +13,7 @@ import {
 import { Problem, unavailable } from '../../../platform/errors.ts';
 import type { Logger } from '../../../platform/logger.ts';
 import type { Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
-import { TooBroad } from '../../leases/index.ts';
+import { compileStored, TooBroad, Uncompiled } from '../../leases/index.ts';
 import { type Decided, decideBatch } from './decide-batch.ts';
 import { type Loaded, loadSnapshot, type VersionCaches } from './load.ts';
 import { LostCommit, outcomeOf } from './lost-commit.ts';
@@ -32,6 +32,8 @@ interface Deps {
 }
 
 const ATTEMPTS = 12;
+/** Of them, those for which held patterns are compiled first: what so many need is more than the caches remember. */
+const COMPILATIONS = 5;
 /** Who waits for so long is told to try again: nobody is granted anything after his client has gone. */
 const GIVE_UP_MS = 10_000;
 
@@ -64,10 +66,15 @@ export class GeneralWay {
   }
 
   async #settle(orgId: string, ops: readonly HotOperation[], untilMs: number): Promise<Settled<HotAnswer>[]> {
+    let compilations = 0;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#attempt(orgId, ops);
+        return await this.#attempt(orgId, ops, compilations >= COMPILATIONS);
       } catch (error) {
+        if (error instanceof Uncompiled) {
+          await compileStored(error.texts);
+          compilations += 1;
+        }
         // What took too long together is not tried together again.
         const reason = tookTooLong(error) && ops.length > 1 ? null : retryReason(error);
         this.#deps.logger.debug({ err: error, attempt, size: ops.length }, 'hot batch rolled back');
@@ -93,9 +100,9 @@ export class GeneralWay {
     return results;
   }
 
-  async #attempt(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
+  async #attempt(orgId: string, ops: readonly HotOperation[], mayCut: boolean): Promise<Settled<HotAnswer>[]> {
     const startedMs = this.#deps.clock.monotonicMs();
-    const { decided, written, xid } = await this.#write(orgId, ops);
+    const { decided, written, xid } = await this.#write(orgId, ops, mayCut);
     // Whether it committed is looked up, not guessed: both guesses are wrong for somebody.
     const firstSeq = written instanceof Lost ? await this.#outcomeOf(written, { xid, decided }) : written;
     finish(decided, firstSeq);
@@ -113,14 +120,14 @@ export class GeneralWay {
   }
 
   /** Gives its connection back before anybody looks what became of a lost one: else all could be kept by who waits for one. */
-  async #write(orgId: string, ops: readonly HotOperation[]): Promise<Attempted> {
+  async #write(orgId: string, ops: readonly HotOperation[], mayCut: boolean): Promise<Attempted> {
     const client = await this.#deps.pool.connect();
     let broken: Error | undefined;
     try {
       const loaded = await loadSnapshot(client, orgId, ops, this.#deps.caches, { lock: true });
       this.#deps.onLoaded(loaded);
       const { snapshot, xid } = loaded;
-      const decided = await decideBatch(client, snapshot, ops);
+      const decided = await decideBatch(client, snapshot, ops, { mayCut });
       try {
         return { decided, xid, written: await commit(client, decided) };
       } catch (error) {
@@ -187,6 +194,7 @@ async function rollBack(client: pg.PoolClient, error: unknown): Promise<Error | 
 /** Why a batch may succeed if it is tried again; null when it will not. */
 function retryReason(error: unknown): RetryReason | null {
   if (error instanceof Problem || error instanceof TooBroad) return null;
+  if (error instanceof Uncompiled) return 'uncompiled';
   const state = sqlState(error);
   if (state === DECIDED_UNDER_STALE_HEAD) return 'head_moved';
   // Somebody else's row under the same idempotency key or approval digest: the next look finds it.

@@ -17,6 +17,7 @@ import {
   TooBroad,
   toHeldLease,
   toWaiter,
+  Uncompiled,
   type Waiter,
   type WaiterRow,
 } from '../../leases/index.ts';
@@ -80,9 +81,12 @@ export async function loadSnapshot(
   const { repos, head, keys, runs, leases, tickets, kept } = answers;
   const overlapping = [...rowsOf<HeldLeaseRow>(answers.candidates), ...rowsOf<HeldLeaseRow>(answers.since)];
   const waiters = [...rowsOf<WaiterRow>(answers.waiters), ...rowsOf<WaiterRow>(answers.waitersSince)];
-  const isCut = compilable(overlapping).length < overlapping.length || compilable(waiters).length < waiters.length;
-  if (isCut || areTooMany([...overlapping, ...rowsOf<HeldLeaseRow>(leases)]) || areTooMany(waiters))
+  const byId = rowsOf<HeldLeaseRow>(leases);
+  const isCut = [...compilable(overlapping).uncompiled, ...compilable(waiters).uncompiled].length > 0;
+  if (isCut || areTooMany([...overlapping, ...byId]) || areTooMany(waiters))
     throw new TooBroad('too many leases may overlap what is wanted');
+  const { uncompiled } = compilable(byId);
+  if (uncompiled.length > 0) throw new Uncompiled(uncompiled);
   const [read] = rowsOf<HeadRow>(head);
   if (read === undefined) throw new Error(`org ${orgId} has no head row`);
   const versions = { policyVersion: Number(read.policy_version), haltEpoch: Number(read.halt_epoch) };
@@ -99,7 +103,7 @@ export async function loadSnapshot(
     keys: new Map(rowsOf<KeyRow>(keys).map((row) => [row.id, { teams: row.teams ?? [] }])),
     runs: new Map(rowsOf<{ id: string }>(runs).map((row) => [row.id, toRunFacts(row)])),
     repos: new Map(repoRows.map((row) => [row.id, { name: row.name, caseSensitive: row.case_sensitive }])),
-    ...tablesOf(repoRows, overlapping, rowsOf<HeldLeaseRow>(leases)),
+    ...tablesOf(repoRows, overlapping, byId),
     ...waitersOf(orgId, repoRows, waiters, rowsOf<WaiterRow>(tickets)),
     waits: null,
     kept: new Map(rowsOf<KeptRow>(kept).map((row) => [keptKey(row.key_id, row.key), toKept(row)])),

@@ -1,7 +1,7 @@
 import type { NewEvent } from '../../../platform/database/journal.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import type { WaitOutcome } from '../../../platform/telemetry/index.ts';
-import { closedUntil, type HeldLease, textsOf, type Waiter } from '../../leases/index.ts';
+import { closedUntil, type HeldLease, secondsInLine, textsOf, type Waiter } from '../../leases/index.ts';
 import { keyRows, type Row, waiterChangeRow, waiterRow } from './plan-rows.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -104,7 +104,7 @@ export class LinePlan {
     const { snapshot, emit } = this.#deps;
     const granted = end.leaseId !== undefined;
     const outcome = granted ? 'granted' : end.status;
-    const seconds = Math.max(0, (snapshot.now.getTime() - waiter.queuedAt.getTime()) / 1000);
+    const seconds = secondsInLine(waiter.queuedAt, snapshot.now);
     this.#ends.set(waiter.id, end);
     this.#blocks.delete(waiter.id);
     this.#endRows.set(waiter.id, {

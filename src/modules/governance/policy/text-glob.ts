@@ -71,7 +71,7 @@ function testRuns(runs: readonly Unit[][], text: string): boolean {
 
 /** The same for runs without `?`, by the engine's own search. */
 function testLiterals(literals: readonly string[], text: string): boolean {
-  spend(Math.ceil(text.length / UNITS_A_STEP));
+  spend(literals.length + Math.ceil(text.length / UNITS_A_STEP));
   const first = literals[0] as string;
   if (literals.length === 1) return text === first;
   if (!text.startsWith(first)) return false;

@@ -24,6 +24,8 @@ export interface Surroundings {
   readonly lines: ReadonlyMap<string, Tables>;
   /** Whether that is all; if not, it is what was read before it was too much. */
   readonly isWhole: boolean;
+  /** What has to be compiled before more can be read. */
+  readonly uncompiled: readonly string[];
 }
 
 /** Reads what may be in the way of waiters, those of one of `partsOf` at most. For `surroundingsIn`. */
@@ -47,10 +49,10 @@ export function surroundingsIn(orgId: string, rows: readonly (readonly unknown[]
     }),
   );
   const [leases, waiters] = [compilable(held), compilable(queued)];
-  for (const row of leases) lines.get(row.repo_id)?.leases.add(toHeldLease(row));
-  for (const row of waiters) lines.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
-  const isCut = leases.length < held.length || waiters.length < queued.length;
-  return { lines, isWhole: !isCut && !areTooMany(held) && !areTooMany(queued) };
+  for (const row of leases.ready) lines.get(row.repo_id)?.leases.add(toHeldLease(row));
+  for (const row of waiters.ready) lines.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
+  const uncompiled = [...leases.uncompiled, ...waiters.uncompiled];
+  return { lines, isWhole: uncompiled.length === 0 && !areTooMany(held) && !areTooMany(queued), uncompiled };
 }
 
 /** As many together as may be asked about in one statement: in order, one at least. */

@@ -2,7 +2,8 @@ import { flush } from '../../../platform/database/pipeline.ts';
 import { MOST_ASKED, weightOfClaims } from '../candidates.ts';
 import { decideLease, type Moment, type Tables } from '../decide.ts';
 import { TooBroad } from '../too-broad.ts';
-import { aroundStatements, partsOf, surroundingsIn } from './around.ts';
+import { Uncompiled } from '../uncompiled.ts';
+import { aroundStatements, partsOf, type Surroundings, surroundingsIn } from './around.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { type Wait, WaitGraph, waitsFor } from './wait-graph.ts';
 import { mayCount, placeOf, type Waiter } from './waiter.ts';
@@ -18,12 +19,13 @@ const MOST_WEIGHT = 5 * MOST_ASKED;
 /**
  * Reads who waits for whom, beginning with `runIds`, in all repos of the org. Waits in repos that the batch has not locked
  * may begin meanwhile: hot_write refuses what the graph did not know.
+ * @throws Uncompiled unless `mayCut`: then what cannot be compiled meanwhile is left out, and a cycle through it to the sweep
  */
 export async function loadWaitGraph(
   client: Client,
   orgId: string,
   runIds: readonly string[],
-  moment: Moment,
+  { moment, mayCut }: { readonly moment: Moment; readonly mayCut: boolean },
 ): Promise<WaitGraph> {
   const graph = new WaitGraph();
   const seen = new Set<string>();
@@ -36,7 +38,9 @@ export async function loadWaitGraph(
     for (const part of partsOf(waiters.filter((waiter) => mayCount(waiter, moment.now)))) {
       weight += weightOfClaims(part.flatMap(({ matchers }) => matchers));
       if (weight > MOST_WEIGHT) return graph;
-      const found = await waitsOf(client, orgId, part, moment);
+      const { lines, uncompiled } = await linesAround(client, orgId, part);
+      if (uncompiled.length > 0 && !mayCut) throw new Uncompiled(uncompiled);
+      const found = part.flatMap((waiter) => waitsIn(lines.get(waiter.repoId)!, waiter, moment));
       graph.add(found);
       waits.push(...found);
     }
@@ -56,13 +60,12 @@ async function waitersOf(client: Client, orgId: string, runIds: readonly string[
   return (found!.rows as WaiterRow[]).map((row) => toWaiter(orgId, row));
 }
 
-async function waitsOf(client: Client, orgId: string, waiters: readonly Waiter[], moment: Moment): Promise<Wait[]> {
+async function linesAround(client: Client, orgId: string, waiters: readonly Waiter[]): Promise<Surroundings> {
   const results = await flush(client, aroundStatements(orgId, waiters));
-  const { lines } = surroundingsIn(
+  return surroundingsIn(
     orgId,
     results.map(({ rows }) => rows as unknown[]),
   );
-  return waiters.flatMap((waiter) => waitsIn(lines.get(waiter.repoId)!, waiter, moment));
 }
 
 /** Of one about which it would take too long to find out, as far as it is known: a cycle through it may be left to the sweep. */

@@ -10,6 +10,7 @@ import { textsOf } from '../claim.ts';
 import { type Conflict, decideLease, type Moment } from '../decide.ts';
 import type { HeldLease } from '../lease.ts';
 import { TooBroad } from '../too-broad.ts';
+import { compileStored } from '../uncompiled.ts';
 import { type TicketView, viewLease } from '../views.ts';
 import { aroundStatements, partsOf, type Surroundings, surroundingsIn } from './around.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
@@ -136,13 +137,21 @@ async function inTheWayOf(
 ): Promise<ReadonlyMap<string, Way>> {
   const ways = new Map<string, Way>();
   const look = async (part: readonly Waiter[]): Promise<void> => {
-    const around = surroundingsIn(orgId, await readInOrg(client, orgId, aroundStatements(orgId, part)));
+    const around = await compiledAround(orgId, await readInOrg(client, orgId, aroundStatements(orgId, part)));
     // So much is in the way of several that not all of it was read: of one, what was read is told.
     if (!around.isWhole && part.length > 1) for (const ticket of part) await look([ticket]);
     else for (const ticket of part) ways.set(ticket.id, wayOf(ticket, around, moment));
   };
   for (const part of partsOf(tickets.filter(({ status }) => status === 'waiting'))) await look(part);
   return ways;
+}
+
+/** Nobody waits for a lock meanwhile. */
+async function compiledAround(orgId: string, rows: readonly (readonly unknown[])[]): Promise<Surroundings> {
+  const around = surroundingsIn(orgId, rows);
+  if (around.uncompiled.length === 0) return around;
+  await compileStored(around.uncompiled);
+  return surroundingsIn(orgId, rows);
 }
 
 const FREE: Way = { conflicts: [], ahead: null };

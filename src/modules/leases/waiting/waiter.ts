@@ -64,3 +64,8 @@ export const LAST = Number.POSITIVE_INFINITY;
 export function placeOf(waiter: Waiter): number {
   return waiter.seq ?? LAST;
 }
+
+/** How long somebody was in line; not at all where the database's clock was set back meanwhile. */
+export function secondsInLine(queuedAt: Date, until: Date): number {
+  return Math.max(0, (until.getTime() - queuedAt.getTime()) / 1000);
+}
