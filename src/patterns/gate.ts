@@ -50,31 +50,19 @@ export class Gate {
   /** Adds to one set the states from which these transitions lead into another. Returns whether any is new. */
   addBefore(sets: StateSets, into: number, target: number): boolean {
     let isNew = false;
-    for (const { distance, ends } of this.#shifts) isNew = move(sets, into, target, distance, ends, FROM) || isNew;
+    for (const { distance, ends } of this.#shifts) isNew = move(sets, into, target, distance, ends) || isNew;
     return isNew;
-  }
-
-  /** Adds to one set the states to which these transitions lead out of another. */
-  addBehind(sets: StateSets, into: number, source: number): void {
-    for (const { distance, ends } of this.#shifts) move(sets, into, source, -distance, ends, TO);
   }
 }
 
-/** Adds to one set those of `ends` that are so far before one of another; returns whether any is new. */
-function move(
-  { words, bits }: StateSets,
-  into: number,
-  other: number,
-  distance: number,
-  ends: StateSets,
-  end: number,
-): boolean {
+/** Adds to one set the states from which transitions of a shift lead into another; returns whether any is new. */
+function move({ words, bits }: StateSets, into: number, other: number, distance: number, ends: StateSets): boolean {
   const [to, of] = [into * words, other * words];
   const [skipped, shift] = [distance >> 5, distance & 31];
   let added = 0;
   spend(words);
   for (let word = 0; word < words; word += 1) {
-    const meant = ends.bits[end * words + word]!;
+    const meant = ends.bits[FROM * words + word]!;
     if (meant === 0) continue;
     const low = word + skipped;
     let moved = low >= 0 && low < words ? bits[of + low]! >>> shift : 0;

@@ -13,3 +13,9 @@ export interface Meeting {
   readonly spelling: string;
   readonly starts: readonly (readonly [a: number, b: number])[];
 }
+
+/** The same with the two automata the other way around. */
+export const mirrored = (meeting: Meeting): Meeting => ({
+  ...meeting,
+  starts: meeting.starts.map(([first, second]) => [second, first]),
+});

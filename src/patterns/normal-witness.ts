@@ -1,3 +1,4 @@
+import type { Ahead } from './ahead.ts';
 import type { Automaton } from './automaton.ts';
 import { commonRanges, type Ranges } from './char-set.ts';
 import { foldPoint, unfoldPoint } from './fold.ts';
@@ -5,7 +6,7 @@ import { isInert, READABLE } from './inert.ts';
 import { takes } from './labels.ts';
 import { hasTooManyMarks } from './marks.ts';
 import type { Meeting, Pair } from './meeting.ts';
-import { Outlook } from './outlook.ts';
+import type { Outlook } from './outlook.ts';
 import { nextValidity, VALID_END, validityAfter } from './validity.ts';
 import { spend } from './work.ts';
 
@@ -39,10 +40,10 @@ export function isNormal(text: string): boolean {
  * Exhaustive within bounds. Beyond them, which takes large classes none of which has a character that never composes, it
  * answers `candidate`: a conflict that may be none is better than one overlooked.
  */
-export function normalWitness(pair: Pair, meeting: Meeting, caseSensitive: boolean, candidate: string): string | null {
-  const nodes = beginnings(meeting, caseSensitive);
+export function normalWitness(ahead: Ahead, caseSensitive: boolean, candidate: string): string | null {
+  const nodes = beginnings(ahead.meeting, caseSensitive);
   if (nodes === null) return candidate;
-  const search = new Search(pair, caseSensitive);
+  const search = new Search(ahead, caseSensitive);
   const found = search.from(nodes.toReversed());
   spend(STEPS_A_UNIT * search.work);
   return found === null && !search.isExhaustive ? candidate : found;
@@ -102,10 +103,10 @@ class Search {
   /** Whether all members of every class were tried. */
   isExhaustive = true;
 
-  constructor(pair: Pair, caseSensitive: boolean) {
+  constructor({ pair, outlook }: Ahead, caseSensitive: boolean) {
     this.#pair = pair;
     this.#caseSensitive = caseSensitive;
-    this.#outlook = new Outlook(pair);
+    this.#outlook = outlook;
   }
 
   /**
@@ -156,7 +157,7 @@ class Search {
     const known = this.#tried.get(key);
     if (known !== undefined) return known;
     const common = commonLabel(this.#pair, labelA, labelB);
-    const { points, exhaustive, looked } = candidatesOf(common, this.#caseSensitive);
+    const { points, exhaustive, looked } = candidatesOf(common, this.#caseSensitive, WORK_MAX - this.work);
     this.work += sizeOf(this.#pair.a, labelA) + sizeOf(this.#pair.b, labelB) + looked;
     this.isExhaustive &&= exhaustive;
     this.#tried.set(key, points);
@@ -193,10 +194,11 @@ function commonLabel({ a, b }: Pair, labelA: number, labelB: number): Ranges {
   return both.every(([automaton, label]) => takes(automaton, label, point)) ? [[point, point]] : [];
 }
 
-/** Members to try, in all their cases if that matters. `looked`: code points looked at to find them. */
+/** Members to try, in all their cases if that matters. `looked`: code points looked at to find them, `mostLooked` at most. */
 function candidatesOf(
   ranges: Ranges,
   caseSensitive: boolean,
+  mostLooked: number,
 ): { points: readonly number[]; exhaustive: boolean; looked: number } {
   const readable = READABLE.find((point) => ranges.some(([low, high]) => point >= low && point <= high));
   if (readable !== undefined) return { points: [readable], exhaustive: true, looked: 1 };
@@ -204,6 +206,7 @@ function candidatesOf(
   let looked = 0;
   for (const [low, high] of ranges) {
     for (let point = low; point <= high; point++) {
+      if (looked > mostLooked) return { points: [], exhaustive: false, looked };
       looked += 1;
       if (isInert(point)) return { points: [point], exhaustive: true, looked };
       // Some thousand are spelled otherwise wherever they stand.

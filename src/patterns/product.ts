@@ -1,12 +1,11 @@
+import { Ahead } from './ahead.ts';
 import type { Automaton } from './automaton.ts';
 import { enter, entryCount, reset, stateOf, textTo } from './frontier.ts';
 import { hasTooManyMarks } from './marks.ts';
-import type { Meeting, Pair } from './meeting.ts';
+import { type Meeting, mirrored, type Pair } from './meeting.ts';
 import { isNormal, normalWitness } from './normal-witness.ts';
-import { Outlook } from './outlook.ts';
 import { expand, numberOf, placeOf } from './product-step.ts';
 import { statesAfter } from './simulation.ts';
-import { LOOP } from './step-dag.ts';
 import { VALID_END, VALIDITY_STATES, validityAfter } from './validity.ts';
 
 /** States of the product that are gone through for a shortest path; most pairs have fewer than fifty. */
@@ -25,11 +24,12 @@ export function findWitness(
 ): string | null {
   const meeting = meet(a, b);
   if (meeting === null) return null;
-  const rest = search({ a, b }, meeting, statesMax);
+  const ahead = new Ahead({ a, b }, meeting);
+  const rest = search({ a, b }, meeting, statesMax, ahead);
   if (rest === null) return null;
   const witness = meeting.spelling + rest;
   if (isNormal(witness) && !hasTooManyMarks(witness)) return witness;
-  return normalWitness({ a, b }, meeting, caseSensitive, witness);
+  return normalWitness(ahead, caseSensitive, witness);
 }
 
 /** Compares the literal beginnings, and runs the automaton with the shorter one over what the other still demands. */
@@ -44,10 +44,10 @@ function meet(a: Automaton, b: Automaton): Meeting | null {
   return starts.length === 0 ? null : { prefix: a.prefix, spelling: a.spelling, starts };
 }
 
-function search(pair: Pair, meeting: Meeting, statesMax: number): string | null {
+function search(pair: Pair, meeting: Meeting, statesMax: number, ahead: Ahead): string | null {
   if (begin(pair, meeting)) return '';
   for (let at = 0; at < entryCount(); at++) {
-    if (at === statesMax) return searchByOutlook(...cheaperWay(pair, meeting));
+    if (at === statesMax) return searchByOutlook(ahead);
     const found = expand(pair, at);
     if (found >= 0) return textTo(found);
   }
@@ -66,25 +66,11 @@ function begin({ a, b }: Pair, meeting: Meeting): boolean {
   return false;
 }
 
-/** An outlook costs the less the fewer loops over several segments the first of the two has. */
-function cheaperWay({ a, b }: Pair, meeting: Meeting): [Pair, Meeting] {
-  return longLoops(a) > longLoops(b) ? [{ a: b, b: a }, mirrored(meeting)] : [{ a, b }, meeting];
-}
-
-const longLoops = ({ loops }: Automaton): number =>
-  loops.reduce((count, loop) => count + (loop === LOOP.globstar || loop === LOOP.any ? 1 : 0), 0);
-
-const mirrored = (meeting: Meeting): Meeting => ({
-  ...meeting,
-  starts: meeting.starts.map(([first, second]) => [second, first]),
-});
-
 /**
  * Whether there is a path at all is worked out first, from the ends: then whatever is entered leads on to one, and what goes on in
  * both is tried before what goes around.
  */
-function searchByOutlook(pair: Pair, meeting: Meeting): string | null {
-  const outlook = new Outlook(pair);
+function searchByOutlook({ pair, meeting, outlook }: Ahead): string | null {
   begin(pair, meeting);
   const open: number[] = [];
   for (let entry = 0; entry < entryCount(); entry++) {

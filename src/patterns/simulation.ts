@@ -4,8 +4,9 @@ import { takes } from './labels.ts';
 import { holdsNeedles } from './needles.ts';
 import { spend } from './work.ts';
 
-/** Beyond so many states at once it pays to have all of them go on together. */
+/** Beyond so many states at once, or so many transitions tried, it pays to have all of them go on together. */
 const CROWD = 8;
+const TRIED_ALONE = 1000;
 
 /** Which step last entered a state, and the transitions tried; reused between calls, which never interleave. */
 const entered = { step: 0, by: new Int32Array(1 << 10), tried: 0 };
@@ -24,13 +25,13 @@ export function statesAfter(automaton: Automaton, text: string, offset: number):
   entered.tried = 0;
   let current = automaton.starts;
   let at = offset;
-  while (at < text.length && current.length > 0 && current.length <= CROWD) {
+  while (at < text.length && current.length > 0 && current.length <= CROWD && entered.tried <= TRIED_ALONE) {
     const point = text.codePointAt(at)!;
     current = successors(automaton, current, point);
     at += lengthOf(point);
   }
   spend(entered.tried);
-  return current.length > CROWD ? afterTogether(automaton, current, text, at) : current;
+  return current.length > 0 && at < text.length ? afterTogether(automaton, current, text, at) : current;
 }
 
 function afterTogether(

@@ -57,14 +57,46 @@ const SETS: readonly (readonly [string, string])[] = [
   ],
 ];
 
+/** They meet in nothing, or in something else than what is found first: in `e` and a mark that composes with it. */
+const MARKED: readonly (readonly [string, string])[] = [
+  [`${'*?'.repeat(94)}e?`, `${'*?'.repeat(94)}?\u0301`],
+  [`${'**/?/'.repeat(38)}e?`, `${'**/?/'.repeat(38)}?\u0301`],
+  [`**/a${'/*[ab]'.repeat(58)}/e?`, `**/${'*[bc]/'.repeat(58)}?\u0301`],
+  [`*/**${'/*/**'.repeat(45)}/e?`, `${'?/*[ab]/**/*[bc]/'.repeat(16)}?\u0301`],
+];
+
+/** Of 4 KB: of few characters, and of many different ones. */
+const LONG: readonly (readonly [string, string])[] = [
+  ['x', `${'x'.repeat(4080)}y0/z`],
+  [
+    'letters',
+    Array.from({ length: 4080 }, (_, at) => 'abcdefghijklmnopqrstuvwxyz'[(7 * at + (at >> 3)) % 26]).join(''),
+  ],
+  ['ideographs', Array.from({ length: 1330 }, (_, at) => astral(0x4e00 + at)).join('')],
+];
+
+/** What is in many states at once after most of these, and asks much of each of their characters. */
+const CROWDED: readonly string[] = [
+  `**/${'*[!a]'.repeat(60)}[!b]`,
+  `**/*${'?'.repeat(180)}[!b]`,
+  `**/*${Array.from({ length: 60 }, (_, at) => `[!${astral(0x4e00 + 20 * at)}]`).join('')}[!b]`,
+  `**/*${Array.from({ length: 60 }, (_, at) => `[${astral(0x4e00 + at)}-${astral(0x5400 + at)}]`).join('')}[!b]`,
+  `*${anyOf(45, (at) => `[!${astral(0x4e00 + at)}]*[!${astral(0x5e00 + at)}]`)}[!b]`,
+  `*${anyOf(40, (at) => `[!${astral(0x4e00 + at)}]?[!${astral(0x5e00 + at)}]`)}*[!b]`,
+  `*${anyOf(35, (at) => `[!${astral(0x4e00 + at)}]?*?[!${astral(0x5e00 + at)}]`)}*[!b]`,
+  `*${anyOf(18, (at) => `[!${astral(0x4e00 + at)}]${'?'.repeat(at)}`)}*[!b]`,
+];
+
 /** Steps of what people write, the middle one: see `workDone`. */
 const TYPICAL = 120;
-/** Steps of a state in many others at once are quicker than those of a typical pair: by the clock this is some 190 of those. */
+/** Steps of many states at once are quicker than those of a typical pair: by the clock this is at most some 150 of those. */
 const PAIR_MAX = 300 * TYPICAL;
+/** Where what they meet in is not NFC, too; by the clock some 140 typical pairs. */
+const MARKED_MAX = 400 * TYPICAL;
 /** Each set of one has to be compared with each of the other; by the clock some 150 typical pairs. */
-const SETS_MAX = 600 * TYPICAL;
-/** Of a path of 4 KB: some third of a millisecond. */
-const PATH_MAX = 100_000;
+const SETS_MAX = 300 * TYPICAL;
+/** Of a path of 4 KB; by the clock some 130 typical pairs. */
+const PATH_MAX = 500 * TYPICAL;
 
 function stepsOf(act: () => unknown): number {
   const before = workDone();
@@ -85,6 +117,7 @@ describe('the cost of a pair', () => {
 
   it.each([
     ...HOSTILE.map(([left, right]) => [left.slice(0, 16), right.slice(0, 16), PAIR_MAX, left, right] as const),
+    ...MARKED.map(([left, right]) => [left.slice(0, 16), right.slice(0, 16), MARKED_MAX, left, right] as const),
     ...SETS.map(([left, right]) => [left.slice(0, 16), right.slice(0, 16), SETS_MAX, left, right] as const),
   ])('of %s… against %s… is at most %d steps', (_left, _right, most, left, right) => {
     const [a, b] = [pattern(left), pattern(right)];
@@ -115,6 +148,17 @@ describe('the cost of a pair', () => {
     expect(threads).toBeLessThanOrEqual(PATH_MAX);
     const [typical, short] = [pattern('src/**/*.ts'), path('src/app/page.ts')];
     expect(stepsOf(() => matches(typical, short, EXACT))).toBeLessThanOrEqual(5 * TYPICAL);
+  });
+
+  it.each(LONG)('is that for a long path of %s in whatever pattern, too', (_, text) => {
+    const long = path(text);
+    for (const crowded of CROWDED.map(pattern)) {
+      for (const mode of [EXACT, { caseSensitive: false }]) {
+        // Compiles for the mode.
+        matches(crowded, long, mode);
+        expect(stepsOf(() => matches(crowded, long, mode))).toBeLessThanOrEqual(PATH_MAX);
+      }
+    }
   });
 
   it('is next to nothing for a path that lacks what the pattern spells out', () => {
