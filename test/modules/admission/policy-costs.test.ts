@@ -61,7 +61,7 @@ function ask(...asked: Parameters<typeof asking>) {
   return { ...judgeRequest(snapshot, op, null), steps: workDone() - before };
 }
 
-/** Wherever there is an `x`, all that follows may have begun: some sixty thousand steps for a path of 4 KB. */
+/** Wherever there is an `x`, all that follows may have begun: some thirty thousand steps for a path of 4 KB. */
 const COSTLY = many(80, (at) => `**/*x${'?'.repeat(185 - at)}[yw]`);
 
 describe('what it costs to tell what the policies say', () => {

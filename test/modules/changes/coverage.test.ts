@@ -7,7 +7,7 @@ import { turnsDuring } from '../../support/turns.ts';
 const EXACT = { caseSensitive: true };
 const many = <T>(count: number, make: (at: number) => T): T[] => Array.from({ length: count }, (_, at) => make(at));
 const lease = (matchers: readonly Matcher[]) => ({ matchers }) as LeaseRecord;
-/** Against a path of 4 KB, some sixty thousand steps: wherever there is an `x`, all that follows may have begun. */
+/** Against a path of 4 KB, some thirty thousand steps: wherever there is an `x`, all that follows may have begun. */
 const threads = (at: number) => pattern(`**/*x${'?'.repeat(185 - at)}[yw]`);
 const long = (at: number) => path(`${'x'.repeat(4080)}z${at}`);
 
@@ -20,7 +20,7 @@ describe('which files leases cover', () => {
 
   it('is found in turns with everything else, also for one file', async () => {
     const turns = await turnsDuring(() => new Coverage([lease(many(80, threads))], EXACT).ofEach([long(0)]));
-    expect(turns).toBeGreaterThanOrEqual(9);
+    expect(turns).toBeGreaterThanOrEqual(7);
   });
 
   it('is found in turns with everything else, also where the patterns are not compiled yet', async () => {

@@ -13,7 +13,7 @@ afterAll(() => server?.close());
 it('to tell which leases lay over a change does not keep everybody else waiting, however intricate they are', async () => {
   const org = await server.newOrg();
   const ann = await newRunner(org);
-  // Wherever there is an `x`, all that follows may have begun: some sixty thousand steps for a path of 4 KB.
+  // Wherever there is an `x`, all that follows may have begun: some thirty thousand steps for a path of 4 KB.
   const patterns = Array.from({ length: 60 }, (_, at) => `**/*x${'?'.repeat(185 - at)}[yw]`);
   expect((await ann.acquire({ patterns })).status).toBe(201);
   const held = (await ann.acquire({ paths: ['src/pay.ts'] })).body.lease;
