@@ -2,7 +2,7 @@ import type { Claim } from './claim.ts';
 import type { ClaimTable, Overlap } from './claim-table.ts';
 import { closedUntil, type HeldLease, type Holder, standing } from './lease.ts';
 import type { LeaseMode, Wanted } from './request.ts';
-import { tooIntricate } from './too-broad.ts';
+import { TooBroad, tooIntricate } from './too-broad.ts';
 import { counts, LAST, placeOf, type Waiter } from './waiting/waiter.ts';
 
 /**
@@ -92,8 +92,8 @@ interface Findings {
  * (unless both are shared), and by every waiter who came before and wants such a path too, so that a wide pattern is not
  * starved by narrow ones. Already held when one live lease of the same run covers all of it, granted otherwise. A run never
  * conflicts with itself, and does not stand behind waiters for what it holds already: they wait for that very run.
- * @throws TooBroad where it would take too long to find out, and nothing has been found in the way so far; or to tell what the
- *   run holds already
+ * @throws TooBroad where it would take too long to find out, and nothing has been found in the way so far; or to tell which
+ *   shared leases an exclusive one takes the place of
  */
 export function decideLease(tables: Tables, asker: Asker, wanted: Wanted, moment: Moment): Verdict {
   const found: Findings = {
@@ -110,13 +110,12 @@ export function decideLease(tables: Tables, asker: Asker, wanted: Wanted, moment
   tables.leases.begin();
   tables.waiters.begin();
   for (const requested of wanted.matchers) {
-    lookAtLeases(tables.leases, requested, { asker, wanted, moment, found });
-    lookAtWaiters(tables.waiters, requested, { asker, wanted, moment, found });
+    lookAt(tables, requested, { asker, wanted, moment, found });
     if (!found.isWhole) break;
     found.known.add(requested);
   }
-  if (!found.isWhole && found.leases.length + found.waiters.length === 0) throw tooIntricate();
   if (found.revoked !== null) return { kind: 'revoked', lease: found.revoked.by, witness: found.revoked.witness };
+  if (!found.isWhole && found.leases.length + found.waiters.length === 0) throw tooIntricate();
   if (found.leases.length > 0 || found.waiters.length > 0) return refusal(wanted, found, moment);
   for (const [lease, claims] of found.own) {
     const strong = wanted.mode === 'shared' || lease.mode === 'exclusive';
@@ -130,6 +129,17 @@ interface Look {
   readonly wanted: Wanted;
   readonly moment: Moment;
   readonly found: Findings;
+}
+
+/** What has been found in the way by then is enough for a refusal, whatever it would take to find out about the rest. */
+function lookAt({ leases, waiters }: Tables, requested: Claim, look: Look): void {
+  try {
+    lookAtLeases(leases, requested, look);
+    lookAtWaiters(waiters, requested, look);
+  } catch (error) {
+    if (!(error instanceof TooBroad)) throw error;
+    look.found.isWhole = false;
+  }
 }
 
 function lookAtLeases(table: ClaimTable<HeldLease>, requested: Claim, { asker, wanted, moment, found }: Look): void {

@@ -45,9 +45,9 @@ function leaseOf(runId: string, paths: string[], patterns: string[], rest: Parti
 }
 
 /** What it came to, and what it cost, when the run `me` asks for this while `held` stands. */
-function ask(held: HeldLease, paths: string[], patterns: string[]) {
+function ask(held: HeldLease, paths: string[], patterns: string[], others: readonly HeldLease[] = []) {
   const leases = new ClaimTable<HeldLease>(EXACT);
-  leases.add(held);
+  for (const lease of [held, ...others]) leases.add(lease);
   const wanted = { mode: 'exclusive', matchers: parseClaims(paths, patterns), ttlSeconds: 900, purpose: null } as const;
   const before = workDone();
   const outcome = (() => {
@@ -84,6 +84,21 @@ describe('what a run that asks for what it holds may cost under the lock', () =>
     expect(steps).toBeLessThan(STEPS_MAX);
     expect(steps).toBeGreaterThan(1_000_000);
     expect(outcome).toBe('too broad');
+  });
+
+  it('keeps nobody from being told what was found in the way before', () => {
+    const expired = leaseOf('me', ['b', ...LONG], [], EXPIRED);
+    const other = leaseOf('other', ['first'], [], { id: 'other' });
+    const { outcome, steps } = ask(expired, ['first'], ['b*', ...COSTLY, '**'], [other]);
+    expect(outcome).toBe('conflict');
+    expect(steps).toBeLessThan(STEPS_MAX);
+    expect(steps).toBeGreaterThan(1_000_000);
+  });
+
+  it('keeps nobody from being told that some of it was revoked', () => {
+    const expired = leaseOf('me', ['b', ...LONG], [], EXPIRED);
+    const revoked = leaseOf('me', ['first'], [], { id: 'revoked', revoked: 'not you' });
+    expect(ask(expired, ['first'], ['b*', ...COSTLY, '**'], [revoked]).outcome).toBe('revoked');
   });
 
   it('suffices for five hundred paths under five hundred patterns, also again after the expiry, and to upgrade', () => {
