@@ -75,7 +75,8 @@ export const PROBLEM_CODES = {
     expiry_past: 'The expiry lies in the past.',
     idempotency_key_invalid: 'An Idempotency-Key is 1 to 200 printable ASCII characters without spaces.',
     idempotency_mismatch: 'The Idempotency-Key was used with another request.',
-    leases_too_intricate: 'The patterns of the leases are too intricate to be compared with what was asked about.',
+    leases_too_intricate:
+      'The patterns of the leases are too intricate to be compared with what was asked for or about.',
     loop_invalid: 'The definition of the loop is refused; `errors` says where and why.',
     object_format_mixed: 'Blobs and commit are names of different object formats.',
     path_absolute: 'The path is absolute, not relative to the root of the repo.',

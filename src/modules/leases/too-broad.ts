@@ -3,7 +3,13 @@
  * without the lock first (`searchBroadly`), and decided with what was found.
  */
 export class TooBroad extends Error {
-  override readonly name = 'TooBroad';
+  override readonly name: string = 'TooBroad';
 }
 
-export const tooIntricate = (): TooBroad => new TooBroad('the patterns are too intricate to be compared under a lock');
+/** That with patterns which take too long to compare. Where a search has been made, another would tell no more. */
+export class TooIntricate extends TooBroad {
+  override readonly name = 'TooIntricate';
+}
+
+export const tooIntricate = (): TooIntricate =>
+  new TooIntricate('the patterns are too intricate to be compared under a lock');

@@ -147,6 +147,23 @@ describe('patterns that are costly to compare', () => {
     expect((await ann!.acquire({ paths: [`x/${'ab'.repeat(9)}7n`] })).body.code).toBe('lease_conflict');
   });
 
+  it('are refused where it would take too long to tell what the run holds of them: once looked for, not again and again', async () => {
+    // Wherever there is an `x`, all that follows may have begun; and none of them holds any of these paths.
+    const threads = Array.from({ length: 150 }, (_, n) => `a/**/*x${'?'.repeat(160 - n)}[yw]`);
+    const paths = Array.from({ length: 40 }, (_, n) => `a/${'x'.repeat(4000)}z${n}`);
+    expect((await ann!.acquire({ paths: [`a/${'x'.repeat(320)}y`, ...paths], mode: 'shared' })).status).toBe(201);
+    const searched = vi.fn();
+    server.pools.hot.on('acquire', searched);
+    expect(await ann!.acquire({ patterns: [...threads, '**'] })).toMatchObject({
+      status: 422,
+      body: { code: 'leases_too_intricate' },
+    });
+    server.pools.hot.off('acquire', searched);
+    // The short way or the general one, the search, and the general way again.
+    expect(searched.mock.calls.length).toBeLessThanOrEqual(4);
+    expect((await ann!.acquire({ patterns: threads.slice(0, 5) })).status).toBe(201);
+  });
+
   it('are refused by what was found in their way, and nothing is called free that was not looked at', async () => {
     // Each at any depth beside the other, and only the last of them shares anything.
     const others = Array.from({ length: 40 }, (_, n) => `**/${'*[bc]/'.repeat(58)}q${n}/x`);

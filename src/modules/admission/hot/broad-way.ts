@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { borrowed } from '../../../platform/database/borrowed.ts';
 import type { OrgBatcher } from '../../../platform/database/org-batcher.ts';
-import { unavailable } from '../../../platform/errors.ts';
+import { invalid, unavailable } from '../../../platform/errors.ts';
 import { KeyedLimiter } from '../../../platform/limiter.ts';
-import { type Searched, type Seeker, searchBroadly, TooBroad } from '../../leases/index.ts';
+import { type Searched, type Seeker, searchBroadly, TooBroad, TooIntricate } from '../../leases/index.ts';
 import type { HotAnswer, HotOperation } from './operation.ts';
 
 /** Searches for one request: what each found may have gone before it was looked at again. */
@@ -11,6 +11,9 @@ const SEARCHES = 3;
 /** One org's searches are not to take the connections that others' batches need, nor are all orgs' together. */
 const PER_ORG = { concurrency: 1, queue: 256 };
 const IN_ALL = { concurrency: 2, queue: 4096 };
+
+const TOO_INTRICATE =
+  'It takes too long to compare this with what is held, by the run itself or by others: ask for less at once.';
 
 export type Broad = Extract<HotOperation, { readonly wanted: unknown }>;
 
@@ -30,7 +33,9 @@ export class BroadWay {
     this.#batcher = batcher;
   }
 
-  /** @throws Problem 503 `unavailable` when what was found was gone each time; those of the operation */
+  /**
+   * @throws Problem 503 `unavailable` when what was found was gone each time; 422 `leases_too_intricate`; those of the operation
+   */
   async submit(operation: Broad): Promise<HotAnswer> {
     const { repo, runId, wanted, principal } = operation;
     const { orgId } = principal;
@@ -42,6 +47,7 @@ export class BroadWay {
       try {
         return await this.#batcher.submit(orgId, { ...operation, searched });
       } catch (error) {
+        if (error instanceof TooIntricate) throw invalid('leases_too_intricate', TOO_INTRICATE);
         if (!(error instanceof TooBroad)) throw error;
       }
     }
