@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import { held, queue, ticketOf, waitingLine } from './line.ts';
+import { held, queue, ticketOf, until, waitingLine } from './line.ts';
 import { give } from './support.ts';
 
 const { pair, crew } = waitingLine();
@@ -9,7 +9,8 @@ it('a ticket that an admission has joined is granted for the longest time that w
   const lease = await held(ann!, { paths: ['a'] });
   const ticket = await queue(ben!, { paths: ['a'], ttlSeconds: 3600 });
   const admission = ben!.admit({ paths: ['a'], waitSeconds: 1, lease: { ttlSeconds: 60 } });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const joined = () => pair.server.sql('SELECT FROM lease_waiter WHERE id = $1 AND joined', [ticket]);
+  await until(async () => (await joined()).length === 1);
   // The server that would look at the line dies in this moment.
   const freed = vi.spyOn(pair.server.signalbox.services.line, 'freed').mockReturnValue(undefined);
   expect((await give(ann!, lease)).status).toBe(200);
