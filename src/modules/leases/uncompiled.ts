@@ -1,5 +1,5 @@
 import { STEPS_A_TURN, storedPattern, workDone } from '../../patterns/index.ts';
-import { PacedWork } from '../../platform/paced-work.ts';
+import { ENOUGH, PacedWork } from '../../platform/paced-work.ts';
 
 /**
  * Patterns that are held are needed while others wait for a lock, and to compile them takes too long for that: after a restart no
@@ -15,8 +15,13 @@ export class Uncompiled extends Error {
   }
 }
 
-/** Compiles patterns that are held, in turns with everything else. */
-export async function compileStored(texts: readonly string[]): Promise<void> {
+/** Steps (see `workDone`) after which whoever waits for it has waited long enough: some second, in turns with everything else. */
+export const COMPILE_STEPS_MAX = 100_000_000;
+
+/** Compiles patterns that are held, in turns with everything else: all, or as many as `stepsMax` allow. Returns what it cost. */
+export async function compileStored(texts: readonly string[], stepsMax = Number.POSITIVE_INFINITY): Promise<number> {
+  const work = new PacedWork(workDone, STEPS_A_TURN);
   // Whoever is asked for its index key is compiled.
-  await new PacedWork(workDone, STEPS_A_TURN).each(texts, (text) => storedPattern(text).index);
+  await work.each(texts, (text) => (work.spent > stepsMax ? ENOUGH : storedPattern(text).index));
+  return work.spent;
 }

@@ -30,3 +30,11 @@ it('what is held and not compiled yet is, in turns with everything else', async 
   expect(await turnsDuring(() => compileStored(held))).toBeGreaterThan(5);
   expect(await turnsDuring(() => compileStored(held))).toBe(0);
 });
+
+it('what is held is compiled as far as whoever waits for it has the patience, and goes on from there', async () => {
+  const held = Array.from({ length: 40 }, (_, at) => costly(1900 + at));
+  const [first, second] = [await compileStored(held, 1_000_000), await compileStored(held)];
+  expect(first).toBeGreaterThan(1_000_000);
+  expect(first).toBeLessThan(second);
+  expect(await compileStored(held)).toBeLessThan(1000);
+});

@@ -13,7 +13,7 @@ import {
 import { Problem, unavailable } from '../../../platform/errors.ts';
 import type { Logger } from '../../../platform/logger.ts';
 import type { Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
-import { compileStored, TooBroad, Uncompiled } from '../../leases/index.ts';
+import { COMPILE_STEPS_MAX, compileStored, TooBroad, Uncompiled } from '../../leases/index.ts';
 import { type Decided, decideBatch } from './decide-batch.ts';
 import { type Loaded, loadSnapshot, type VersionCaches } from './load.ts';
 import { LostCommit, outcomeOf } from './lost-commit.ts';
@@ -32,7 +32,7 @@ interface Deps {
 }
 
 const ATTEMPTS = 12;
-/** Of them, those for which held patterns are compiled first: what so many need is more than the caches remember. */
+/** Of them, those for which held patterns are compiled first: the org's other requests wait meanwhile. */
 const COMPILATIONS = 5;
 /** Who waits for so long is told to try again: nobody is granted anything after his client has gone. */
 const GIVE_UP_MS = 10_000;
@@ -66,13 +66,13 @@ export class GeneralWay {
   }
 
   async #settle(orgId: string, ops: readonly HotOperation[], untilMs: number): Promise<Settled<HotAnswer>[]> {
-    let compilations = 0;
+    let [compilations, steps] = [0, 0];
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#attempt(orgId, ops, compilations >= COMPILATIONS);
+        return await this.#attempt(orgId, ops, compilations >= COMPILATIONS || steps > COMPILE_STEPS_MAX);
       } catch (error) {
         if (error instanceof Uncompiled) {
-          await compileStored(error.texts);
+          steps += await compileStored(error.texts, COMPILE_STEPS_MAX);
           compilations += 1;
         }
         // What took too long together is not tried together again.

@@ -10,7 +10,7 @@ import { textsOf } from '../claim.ts';
 import { type Conflict, decideLease, type Moment } from '../decide.ts';
 import type { HeldLease } from '../lease.ts';
 import { TooBroad } from '../too-broad.ts';
-import { compileStored } from '../uncompiled.ts';
+import { COMPILE_STEPS_MAX, compileStored } from '../uncompiled.ts';
 import { type TicketView, viewLease } from '../views.ts';
 import { aroundStatements, partsOf, type Surroundings, surroundingsIn } from './around.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
@@ -146,11 +146,11 @@ async function inTheWayOf(
   return ways;
 }
 
-/** Nobody waits for a lock meanwhile. */
+/** Nobody waits for a lock meanwhile; for the connection, some do. What is compiled now need not be for the next look. */
 async function compiledAround(orgId: string, rows: readonly (readonly unknown[])[]): Promise<Surroundings> {
   const around = surroundingsIn(orgId, rows);
   if (around.uncompiled.length === 0) return around;
-  await compileStored(around.uncompiled);
+  await compileStored(around.uncompiled, COMPILE_STEPS_MAX);
   return surroundingsIn(orgId, rows);
 }
 
