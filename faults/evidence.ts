@@ -49,6 +49,8 @@ export interface WaiterRow {
   readonly runId: string;
   /** `admission`: a place that is kept only as long as its request is held open, and a little longer. */
   readonly kind: 'lease' | 'admission';
+  /** Whether a second request has come to wait under it. */
+  readonly joined: boolean;
   readonly status: string;
   readonly leaseId: string | null;
   readonly runStatus: string;
@@ -73,7 +75,7 @@ export async function gather(url: string, orgId: string, known: Known): Promise<
       [orgId],
     );
     const waiters = await client.query<WaiterRow>(
-      `SELECT w.id, w.run_id AS "runId", w.kind, w.status, w.lease_id AS "leaseId", r.status AS "runStatus"
+      `SELECT w.id, w.run_id AS "runId", w.kind, w.joined, w.status, w.lease_id AS "leaseId", r.status AS "runStatus"
        FROM lease_waiter w JOIN run r ON r.id = w.run_id WHERE w.org_id = $1`,
       [orgId],
     );

@@ -28,6 +28,8 @@ function hadItAlready({ leaseId }: WaiterRow, ticket: LoggedTicket, log: Log): b
 const RACE_MS = 4000;
 /** So long after its last sign of life the place of an admission may be passed over. */
 const PLACE_MS = 45_000;
+/** The same where one of two requests that waited under it has left: the other has to be heard of soon. */
+const JOINED_PLACE_MS = 15_000;
 
 /**
  * First come, first served among overlapping requests: nobody is granted what somebody else has asked for before and
@@ -35,7 +37,11 @@ const PLACE_MS = 45_000;
  */
 export function nobodyOvertaken({ waiters }: Pick<Evidence, 'waiters'>, log: Log): Finding {
   const problems: string[] = [];
-  const places = new Set(waiters.filter(({ kind }) => kind === 'admission').map(({ id }) => id));
+  const places = new Map(
+    waiters
+      .filter(({ kind }) => kind === 'admission')
+      .map(({ id, joined }) => [id, joined ? JOINED_PLACE_MS : PLACE_MS]),
+  );
   const line = new Map<string, LoggedTicket>();
   const held = new Map<string, Set<LoggedLease>>();
   const stalled = new Map<string, { from: number; until: number }>();
@@ -43,7 +49,7 @@ export function nobodyOvertaken({ waiters }: Pick<Evidence, 'waiters'>, log: Log
   const mayBePassed = (ticket: LoggedTicket, { atMs }: LoggedEvent) => {
     const silence = stalled.get(ticket.runId);
     if (silence !== undefined && silence.until + RACE_MS > atMs) return true;
-    return places.has(ticket.id) && atMs - ticket.atMs > PLACE_MS;
+    return atMs - ticket.atMs > (places.get(ticket.id) ?? Number.POSITIVE_INFINITY);
   };
   let examined = 0;
   for (const event of log.events) {

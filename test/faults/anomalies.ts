@@ -218,6 +218,16 @@ export const ANOMALIES: readonly [
     },
   ],
   [
+    'a grant past the place of an admission that may still be heard of',
+    ['nobody waiting was overtaken'],
+    ({ scene }) => passPlace(scene, 44_000, { joined: false }),
+  ],
+  [
+    'a grant past such a place that a second request has joined',
+    ['nobody waiting was overtaken'],
+    ({ scene }) => passPlace(scene, 14_000, { joined: true }),
+  ],
+  [
     'an upgrade past somebody who would share what it holds, and waits for another',
     ['nobody waiting was overtaken'],
     ({ scene }) => {
@@ -342,6 +352,14 @@ export const PASSABLE: readonly [string, (good: Good) => void][] = [
     },
   ],
   [
+    'a grant past the place of an admission that was not heard of any more',
+    ({ scene }) => passPlace(scene, 46_000, { joined: false }),
+  ],
+  [
+    'a grant past such a place that one of two requests has left, and of which the other was not heard any more',
+    ({ scene }) => passPlace(scene, 16_000, { joined: true }),
+  ],
+  [
     'a grant past a waiter whose run is silent',
     ({ scene }) => {
       const lease = scene.grant(12_000, { run: 'ann', paths: ['lib/one.go'] });
@@ -381,6 +399,15 @@ export const PASSABLE: readonly [string, (good: Good) => void][] = [
 ];
 
 /** The first answer about a lease, with something else in it. */
+/** Ben's admission waits for what ann has, and so long after she is given what both want. */
+function passPlace(scene: Scene, afterMs: number, { joined }: { readonly joined: boolean }): void {
+  const lease = scene.grant(12_000, { run: 'ann', paths: ['lib/one.go'] });
+  scene.queue(12_100, 'ticket 5', 'ben', ['lib/one.go', 'lib/two.go']);
+  scene.place('ticket 5', joined);
+  scene.end(18_100, lease, 'expired');
+  scene.grant(12_100 + afterMs, { run: 'ann', paths: ['lib/two.go'] });
+}
+
 function tell(scene: Scene, lease: ToldLease, difference: Partial<ToldLease>): void {
   const operation = scene.history.find(({ sent }) => sent.purpose === lease.purpose)!;
   scene.history.push({

@@ -165,6 +165,7 @@ export class Scene {
       id: ticket,
       runId: run,
       kind: 'lease',
+      joined: false,
       status: 'waiting',
       leaseId: null,
       runStatus: 'running',
@@ -179,6 +180,12 @@ export class Scene {
       { ticket: { id: ticket, status: 'waiting' } },
       { key: `key of ${ticket}` },
     );
+  }
+
+  /** It is the place of an admission that a second request has joined, or nobody has. */
+  place(ticket: string, joined: boolean): void {
+    const at = this.waiters.findIndex((row) => row.id === ticket);
+    this.waiters[at] = { ...this.waiters[at]!, kind: 'admission', joined };
   }
 
   cancel(atMs: number, ticket: string, run: string): void {
