@@ -6,10 +6,10 @@ const BITS = 32;
 /** Steps that it costs to put one end of a range in its place: see `workDone`. */
 const STEPS_AN_END = 4;
 
-/** Where the labels that take a code point become others: from `point` on, `label` takes them, or does not any more. */
+/** From `point` on, the label in this place takes code points, or does not any more. */
 interface Change {
   readonly point: number;
-  readonly label: number;
+  readonly place: number;
 }
 
 /**
@@ -28,14 +28,14 @@ export class Alphabet {
   constructor(automaton: Automaton) {
     this.labels = [...new Set(automaton.labels)];
     this.#words = (this.labels.length + BITS - 1) >> 5;
-    const changes = this.labels.flatMap((_, label) => changesOf(automaton, this.labels[label]!, label));
+    const changes = this.labels.flatMap((label, place) => changesOf(automaton, label, place));
     changes.sort((one, other) => one.point - other.point);
     spend(STEPS_AN_END * changes.length);
     this.#starts = Int32Array.from(new Set([0, ...changes.map(({ point }) => point)]));
     this.#taking = this.#sweep(changes);
   }
 
-  /** @returns its number, below `size` */
+  /** @returns its number */
   intervalOf(point: number): number {
     let [low, high] = [0, this.#starts.length - 1];
     while (low < high) {
@@ -46,12 +46,8 @@ export class Alphabet {
     return low;
   }
 
-  get size(): number {
-    return this.#starts.length;
-  }
-
-  isTaken(interval: number, label: number): boolean {
-    return (this.#taking[interval * this.#words + (label >> 5)]! & (1 << (label & 31))) !== 0;
+  isTaken(interval: number, place: number): boolean {
+    return (this.#taking[interval * this.#words + (place >> 5)]! & (1 << (place & 31))) !== 0;
   }
 
   /** Each label begins and ends in turn: each of its changes is the opposite of the one before. */
@@ -62,8 +58,8 @@ export class Alphabet {
     this.#starts.forEach((start, interval) => {
       if (interval > 0) taking.copyWithin(interval * words, (interval - 1) * words, interval * words);
       for (; at < changes.length && changes[at]!.point === start; at += 1) {
-        const { label } = changes[at]!;
-        taking[interval * words + (label >> 5)]! ^= 1 << (label & 31);
+        const { place } = changes[at]!;
+        taking[interval * words + (place >> 5)]! ^= 1 << (place & 31);
       }
     });
     spend(taking.length);
@@ -73,8 +69,8 @@ export class Alphabet {
 
 function changesOf({ sets }: Automaton, label: number, place: number): Change[] {
   const around = (low: number, high: number): Change[] => [
-    { point: low, label: place },
-    { point: high + 1, label: place },
+    { point: low, place },
+    { point: high + 1, place },
   ];
   if (label >= 0) return around(label, label);
   const { ranges, slash } = sets[~label]!;

@@ -1,34 +1,7 @@
 import type { Evidence } from '../../faults/evidence.ts';
 import type { ToldLease } from '../../faults/workload/history.ts';
-import { Scene, START_MS } from './scene.ts';
-
-/** Everything that clients do, done right: one gives back, one lets expire, one waits, one cancels, one ends. */
-export function goodScene() {
-  const scene = new Scene();
-  scene.start(0, 'ann', 'ben', 'cy');
-  const first = scene.grant(100, { run: 'ann' });
-  scene.told(200, 'acquire', 'ben', {}, 409, { code: 'lease_conflict', conflicts: [{ leaseId: first.id }] });
-  scene.queue(300, 'ticket 1', 'ben');
-  scene.queue(400, 'ticket 2', 'cy');
-  scene.cancel(500, 'ticket 2', 'cy');
-  scene.renew(3000, first);
-  scene.release(4000, first);
-  const second = scene.grant(4000, { run: 'ben', ticket: 'ticket 1' });
-  scene.told(4050, 'poll', 'ben', { ticketId: 'ticket 1', purpose: second.purpose!, ttlSeconds: 5 }, 200, {
-    id: 'ticket 1',
-    status: 'granted',
-    lease: second,
-  });
-  scene.refused(4100, 'release', 'ann', { leaseId: first.id, fence: first.fence }, 'ended lease');
-  const shared = scene.grant(4200, { run: 'ann', mode: 'shared', paths: ['docs/a.md'] });
-  const beside = scene.grant(4300, { run: 'cy', mode: 'shared', paths: ['docs/a.md'] });
-  // Ben's runs out, and then the lock delay.
-  scene.end(10_100, second, 'expired');
-  const third = scene.grant(10_100, { run: 'cy', paths: ['src/a.ts', 'src/b.ts'] });
-  for (const lease of [beside, third]) scene.end(11_000, lease, 'run_ended');
-  scene.finish(11_000, 'cy');
-  return { scene, first, second, third, shared };
-}
+import { change, type Good, passPlace } from './good-scene.ts';
+import { type Scene, START_MS } from './scene.ts';
 
 const LOG = 'no two held one path: the log';
 const BELIEFS = 'no two held one path: what clients could believe';
@@ -39,8 +12,6 @@ const ONCE = 'no retry was granted twice';
 const FENCES = 'no fence came again or went back';
 export const EVENTS = 'no event was skipped or doubled';
 const FORGOTTEN = 'nobody waiting was forgotten';
-
-type Good = ReturnType<typeof goodScene>;
 
 /** One change of a scene; and the invariants that have to break, these and no others. */
 export const ANOMALIES: readonly [
@@ -314,100 +285,7 @@ export const ANOMALIES: readonly [
   ['a run that cannot be ended', ['every run could be ended'], () => ({ unfinished: ['ann'] })],
 ];
 
-/** What is out of the ordinary, and all right. */
-export const PASSABLE: readonly [string, (good: Good) => void][] = [
-  [
-    'somebody gives back what took the place of its shared lease, which it never gives back itself',
-    ({ scene }) => {
-      const shared = scene.grant(11_100, { run: 'ann', paths: ['src/c.ts'], mode: 'shared' });
-      const upgrade = scene.grant(11_200, { run: 'ann', paths: ['src/c.ts'] });
-      scene.end(11_200, shared, 'upgraded');
-      scene.release(11_300, upgrade);
-      scene.grant(11_400, { run: 'ben', paths: ['src/c.ts'] });
-    },
-  ],
-  [
-    'a run that takes its own expired lease again at once',
-    ({ scene }) => {
-      const own = scene.grant(11_000, { run: 'ann', paths: ['src/c.ts'] });
-      scene.end(16_100, own, 'expired');
-      scene.grant(16_100, { run: 'ann', paths: ['src/c.ts'] });
-    },
-  ],
-  [
-    'times that are earlier because the clock was set back',
-    ({ scene }) => {
-      scene.setBack(11_500, 4000);
-      scene.grant(8000, { run: 'ben', paths: ['lib/one.go'] });
-      scene.grant(8500, { run: 'ann', paths: ['lib/two.go'] });
-    },
-  ],
-  [
-    'a holder that takes more of what it holds, past who waits for it',
-    ({ scene }) => {
-      const lease = scene.grant(12_000, { run: 'ann', paths: ['lib/one.go'], mode: 'shared' });
-      scene.queue(12_100, 'ticket 5', 'ben', ['lib/one.go']);
-      scene.grant(12_200, { run: 'ann', paths: ['lib/one.go'] });
-      scene.end(12_200, lease, 'upgraded');
-    },
-  ],
-  [
-    'a grant past the place of an admission that was not heard of any more',
-    ({ scene }) => passPlace(scene, 46_000, { joined: false }),
-  ],
-  [
-    'a grant past such a place that one of two requests has left, and of which the other was not heard any more',
-    ({ scene }) => passPlace(scene, 16_000, { joined: true }),
-  ],
-  [
-    'a grant past a waiter whose run is silent',
-    ({ scene }) => {
-      const lease = scene.grant(12_000, { run: 'ann', paths: ['lib/one.go'] });
-      scene.queue(12_100, 'ticket 5', 'ben', ['lib/one.go', 'lib/two.go']);
-      scene.event(22_500, 'run.stalled', 'ben');
-      scene.end(22_600, lease, 'expired');
-      scene.grant(22_600, { run: 'ann', paths: ['lib/two.go'] });
-    },
-  ],
-  [
-    'a reply that was lost, and its retry',
-    ({ scene }) => {
-      const told = scene.grant(12_000, { run: 'ann', paths: ['lib/one.go'] });
-      const { sent, key } = scene.history.at(-1)!;
-      scene.told(11_950, 'acquire', 'ann', sent, 0, {}, { key, answeredMs: null, reply: null });
-      scene.told(12_500, 'acquire', 'ann', sent, 201, { lease: told }, { key });
-    },
-  ],
-  [
-    'a ticket of a run that got the same by another request',
-    ({ scene }) => {
-      const lease = scene.grant(12_000, { run: 'ann', paths: ['lib/one.go'] });
-      scene.queue(12_100, 'ticket 5', 'ben', ['lib/one.go']);
-      scene.release(12_200, lease);
-      const other = scene.grant(12_200, { run: 'ben', paths: ['lib/one.go'] });
-      change(scene.waiters, scene.waiters.length - 1, { status: 'granted', leaseId: other.id });
-    },
-  ],
-  [
-    'a lease that is granted to another only after its holder stopped believing',
-    ({ scene }) => {
-      const lease = scene.grant(12_000, { run: 'ann', paths: ['lib/one.go'] });
-      scene.end(18_100, lease, 'expired');
-      scene.grant(18_100, { run: 'ben', paths: ['lib/one.go'] });
-    },
-  ],
-];
-
 /** The first answer about a lease, with something else in it. */
-/** Ben's admission waits for what ann has, and so long after she is given what both want. */
-function passPlace(scene: Scene, afterMs: number, { joined }: { readonly joined: boolean }): void {
-  const lease = scene.grant(12_000, { run: 'ann', paths: ['lib/one.go'] });
-  scene.queue(12_100, 'ticket 5', 'ben', ['lib/one.go', 'lib/two.go']);
-  scene.place('ticket 5', joined);
-  scene.end(18_100, lease, 'expired');
-  scene.grant(12_100 + afterMs, { run: 'ann', paths: ['lib/two.go'] });
-}
-
 function tell(scene: Scene, lease: ToldLease, difference: Partial<ToldLease>): void {
   const operation = scene.history.find(({ sent }) => sent.purpose === lease.purpose)!;
   scene.history.push({
@@ -441,10 +319,6 @@ function tellFirst(scene: Scene): void {
   const [asked] = scene.history.splice(-1);
   scene.grant(12_100, { run: 'ben', paths: ['lib/two.go'] });
   scene.history.push({ ...asked!, invokedMs: 12_200, answeredMs: 12_220 });
-}
-
-function change<T>(list: T[], at: number, difference: Partial<T>): void {
-  list[at] = { ...list[at]!, ...difference };
 }
 
 function patchEvent(

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { check } from '../../faults/checker/check.ts';
 import type { Evidence } from '../../faults/evidence.ts';
-import { ANOMALIES, EVENTS, goodScene, PASSABLE } from './anomalies.ts';
+import { ANOMALIES, EVENTS } from './anomalies.ts';
+import { goodScene } from './good-scene.ts';
+import { PASSABLE } from './passable.ts';
 
 function broken(evidence: Evidence): string[] {
   return check(evidence).flatMap(({ invariant, problems }) => (problems.length > 0 ? [invariant] : []));

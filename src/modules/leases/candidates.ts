@@ -87,7 +87,7 @@ const CLAIM_WEIGHT = 64;
 /** Patterns of theirs. */
 const MOST_PATTERNS = 2000;
 /** Steps that it may cost to compile those that no cache has: some 70 milliseconds, or about a thousand ordinary patterns. */
-const COMPILE_STEPS_MAX = 3_000_000;
+const STEPS_UNDER_LOCK_MAX = 3_000_000;
 
 /** Whether rows are more than should be read and compared while others wait. */
 export function areTooMany(rows: readonly (ClaimTexts & { readonly weighed?: string })[]): boolean {
@@ -113,7 +113,7 @@ export function compilable<R extends ClaimTexts>(rows: readonly R[]): Compilable
     // Nor are they compiled beforehand: see `areTooMany`.
     if (row.patterns.length > 0 && patterns > MOST_PATTERNS) continue;
     const own = row.patterns.reduce((sum, text) => sum + stepsToCompile(text), 0);
-    if (own > 0 && steps + own > COMPILE_STEPS_MAX) uncompiled.push(...row.patterns);
+    if (own > 0 && steps + own > STEPS_UNDER_LOCK_MAX) uncompiled.push(...row.patterns);
     else {
       steps += own;
       ready.push(row);

@@ -45,7 +45,7 @@ export { leaseRoutes } from './routes.ts';
 export { createLeaseObserver } from './run-life.ts';
 export { hasOpenLeases, LeaseService } from './service.ts';
 export { TooBroad, TooIntricate } from './too-broad.ts';
-export { COMPILE_STEPS_MAX, compileStored, Uncompiled } from './uncompiled.ts';
+export { compileStored, STEPS_AHEAD_MAX, Uncompiled } from './uncompiled.ts';
 export { conflictView, type LeaseView, leaseTimes, leaseView, viewLease } from './views.ts';
 export { WaitingLine } from './waiting/line.ts';
 export { loadWaitGraph } from './waiting/load-waits.ts';

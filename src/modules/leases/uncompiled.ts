@@ -16,7 +16,7 @@ export class Uncompiled extends Error {
 }
 
 /** Steps (see `workDone`) after which whoever waits for it has waited long enough: some second, in turns with everything else. */
-export const COMPILE_STEPS_MAX = 100_000_000;
+export const STEPS_AHEAD_MAX = 100_000_000;
 
 /** Compiles patterns that are held, in turns with everything else: all, or as many as `stepsMax` allow. Returns what it cost. */
 export async function compileStored(texts: readonly string[], stepsMax = Number.POSITIVE_INFINITY): Promise<number> {

@@ -13,7 +13,7 @@ import {
 import { Problem, unavailable } from '../../../platform/errors.ts';
 import type { Logger } from '../../../platform/logger.ts';
 import type { Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
-import { COMPILE_STEPS_MAX, compileStored, TooBroad, Uncompiled } from '../../leases/index.ts';
+import { compileStored, STEPS_AHEAD_MAX, TooBroad, Uncompiled } from '../../leases/index.ts';
 import { type Decided, decideBatch } from './decide-batch.ts';
 import { type Loaded, loadSnapshot, type VersionCaches } from './load.ts';
 import { LostCommit, outcomeOf } from './lost-commit.ts';
@@ -69,10 +69,10 @@ export class GeneralWay {
     let [compilations, steps] = [0, 0];
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#attempt(orgId, ops, compilations >= COMPILATIONS || steps > COMPILE_STEPS_MAX);
+        return await this.#attempt(orgId, ops, compilations >= COMPILATIONS || steps > STEPS_AHEAD_MAX);
       } catch (error) {
         if (error instanceof Uncompiled) {
-          steps += await compileStored(error.texts, COMPILE_STEPS_MAX);
+          steps += await compileStored(error.texts, STEPS_AHEAD_MAX);
           compilations += 1;
         }
         // What took too long together is not tried together again.

@@ -10,7 +10,7 @@ import { textsOf } from '../claim.ts';
 import { type Conflict, decideLease, type Moment } from '../decide.ts';
 import type { HeldLease } from '../lease.ts';
 import { TooBroad } from '../too-broad.ts';
-import { COMPILE_STEPS_MAX, compileStored } from '../uncompiled.ts';
+import { compileStored, STEPS_AHEAD_MAX } from '../uncompiled.ts';
 import { type TicketView, viewLease } from '../views.ts';
 import { aroundStatements, partsOf, type Surroundings, surroundingsIn } from './around.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
@@ -150,7 +150,7 @@ async function inTheWayOf(
 async function compiledAround(orgId: string, rows: readonly (readonly unknown[])[]): Promise<Surroundings> {
   const around = surroundingsIn(orgId, rows);
   if (around.uncompiled.length === 0) return around;
-  await compileStored(around.uncompiled, COMPILE_STEPS_MAX);
+  await compileStored(around.uncompiled, STEPS_AHEAD_MAX);
   return surroundingsIn(orgId, rows);
 }
 
