@@ -157,6 +157,12 @@ export function candidateIdsStatements(orgId: string, wanted: WantedIn): Record<
   return { lease: statement('lease'), waiter: statement('waiter') };
 }
 
+/** What these runs hold and wait for, in all repos; but no more than it takes for it to be too much. */
+export function stakesStatements(orgId: string, runIds: readonly string[]): Record<Claimants, Statement> {
+  const statement = (of: Claimants) => ({ name: `${of}s_of_runs`, text: TEXTS[of].ofRuns, values: [orgId, runIds] });
+  return { lease: statement('lease'), waiter: statement('waiter') };
+}
+
 interface KeyTable {
   readonly table: string;
   readonly id: string;
@@ -193,7 +199,7 @@ const WEIGHT = ['paths', 'patterns', 'resources']
   .map((claims) => `cardinality(h.${claims}) * ${CLAIM_WEIGHT} + length(array_to_string(h.${claims}, ''))`)
   .join(' + ');
 
-const textsFor = (keys: KeyTable, rows: string) => {
+const textsFor = (keys: KeyTable, rows: string, ofRuns: string) => {
   const distinct = (hits: string) => `SELECT DISTINCT h.id FROM (${hits}) h`;
   // Keys go with their lease or waiter, in the same transaction: each hit has its row, and the limit cuts off none unseen.
   const withHits = (hits: string) => `
@@ -207,6 +213,7 @@ const textsFor = (keys: KeyTable, rows: string) => {
   return {
     byPoint: withHits(byPoint),
     withRange: withHits(withRange),
+    ofRuns: withHits(ofRuns),
     idsByPoint: distinct(byPoint),
     idsWithRange: distinct(withRange),
   };
@@ -216,9 +223,12 @@ const TEXTS = {
   lease: textsFor(
     { table: 'lease_key', id: 'lease_id' },
     `${HELD_LEASE} WHERE l.org_id = $1 AND l.id = hit.id AND (l.ended_at IS NULL OR l.end_reason = 'revoked')`,
+    `SELECT x.id FROM lease x WHERE x.org_id = $1 AND x.run_id = ANY ($2::uuid[])
+      AND (x.ended_at IS NULL OR x.end_reason = 'revoked' AND x.expires_at > clock_timestamp())`,
   ),
   waiter: textsFor(
     { table: 'lease_waiter_key', id: 'waiter_id' },
     `${HELD_WAITER} WHERE w.org_id = $1 AND w.id = hit.id AND w.status = 'waiting'`,
+    `SELECT x.id FROM lease_waiter x WHERE x.org_id = $1 AND x.run_id = ANY ($2::uuid[]) AND x.status = 'waiting'`,
   ),
 };

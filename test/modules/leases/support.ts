@@ -33,6 +33,16 @@ function runnerOf(caller: Caller & { readonly memberId: string }, loopId: string
   };
 }
 
+/** So many more runs of its loop, without asking for each. */
+export async function moreRuns(server: Pick<TestServer, 'sql'>, of: Runner, count: number): Promise<Runner[]> {
+  const rows = await server.sql<{ id: string }>(
+    `INSERT INTO run SELECT (jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid()))).*
+      FROM run r CROSS JOIN generate_series(1, $2) WHERE r.id = $1 RETURNING id`,
+    [of.runId, count],
+  );
+  return rows.map(({ id }) => runnerOf(of.caller, of.loopId, id));
+}
+
 /** The same run, at another server. */
 export const through = (server: TestServer, { caller, loopId, runId }: Runner): Runner =>
   runnerOf({ ...caller, ...server.caller(caller.secret), memberId: caller.memberId }, loopId, runId);

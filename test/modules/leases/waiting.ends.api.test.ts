@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
 import type { TestOrg } from '../../support/server.ts';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
-import { finish, give, type Runner, through } from './support.ts';
+import { finish, give, moreRuns, type Runner, through } from './support.ts';
 
 const { crew, pair, waiters } = waitingLine();
 
@@ -194,17 +194,12 @@ describe('the sweep', () => {
   it('comes to those behind many whose runs are silent', async () => {
     const [org, ann, bob] = await crew(2);
     const lease = await held(bob!, { paths: ['x'] });
-    const runs = await Promise.all(
-      Array.from({ length: 210 }, async () => {
-        const { body: run } = await ann!.caller.post(`/loops/${ann!.loopId}/runs`, {});
-        await queue(ann!, { runId: run.id, paths: ['x'] });
-        return run.id as string;
-      }),
-    );
+    const runners = await moreRuns(pair.server, ann!, 210);
+    await Promise.all(runners.map((runner) => queue(runner, { paths: ['x'] })));
     const id = await queue(ann!, { paths: ['x'] });
     await pair.server.sql(
       `UPDATE run SET status = 'stalled', last_beat_at = clock_timestamp() - interval '20 minutes' WHERE id = ANY ($1::uuid[])`,
-      [runs],
+      [runners.map(({ runId }) => runId)],
     );
     await give(bob!, lease);
     await pair.server.signalbox.services.line.sweep(org.id);

@@ -42,7 +42,7 @@ export async function decideBatch(
 ): Promise<Decided> {
   const digests = digestsToLookUp(snapshot, ops);
   if (digests.length > 0) await loadApprovals(client, snapshot, digests);
-  const runIds = runsAround(snapshot, ops);
+  const runIds = runsThatMayWait(snapshot, ops);
   if (runIds.length > 0) {
     const { orgId, now, settings } = snapshot;
     const moment = { now, lockDelaySeconds: settings.lockDelaySeconds };
@@ -73,20 +73,14 @@ function digestsToLookUp(snapshot: Snapshot, ops: readonly HotOperation[]): stri
   return [...digests];
 }
 
-/**
- * Whose waits may matter to a wait that begins in this batch: those of the runs in it, and of all that may be in the way.
- * None if nobody would wait, or nothing is in anybody's way.
- */
-function runsAround(snapshot: Snapshot, ops: readonly HotOperation[]): string[] {
-  const runIds = new Set<string>();
-  for (const op of ops) {
-    if (!('waits' in op) || !op.waits || op.repo === null) continue;
-    for (const { runId } of snapshot.tables.get(op.repo.id)?.all() ?? []) runIds.add(runId);
-    for (const { runId } of snapshot.waiters.get(op.repo.id)?.all() ?? []) runIds.add(runId);
-  }
-  if (runIds.size === 0 && !ops.some((op) => 'waits' in op && op.waits && ops.length > 1)) return [];
-  for (const op of ops) if ('runId' in op && op.runId !== null) runIds.add(op.runId);
-  return [...runIds];
+/** Those who may begin to wait in this batch; nobody, where nothing is in anybody's way. */
+function runsThatMayWait(snapshot: Snapshot, ops: readonly HotOperation[]): string[] {
+  const waiting = ops.flatMap((op) => ('waits' in op && op.waits && op.repo !== null ? [op] : []));
+  const isSomething = ({ repo }: (typeof waiting)[number]) =>
+    (snapshot.tables.get(repo!.id)?.size ?? 0) + (snapshot.waiters.get(repo!.id)?.size ?? 0) > 0;
+  // What the batch itself gives may be in the way of those behind it.
+  if (ops.length === 1 && !waiting.some(isSomething)) return [];
+  return [...new Set(waiting.flatMap(({ runId }) => runId ?? []))];
 }
 
 /** No effect but on the snapshot and the plan: every operation sees what those before it were given. */

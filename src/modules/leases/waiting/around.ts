@@ -14,7 +14,7 @@ import type { HeldLease } from '../lease.ts';
 import { toWaiter, type WaiterRow } from './rows.ts';
 import type { Waiter } from './waiter.ts';
 
-interface RepoRow {
+export interface RepoRow {
   readonly id: string;
   readonly case_sensitive: boolean;
 }
@@ -31,23 +31,32 @@ export interface Surroundings {
 /** Reads what may be in the way of waiters, those of one of `partsOf` at most. For `surroundingsIn`. */
 export function aroundStatements(orgId: string, waiters: readonly Waiter[]): Statement[] {
   const candidates = candidatesStatements(orgId, waiters);
-  const repos = {
-    name: 'case_of_repos',
-    text: 'SELECT p.id, p.case_sensitive FROM repo p WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[])',
-    values: [orgId, [...new Set(waiters.map(({ repoId }) => repoId))]],
-  };
-  return [repos, candidates.lease, candidates.waiter];
+  return [caseOfRepos(orgId, waiters), candidates.lease, candidates.waiter];
 }
 
-/** @param rows those of `aroundStatements` */
-export function surroundingsIn(orgId: string, rows: readonly (readonly unknown[])[]): Surroundings {
-  const [repos, held, queued] = rows as [RepoRow[], HeldLeaseRow[], WaiterRow[]];
-  const lines = new Map(
+/** For `tablesFor`. */
+export function caseOfRepos(orgId: string, inRepos: readonly { readonly repoId: string }[]): Statement {
+  return {
+    name: 'case_of_repos',
+    text: 'SELECT p.id, p.case_sensitive FROM repo p WHERE p.org_id = $1 AND p.id = ANY ($2::uuid[])',
+    values: [orgId, [...new Set(inRepos.map(({ repoId }) => repoId))]],
+  };
+}
+
+/** By repo, and empty. @param repos the rows of `caseOfRepos` */
+export function tablesFor(repos: readonly RepoRow[]): Map<string, Tables> {
+  return new Map(
     repos.map((repo): [string, Tables] => {
       const mode = { caseSensitive: repo.case_sensitive };
       return [repo.id, { leases: new ClaimTable<HeldLease>(mode), waiters: new ClaimTable<Waiter>(mode) }];
     }),
   );
+}
+
+/** @param rows those of `aroundStatements` */
+export function surroundingsIn(orgId: string, rows: readonly (readonly unknown[])[]): Surroundings {
+  const [repos, held, queued] = rows as [RepoRow[], HeldLeaseRow[], WaiterRow[]];
+  const lines = tablesFor(repos);
   const [leases, waiters] = [compilable(held), compilable(queued)];
   for (const row of leases.ready) lines.get(row.repo_id)?.leases.add(toHeldLease(row));
   for (const row of waiters.ready) lines.get(row.repo_id)?.waiters.add(toWaiter(orgId, row));
@@ -56,17 +65,17 @@ export function surroundingsIn(orgId: string, rows: readonly (readonly unknown[]
 }
 
 /** As many together as may be asked about in one statement: in order, one at least. */
-export function partsOf(waiters: readonly Waiter[]): Waiter[][] {
-  const parts: Waiter[][] = [];
+export function partsOf<T extends Pick<Waiter, 'matchers'>>(claimants: readonly T[]): T[][] {
+  const parts: T[][] = [];
   let weight = Number.POSITIVE_INFINITY;
-  for (const waiter of waiters) {
-    const own = weightOfClaims(waiter.matchers);
+  for (const claimant of claimants) {
+    const own = weightOfClaims(claimant.matchers);
     weight += own;
     if (weight > MOST_ASKED) {
       parts.push([]);
       weight = own;
     }
-    parts.at(-1)!.push(waiter);
+    parts.at(-1)!.push(claimant);
   }
   return parts;
 }

@@ -1,71 +1,141 @@
+import { workDone } from '../../../patterns/index.ts';
 import { flush } from '../../../platform/database/pipeline.ts';
-import { MOST_ASKED, weightOfClaims } from '../candidates.ts';
+import { areTooMany, candidatesStatements, compilable, weightOfClaims } from '../candidates.ts';
 import { decideLease, type Moment, type Tables } from '../decide.ts';
 import { TooBroad } from '../too-broad.ts';
 import { Uncompiled } from '../uncompiled.ts';
-import { aroundStatements, partsOf, type Surroundings, surroundingsIn } from './around.ts';
-import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
+import { caseOfRepos, partsOf, type RepoRow, tablesFor } from './around.ts';
+import { toWaiter, type WaiterRow } from './rows.ts';
+import { type Obstacle, readStakes, Shadows, type Stakes } from './stakes.ts';
 import { type Wait, WaitGraph, waitsFor } from './wait-graph.ts';
 import { mayCount, placeOf, type Waiter } from './waiter.ts';
 
 /** A connection inside a transaction of the org. */
 type Client = Parameters<typeof flush>[0];
 
-/** Beyond so many waiters the search ends: a cycle through more of them than this is left to the leases' expiry. */
-const MOST_WAITERS = 2000;
-/** And beyond so much that they want, by `weightOfClaims`: repos are locked meanwhile. */
-const MOST_WEIGHT = 5 * MOST_ASKED;
+/** Repos are locked meanwhile. Beyond so many rows the search ends: a cycle through more than this is left to the sweep. */
+const MOST_ROWS = 10_000;
+/** Beyond so much that is held and wanted, by `weightOfClaims`. */
+const MOST_WEIGHT = 5_000_000;
+/** And beyond so many steps of comparing (see `workDone`): some tenth of a second. */
+const MOST_STEPS = 10_000_000;
 
 /**
- * Reads who waits for whom, beginning with `runIds`, in all repos of the org. Waits in repos that the batch has not locked
- * may begin meanwhile: hot_write refuses what the graph did not know.
+ * Reads who waits, directly or behind others, for one of `runIds`: who of them begins to wait for one of those closes a cycle.
+ * In all repos of the org. Waits in repos that the batch has not locked may begin meanwhile: hot_write refuses what the graph
+ * did not know.
  * @throws Uncompiled unless `mayCut`: then what cannot be compiled meanwhile is left out, and a cycle through it to the sweep
  */
 export async function loadWaitGraph(
   client: Client,
   orgId: string,
   runIds: readonly string[],
-  { moment, mayCut }: { readonly moment: Moment; readonly mayCut: boolean },
+  options: { readonly moment: Moment; readonly mayCut: boolean },
 ): Promise<WaitGraph> {
-  const graph = new WaitGraph();
-  const seen = new Set<string>();
-  let [read, weight] = [0, 0];
-  for (let frontier = [...new Set(runIds)]; frontier.length > 0 && read < MOST_WAITERS; ) {
-    for (const runId of frontier) seen.add(runId);
-    const waiters = await waitersOf(client, orgId, frontier);
-    read += waiters.length;
-    const waits: Wait[] = [];
-    for (const part of partsOf(waiters.filter((waiter) => mayCount(waiter, moment.now)))) {
-      weight += weightOfClaims(part.flatMap(({ matchers }) => matchers));
-      if (weight > MOST_WEIGHT) return graph;
-      const { lines, uncompiled } = await linesAround(client, orgId, part);
-      if (uncompiled.length > 0 && !mayCut) throw new Uncompiled(uncompiled);
-      const found = part.flatMap((waiter) => waitsIn(lines.get(waiter.repoId)!, waiter, moment));
-      graph.add(found);
-      waits.push(...found);
-    }
-    frontier = [...new Set(waits.map(({ to }) => to.run.id))].filter((runId) => !seen.has(runId));
+  const search = new WaitSearch(client, orgId, options);
+  await search.learn(runIds);
+  for (const runId of runIds) await search.goBackFrom(runId);
+  return search.graph;
+}
+
+/**
+ * Goes from a run to those who wait for it, and on to those who wait for them: most often nobody does, however long the line
+ * is in which the run itself is going to stand.
+ */
+class WaitSearch {
+  readonly graph = new WaitGraph();
+  readonly #client: Client;
+  readonly #orgId: string;
+  readonly #moment: Moment;
+  readonly #mayCut: boolean;
+  readonly #stakes = new Map<string, Stakes>();
+  #rows = 0;
+  #weight = 0;
+  #steps = 0;
+  #isWhole = true;
+
+  constructor(client: Client, orgId: string, { moment, mayCut }: { moment: Moment; mayCut: boolean }) {
+    this.#client = client;
+    this.#orgId = orgId;
+    this.#moment = moment;
+    this.#mayCut = mayCut;
   }
-  return graph;
-}
 
-async function waitersOf(client: Client, orgId: string, runIds: readonly string[]): Promise<Waiter[]> {
-  const [found] = await flush(client, [
-    {
-      name: 'waiters_of_runs',
-      text: `${HELD_WAITER} WHERE w.org_id = $1 AND w.run_id = ANY ($2::uuid[]) AND w.status = 'waiting' LIMIT ${MOST_WAITERS}`,
-      values: [orgId, runIds],
-    },
-  ]);
-  return (found!.rows as WaiterRow[]).map((row) => toWaiter(orgId, row));
-}
+  get #isOver(): boolean {
+    return !this.#isWhole || this.#rows > MOST_ROWS || this.#weight > MOST_WEIGHT || this.#steps > MOST_STEPS;
+  }
 
-async function linesAround(client: Client, orgId: string, waiters: readonly Waiter[]): Promise<Surroundings> {
-  const results = await flush(client, aroundStatements(orgId, waiters));
-  return surroundingsIn(
-    orgId,
-    results.map(({ rows }) => rows as unknown[]),
-  );
+  /** What these runs hold and wait for, of those of which it is not known. */
+  async learn(runIds: readonly string[]): Promise<void> {
+    const unknown = [...new Set(runIds)].filter((runId) => !this.#stakes.has(runId));
+    if (unknown.length === 0) return;
+    const { byRun, rows, isWhole, uncompiled } = await readStakes(this.#client, this.#orgId, unknown);
+    this.#leaveOut(uncompiled);
+    this.#rows += rows;
+    this.#isWhole &&= isWhole;
+    for (const [runId, stakes] of byRun) this.#stakes.set(runId, stakes);
+  }
+
+  /** One step further from the run in each round: the graph has a shortest way to it from everybody. */
+  async goBackFrom(runId: string): Promise<void> {
+    const reached = new Set([runId]);
+    const shadows = new Shadows();
+    for (let frontier = [runId]; frontier.length > 0 && !this.#isOver; ) {
+      const stakes = frontier.flatMap((id) => this.#stakes.get(id) ?? []);
+      frontier = [];
+      for (const obstacles of partsOf(shadows.cast(stakes, this.#moment))) {
+        if (this.#isOver) return;
+        const found = await this.#waitsBehind(obstacles, reached);
+        this.graph.add(found);
+        for (const { from } of found) {
+          reached.add(from.run.id);
+          frontier.push(from.run.id);
+        }
+      }
+    }
+  }
+
+  async #waitsBehind(obstacles: readonly Obstacle[], reached: ReadonlySet<string>): Promise<Wait[]> {
+    this.#weight += weightOfClaims(obstacles.flatMap(({ matchers }) => matchers));
+    const [repos, candidates] = await flush(this.#client, [
+      caseOfRepos(this.#orgId, obstacles),
+      candidatesStatements(this.#orgId, obstacles).waiter,
+    ]);
+    const rows = candidates!.rows as WaiterRow[];
+    const { ready, uncompiled } = compilable(rows);
+    this.#leaveOut(uncompiled);
+    this.#rows += rows.length;
+    this.#isWhole &&= !areTooMany(rows);
+    const waiters = ready
+      .map((row) => toWaiter(this.#orgId, row))
+      .filter((waiter) => !reached.has(waiter.runId) && mayCount(waiter, this.#moment.now));
+    const runIds = new Set(waiters.map((waiter) => waiter.runId));
+    await this.learn([...runIds]);
+    const tables = tablesFor(repos!.rows as RepoRow[]);
+    for (const obstacle of obstacles) obstacle.standIn(tables.get(obstacle.repoId)!);
+    // By what it holds itself, a run passes those who wait for just that.
+    for (const runId of runIds)
+      for (const lease of this.#stakes.get(runId)!.leases) tables.get(lease.repoId)?.leases.add(lease);
+    return this.#waitsFor(new Set(obstacles.map((obstacle) => obstacle.runId)), waiters, tables);
+  }
+
+  /** Of each run that waits for one of `runIds`, one such wait. */
+  #waitsFor(runIds: ReadonlySet<string>, waiters: readonly Waiter[], tables: ReadonlyMap<string, Tables>): Wait[] {
+    const found = new Map<string, Wait>();
+    const before = workDone() - this.#steps;
+    for (const waiter of waiters) {
+      if (this.#isOver) break;
+      if (found.has(waiter.runId)) continue;
+      const wait = waitsIn(tables.get(waiter.repoId)!, waiter, this.#moment).find(({ to }) => runIds.has(to.run.id));
+      if (wait !== undefined) found.set(waiter.runId, wait);
+      this.#steps = workDone() - before;
+    }
+    return [...found.values()];
+  }
+
+  #leaveOut(uncompiled: readonly string[]): void {
+    if (uncompiled.length > 0 && !this.#mayCut) throw new Uncompiled(uncompiled);
+  }
 }
 
 /** Of one about which it would take too long to find out, as far as it is known: a cycle through it may be left to the sweep. */
