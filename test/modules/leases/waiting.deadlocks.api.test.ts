@@ -198,6 +198,31 @@ describe('deadlocks', () => {
     expect((await ann!.caller.get(`/leases/${a.id}`)).body.state).toBe('over');
   });
 
+  it('also over a place in line, whoever holds what the line is for', async () => {
+    const [, ann, bob, cid] = await crew(3);
+    await held(cid!, { paths: ['x'] });
+    await queue(ann!, { paths: ['x'] });
+    await held(bob!, { paths: ['y'] });
+    await queue(bob!, { patterns: ['x*'] });
+    expect((await ann!.acquire({ paths: ['y'], waitSeconds: 5 })).body).toMatchObject({
+      code: 'lease_deadlock',
+      cycle: [
+        { runId: ann!.runId, witness: 'y', waitsFor: { runId: bob!.runId }, over: 'lease' },
+        { runId: bob!.runId, witness: 'x', waitsFor: { runId: ann!.runId }, over: 'ticket' },
+      ],
+    });
+  });
+
+  it('not with whoever passes it: a run stands behind nobody for what it holds', async () => {
+    const [, ann, bob, cid] = await crew(3);
+    await held(ann!, { paths: ['x'], mode: 'shared' });
+    await held(bob!, { paths: ['x'], mode: 'shared' });
+    await held(ann!, { paths: ['y'] });
+    await queue(cid!, { paths: ['x'] });
+    await queue(ann!, { paths: ['x'] });
+    expect((await cid!.acquire({ paths: ['y'], waitSeconds: 0.01 })).status).toBe(202);
+  });
+
   it('a run joins its own ticket when it asks for the same again, and cannot wait behind itself', async () => {
     const [, ann, bob] = await crew(2);
     await held(ann!, { paths: ['a', 'b'] });
