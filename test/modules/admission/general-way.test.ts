@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { withClient } from '../../support/database.ts';
 import { holding, untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { give, newRunner, type Runner, through } from '../leases/support.ts';
+import { endedUnseen, give, newRunner, type Runner, through } from '../leases/support.ts';
 
 /** As many as a server has for its batches. */
 const CONNECTIONS = 8;
@@ -35,9 +35,7 @@ it('whoever gets in line behind one that is let in by the same batch has its tur
   const { lease } = (await ann.acquire({ paths: ['a'] })).body;
   const { ticket } = (await ben.acquire({ paths: ['a'], waitSeconds: 0.001 })).body;
   const { line, hot } = server.signalbox.services;
-  const freed = vi.spyOn(line, 'freed').mockReturnValue(undefined);
-  expect((await give(ann, lease)).status).toBe(200);
-  freed.mockRestore();
+  await endedUnseen(server, lease);
   const submitted = vi.spyOn(hot, 'submit');
   const { behind } = await withClient(server.database.url, async (client) => {
     const repo = await holding(client, 'SELECT FROM repo WHERE org_id = $1 FOR UPDATE', [org.id]);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
+import { inOneWrite } from '../../support/in-one-write.ts';
 import { shortWay } from './short-way.ts';
 
 const { way, calls, known } = shortWay();
@@ -9,26 +10,23 @@ it('of two renewals in one call each is answered as it is kept, and as the log h
   const { lease } = (await ann.acquire({ paths: ['a'], ttlSeconds: 60 })).body;
   await calls();
   await sleep(100);
-  const { hot } = way.server.signalbox.services;
-  const submit = hot.submit.bind(hot);
-  // What two clients send at once comes in one turn of the event loop.
-  const gathered: (() => void)[] = [];
-  const spied = vi.spyOn(hot, 'submit').mockImplementation(async (op) => {
-    await new Promise<void>((resolve) => gathered.push(resolve));
-    return submit(op);
+  const renewal = (key: string, ttlSeconds: number) => ({
+    secret: ann.caller.secret,
+    path: `/leases/${lease.id}/renew`,
+    body: { fence: lease.fence, ttlSeconds },
+    headers: { 'idempotency-key': key },
   });
-  const renew = (key: string, ttlSeconds: number) =>
-    ann.caller.post(`/leases/${lease.id}/renew`, { fence: lease.fence, ttlSeconds }, { 'idempotency-key': key });
-  const first = renew('first', 60);
-  await vi.waitUntil(() => gathered.length === 1);
-  const second = renew('second', 120);
-  await vi.waitUntil(() => gathered.length === 2);
-  spied.mockRestore();
-  for (const go of gathered) go();
-  const answers = [(await first).body, (await second).body];
-  expect(await calls()).toEqual([1]);
+  const renewTwice = async (attempt: number) => {
+    const both = [renewal(`first-${attempt}`, 60), renewal(`second-${attempt}`, 120)];
+    const answer = async () => (await inOneWrite(way.server.url, both)).map(({ body }) => body);
+    return { answers: await answer(), made: await calls(), again: await answer() };
+  };
+  let renewed = await renewTwice(1);
+  // Unless the machine was so busy that they were read in two turns.
+  for (let attempt = 2; attempt <= 5 && renewed.made.length > 1; attempt += 1) renewed = await renewTwice(attempt);
+  const { answers, made, again } = renewed;
+  expect(made).toEqual([1]);
   const told = (await org.events()).filter(({ kind }) => kind === 'lease.renewed').map(({ data }) => data['expiresAt']);
-  expect({ told: answers.map((body) => body.lease.expiresAt) }).toEqual({ told });
-  const again = [(await renew('first', 60)).body, (await renew('second', 120)).body];
+  expect(told.slice(-2)).toEqual(answers.map((body) => body.lease.expiresAt));
   expect(again).toEqual(answers);
 });

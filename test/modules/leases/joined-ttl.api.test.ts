@@ -1,6 +1,6 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
-import { give } from './support.ts';
+import { endedUnseen } from './support.ts';
 
 const { pair, crew } = waitingLine();
 
@@ -11,11 +11,8 @@ it('a ticket that an admission has joined is granted for the longest time that w
   const admission = ben!.admit({ paths: ['a'], waitSeconds: 1, lease: { ttlSeconds: 60 } });
   const joined = () => pair.server.sql('SELECT FROM lease_waiter WHERE id = $1 AND joined', [ticket]);
   await until(async () => (await joined()).length === 1);
-  // The server that would look at the line dies in this moment.
-  const freed = vi.spyOn(pair.server.signalbox.services.line, 'freed').mockReturnValue(undefined);
-  expect((await give(ann!, lease)).status).toBe(200);
+  await endedUnseen(pair.server, lease);
   const answer = (await admission).body;
-  freed.mockRestore();
   expect(answer.outcome).toBe('allow');
   expect(await ticketOf(ben!, ticket)).toMatchObject({ status: 'granted', lease: { ttlSeconds: 3600 } });
 });

@@ -3,7 +3,7 @@ import { withClient } from '../../support/database.ts';
 import { untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 import { until } from './line.ts';
-import { newRunner, type Runner } from './support.ts';
+import { endedUnseen, newRunner, type Runner } from './support.ts';
 
 let server: TestServer;
 let org: TestOrg;
@@ -41,11 +41,7 @@ describe('a run that is found silent while it is decided about', () => {
     const ben = await newRunner(org);
     const { lease } = (await ben.acquire({ paths: ['a'] })).body;
     const { ticket } = (await ann.acquire({ paths: ['a'], waitSeconds: 0.001 })).body;
-    // The way is free, and nobody has said so yet.
-    await server.sql(`UPDATE lease SET ended_at = clock_timestamp(), end_reason = 'released' WHERE id = $1`, [
-      lease.id,
-    ]);
-    await server.sql('DELETE FROM lease_key WHERE lease_id = $1', [lease.id]);
+    await endedUnseen(server, lease);
     await withClient(server.database.url, async (client) => {
       await client.query('BEGIN');
       await client.query('SELECT FROM org_head WHERE org_id = $1 FOR UPDATE', [org.id]);

@@ -58,6 +58,14 @@ export const give = ({ caller }: Runner, { id, fence }: Told) => caller.post(`/l
 export const finish = ({ caller, runId }: Runner) =>
   caller.post(`/runs/${runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } });
 
+/** Ended behind everybody's back, as by a server that died right after its commit: nobody is woken for it. */
+export const endedUnseen = (server: Pick<TestServer, 'sql'>, { id }: Pick<Told, 'id'>) =>
+  server.sql(
+    `WITH unindexed AS (DELETE FROM lease_key WHERE lease_id = $1)
+    UPDATE lease SET ended_at = clock_timestamp(), end_reason = 'released' WHERE id = $1`,
+    [id],
+  );
+
 /** As if so much time had passed since it expired: the clock that decides is the database's. */
 export const expiredFor = (server: Pick<TestServer, 'sql'>, leaseId: string, seconds: number) =>
   server.sql('UPDATE lease SET expires_at = clock_timestamp() - make_interval(secs => $2) WHERE id = $1', [

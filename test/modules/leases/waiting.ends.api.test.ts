@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
 import type { TestOrg } from '../../support/server.ts';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
-import { finish, give, moreRuns, type Runner, through } from './support.ts';
+import { endedUnseen, finish, give, moreRuns, type Runner, through } from './support.ts';
 
 const { crew, pair, waiters } = waitingLine();
 
@@ -104,10 +104,7 @@ describe('a wait that ends otherwise', () => {
     const lease = await held(ann!, { paths: ['a'] });
     const id = await queue(bob!, { paths: ['a'] });
     const { line } = pair.server.signalbox.services;
-    const freed = vi.spyOn(line, 'freed').mockReturnValue(undefined);
-    await give(ann!, lease);
-    freed.mockRestore();
-    // Nobody has looked yet who may go on.
+    await endedUnseen(pair.server, lease);
     const own = await held(bob!, { paths: ['a'] });
     await line.sweep(org.id);
     expect(await ticketOf(bob!, id)).toMatchObject({ status: 'granted', lease: { id: own.id } });
@@ -181,12 +178,9 @@ describe('a wait that ends otherwise', () => {
 describe('the sweep', () => {
   it('grants what nobody was woken for: a server may die between a release and the look', async () => {
     const [org, ann, bob] = await crew(2);
-    await held(ann!, { paths: ['a'] });
+    const lease = await held(ann!, { paths: ['a'] });
     const id = await queue(bob!, { paths: ['a'] });
-    // Ended behind everybody's back, as by a server that died right after its commit.
-    await pair.server.sql(`UPDATE lease SET ended_at = clock_timestamp(), end_reason = 'released' WHERE run_id = $1`, [
-      ann!.runId,
-    ]);
+    await endedUnseen(pair.server, lease);
     await pair.other.signalbox.services.line.sweep(org.id);
     expect((await ticketOf(bob!, id, 10)).status).toBe('granted');
   });
@@ -212,11 +206,9 @@ describe('the sweep', () => {
     await Promise.all(Array.from({ length: 201 }, (_, n) => queue(bob!, { paths: [`d/${n}`] })));
     await org.admin.post('/halts', { scope: { kind: 'loop', id: bob!.loopId }, reason: 'stop' });
     await give(ann!, lease);
-    await held(dan!, { paths: ['a'] });
+    const before = await held(dan!, { paths: ['a'] });
     const id = await queue(cid!, { paths: ['a'] });
-    await pair.server.sql(`UPDATE lease SET ended_at = clock_timestamp(), end_reason = 'released' WHERE run_id = $1`, [
-      dan!.runId,
-    ]);
+    await endedUnseen(pair.server, before);
     await pair.server.signalbox.services.line.sweep(org.id);
     expect((await ticketOf(cid!, id, 10)).status).toBe('granted');
   });

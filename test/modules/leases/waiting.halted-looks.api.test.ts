@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import { held, queue, ticketOf, waitingLine } from './line.ts';
-import { give, REPO } from './support.ts';
+import { endedUnseen, REPO } from './support.ts';
 
 const { pair, crew } = waitingLine();
 
@@ -14,7 +14,7 @@ it.each(['loop', 'repo', 'org'])('no sweep looks at who waits under a halt: %s',
   ]);
   const id = { loop: ben!.loopId, repo: repo!.id, org: undefined }[kind];
   const { body: halt } = await org.admin.post('/halts', { scope: { kind, id }, reason: 'x' });
-  expect((await give(ann!, lease)).status).toBe(200);
+  await endedUnseen(pair.server, lease);
   const { line, hot } = pair.server.signalbox.services;
   await line.sweep(org.id);
   const submitted = vi.spyOn(hot, 'submit');

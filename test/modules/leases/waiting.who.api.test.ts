@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { withClient } from '../../support/database.ts';
 import { holding, untilBlocked } from '../../support/locks.ts';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
-import { give, through } from './support.ts';
+import { endedUnseen, give, through } from './support.ts';
 
 const { crew, pair, waiters } = waitingLine();
 
@@ -228,9 +228,7 @@ describe('a ticket that is cancelled', () => {
     const lease = await held(ann!, { paths: ['a'] });
     const id = await queue(bob!, { paths: ['a'] });
     const { line, hot } = pair.server.signalbox.services;
-    await pair.server.sql(`UPDATE lease SET ended_at = clock_timestamp(), end_reason = 'released' WHERE id = $1`, [
-      lease.id,
-    ]);
+    await endedUnseen(pair.server, lease);
     const reply = await withClient(pair.server.database.url, async (client) => {
       const row = await holding(client, 'SELECT FROM repo WHERE org_id = $1 FOR UPDATE', [org.id]);
       const first = ann!.acquire({ patterns: ['z/*'] });
