@@ -54,3 +54,21 @@ it('a lease is given back while others go on, whatever has to be compiled for th
   expect(most).toBeGreaterThan(STEPS_A_TURN);
   expect(most).toBeLessThan(4 * STEPS_A_TURN);
 });
+
+it('a wait is not refused because more has to be compiled for it than is remembered at once', async () => {
+  const [, ann, bob, cid] = await crew(3);
+  // Behind Bob waits Ann, behind Ann Cid; what they hold is never compiled both at once.
+  const hold = async (runner: typeof ann, name: string) => {
+    for (let part = 0; part < 3; part += 1) {
+      const patterns = many(500, (at) => `${name}/${part}/${at}/{a,b}{c,d}{e,f}{g,h}?`);
+      await held(runner!, { repo: 'acme/other', patterns });
+    }
+  };
+  await hold(bob, 'of bob');
+  await hold(ann, 'of ann');
+  await held(cid!, { paths: ['c'] });
+  await queue(ann!, { repo: 'acme/other', paths: ['of bob/2/499/acegx'] });
+  await queue(cid!, { repo: 'acme/other', paths: ['of ann/2/499/acegx'] });
+  forgetEverything();
+  expect((await bob!.acquire({ paths: ['c'], waitSeconds: 0.01 })).body.code ?? 'waits').toBe('waits');
+});
