@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import type pg from 'pg';
+import pg from 'pg';
 import supertest from 'supertest';
 import { buildApp, type Signalbox } from '../../src/app.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
@@ -8,7 +8,7 @@ import { createLogger, type Logger } from '../../src/platform/logger.ts';
 import type { Role } from '../../src/platform/principal.ts';
 import { PROBLEM_CODES } from '../../src/platform/problem-codes.ts';
 import { disabledTelemetry, type Telemetry } from '../../src/platform/telemetry/index.ts';
-import { createTestDatabase, type TestDatabase, withClient } from './database.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
 
 export const ROOT_KEY = 'root-key-of-the-tests-0123456789abcdef';
 
@@ -96,6 +96,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   else if (options.start !== false) await signalbox.start();
   await signalbox.app.listen({ port: 0, host: '127.0.0.1' });
   const url = `http://127.0.0.1:${(signalbox.app.server.address() as AddressInfo).port}`;
+  const superuser = superuserPool(database.url);
   return {
     url,
     signalbox,
@@ -103,13 +104,20 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     database,
     newOrg: (slug = `org-${(orgs += 1)}-${process.pid}`) => newOrg(url, slug),
     caller: (secret) => callerOf(url, { secret, keyId: '', memberId: null }),
-    sql: (text, values = []) => withClient(database.url, async (client) => (await client.query(text, values)).rows),
+    sql: async (text, values = []) => (await superuser.query(text, values)).rows,
     close: async () => {
       await signalbox.close();
-      await pools.end();
+      await Promise.all([pools.end(), superuser.end()]);
       if (options.database === undefined) await database.drop();
     },
   };
+}
+
+/** Kept, as whoever looks again and again would otherwise connect again and again; and let go where the database goes away. */
+function superuserPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString, max: 4, allowExitOnIdle: true });
+  pool.on('error', () => {});
+  return pool;
 }
 
 /** Of a way to the database that breaks: a test waits for it. */
