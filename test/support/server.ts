@@ -1,3 +1,4 @@
+import { Agent } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import supertest from 'supertest';
@@ -151,6 +152,9 @@ function callerOf<I extends Identity>(url: string, identity: I): Caller & I {
 }
 
 /** Sends text as it is (its type is the caller's to name) and anything else as JSON. */
+/** As clients have it: a connection is not made anew for each request. */
+const connections = new Agent({ keepAlive: true });
+
 async function request(
   url: string,
   { method, path, body, headers }: { method: string; path: string; body: unknown; headers: Record<string, string> },
@@ -158,6 +162,7 @@ async function request(
   const agent = supertest(url);
   const target = path.startsWith('//') ? path.slice(1) : `/api/v1${path}`;
   const call = agent[method.toLowerCase() as 'get' | 'post'](target)
+    .agent(connections)
     .set({ ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers })
     .ok(() => true)
     .buffer(true)
