@@ -1,7 +1,17 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Environment, family, isAlive, launch, type Running, shell, start, temporaryFolder } from './process.ts';
+import {
+  built,
+  type Environment,
+  family,
+  isAlive,
+  launch,
+  type Running,
+  shell,
+  start,
+  temporaryFolder,
+} from './process.ts';
 
 // Each start takes seconds, on a busy machine many.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
@@ -149,7 +159,7 @@ describe('the next starts', () => {
 describe('an error that nobody caught', () => {
   it('is logged, stops the database all the same, and exits with 1', async () => {
     const plant = "process.on('SIGUSR2', () => { throw new Error('planted') })";
-    const command = [process.execPath, '--import', 'tsx', '--import', `data:text/javascript,${plant}`, 'src/main.ts'];
+    const command = [process.execPath, '--import', `data:text/javascript,${plant}`, built('main.js')];
     server = await startHere(command);
     server.signal('SIGUSR2');
     expect(await server.exited).toEqual({ code: 1, signal: null });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { inject } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LONGEST_START_MS = 60_000;
@@ -27,11 +28,11 @@ export interface Running {
 
 export type Environment = Readonly<Record<string, string>>;
 
-/** Command and arguments that start the server from its sources. */
-const FROM_SOURCE: readonly string[] = [process.execPath, '--import', 'tsx', 'src/main.ts'];
+/** A program of the product, `main.js` or `cli.js`, compiled from the tree as it was when the tests began. */
+export const built = (program: string): string => join(inject('testBuild'), program);
 
 /** Starts it with `env` and nothing else of this process's but what programs need to be found. Port 0 unless told otherwise. */
-export function launch(env: Environment, command: readonly string[] = FROM_SOURCE): Running {
+export function launch(env: Environment, command: readonly string[] = [process.execPath, built('main.js')]): Running {
   const [program = '', ...args] = command;
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(program, args, {

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
+import { buildServer } from '../../faults/rig/build.ts';
+import { temporaryFolder } from '../../faults/rig/folder.ts';
 import { startEmbeddedPostgres } from '../../src/platform/database/embedded.ts';
 import { migrate } from '../../src/platform/database/migrate.ts';
 
@@ -12,6 +14,8 @@ declare module 'vitest' {
     testServerUrl: string;
     /** The migrated database that each test file clones. */
     testTemplate: string;
+    /** The folder of the compiled product: `main.js` and `cli.js`. A process starts from it in half the time. */
+    testBuild: string;
   }
 }
 
@@ -29,6 +33,21 @@ interface Server {
  * way. If this process is killed, its watchdog stops PostgreSQL, and the next run removes the folder.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await temporaryFolder();
+  try {
+    const [main, endDatabase] = await Promise.all([buildServer(folder.path), setUpDatabase(project)]);
+    project.provide('testBuild', path.dirname(main));
+    return async () => {
+      await endDatabase();
+      await folder.remove();
+    };
+  } catch (error) {
+    await folder.remove();
+    throw error;
+  }
+}
+
+async function setUpDatabase(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['TEST_DATABASE_URL'];
   const server: Server = given === undefined ? await startTemporary() : { url: given, stop: async () => {} };
   const template = `signalbox_template_${process.pid}_${Date.now()}`;

@@ -1,10 +1,6 @@
 import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { built } from '../../main/process.ts';
 
-const CLI = fileURLToPath(new URL('../../../src/cli.ts', import.meta.url));
-/** By its place, as the command runs in other folders, too. */
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const LONGEST_MS = 60_000;
 
 export interface Ended {
@@ -24,7 +20,7 @@ export function signalbox(
   { env = {}, directory = process.cwd() }: Surroundings = {},
 ): Promise<Ended> {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, ['--import', TSX, CLI, ...args], {
+  const child = spawn(process.execPath, [built('cli.js'), ...args], {
     cwd: directory,
     env: { PATH, HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

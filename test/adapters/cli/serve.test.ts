@@ -1,11 +1,9 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { type Running, start } from '../../main/process.ts';
+import { built, type Running, start } from '../../main/process.ts';
 import { createEmptyDatabase, type TestDatabase } from '../../support/database.ts';
 import { signalbox } from './process.ts';
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
-
-const SERVE = [process.execPath, '--import', 'tsx', 'src/cli.ts', 'serve'];
 
 let database: TestDatabase;
 let running: (Running & { readonly url: string }) | undefined;
@@ -19,7 +17,7 @@ afterAll(async () => {
 });
 
 it('signalbox serve is the server, to its end', async () => {
-  running = await start({ DATABASE_URL: database.url }, SERVE);
+  running = await start({ DATABASE_URL: database.url }, [process.execPath, built('cli.js'), 'serve']);
   const ready = await fetch(`${running.url}/readyz`);
   expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready' }]);
   running.signal('SIGTERM');
