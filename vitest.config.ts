@@ -13,8 +13,6 @@ export default defineConfig({
     pool: 'forks',
     // One more than the two cores that a run may count on: at any moment some test waits for a process or a deadline.
     maxWorkers: 3,
-    // As `npm start` has it: less time goes into collecting garbage.
-    execArgv: ['--max-semi-space-size=64'],
     // The modules are loaded once a worker, not once a file: a third of the suite's time. A test restores what it spies on.
     isolate: false,
     globalSetup: ['test/support/global-setup.ts'],
