@@ -109,14 +109,17 @@ class WaitSearch {
     const waiters = ready
       .map((row) => toWaiter(this.#orgId, row))
       .filter((waiter) => !reached.has(waiter.runId) && mayCount(waiter, this.#moment.now));
-    const runIds = new Set(waiters.map((waiter) => waiter.runId));
-    await this.learn([...runIds]);
     const tables = tablesFor(repos!.rows as RepoRow[]);
     for (const obstacle of obstacles) obstacle.standIn(tables.get(obstacle.repoId)!);
+    const goals = new Set(obstacles.map((obstacle) => obstacle.runId));
+    const seeming = new Set(this.#waitsFor(goals, waiters, tables).map(({ from }) => from.run.id));
+    // Only now: a run may hold thousands, and most of those who want the same stand in front of it.
+    await this.learn([...seeming]);
     // By what it holds itself, a run passes those who wait for just that.
-    for (const runId of runIds)
+    for (const runId of seeming)
       for (const lease of this.#stakes.get(runId)!.leases) tables.get(lease.repoId)?.leases.add(lease);
-    return this.#waitsFor(new Set(obstacles.map((obstacle) => obstacle.runId)), waiters, tables);
+    const perhaps = waiters.filter((waiter) => seeming.has(waiter.runId));
+    return this.#waitsFor(goals, perhaps, tables);
   }
 
   /** Of each run that waits for one of `runIds`, one such wait. */
