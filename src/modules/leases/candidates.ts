@@ -157,7 +157,7 @@ export function candidateIdsStatements(orgId: string, wanted: WantedIn): Record<
   return { lease: statement('lease'), waiter: statement('waiter') };
 }
 
-/** What these runs hold and wait for, in all repos; but no more than it takes for it to be too much. */
+/** Of what these runs hold, all that anybody may wait for, and all that they wait for themselves, in all repos; but no more than it takes for it to be too much. */
 export function stakesStatements(orgId: string, runIds: readonly string[]): Record<Claimants, Statement> {
   const statement = (of: Claimants) => ({ name: `${of}s_of_runs`, text: TEXTS[of].ofRuns, values: [orgId, runIds] });
   return { lease: statement('lease'), waiter: statement('waiter') };
@@ -219,12 +219,31 @@ const textsFor = (keys: KeyTable, rows: string, ofRuns: string) => {
   };
 };
 
+/**
+ * A run may hold thousands, and of most nobody wants anything. So of what it holds for sure: a pattern, where anybody waits; else
+ * what somebody waits for by the same key, and everything where somebody waits for a pattern. OFFSET 0 as above.
+ */
+const heldAndWanted = `
+  SELECT x.id FROM (
+    SELECT l.repo_id, array_agg(l.id) AS ids,
+      EXISTS (SELECT FROM lease_waiter_key k WHERE k.org_id = $1 AND k.repo_id = l.repo_id OFFSET 0) AS any_waits,
+      EXISTS (SELECT FROM lease_waiter_key k WHERE k.org_id = $1 AND k.repo_id = l.repo_id AND k.kind = 'pattern' OFFSET 0) AS by_pattern
+    FROM lease l WHERE l.org_id = $1 AND l.run_id = ANY ($2::uuid[])
+      AND (l.ended_at IS NULL OR l.end_reason = 'revoked' AND l.expires_at > clock_timestamp())
+    GROUP BY l.repo_id
+  ) r CROSS JOIN LATERAL unnest(r.ids) AS x (id)
+  WHERE r.any_waits AND EXISTS (
+    SELECT FROM lease_key h WHERE h.org_id = $1 AND h.lease_id = x.id AND (
+      h.kind = 'pattern' OR h.kind = 'literal' AND r.by_pattern OR EXISTS (
+        SELECT FROM lease_waiter_key k
+        WHERE k.org_id = $1 AND k.repo_id = r.repo_id AND k.key = h.key COLLATE "C" AND k.kind = h.kind OFFSET 0))
+    OFFSET 0)`;
+
 const TEXTS = {
   lease: textsFor(
     { table: 'lease_key', id: 'lease_id' },
     `${HELD_LEASE} WHERE l.org_id = $1 AND l.id = hit.id AND (l.ended_at IS NULL OR l.end_reason = 'revoked')`,
-    `SELECT x.id FROM lease x WHERE x.org_id = $1 AND x.run_id = ANY ($2::uuid[])
-      AND (x.ended_at IS NULL OR x.end_reason = 'revoked' AND x.expires_at > clock_timestamp())`,
+    heldAndWanted,
   ),
   waiter: textsFor(
     { table: 'lease_waiter_key', id: 'waiter_id' },
