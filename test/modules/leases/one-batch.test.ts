@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { withClient } from '../../support/database.ts';
 import { holding, untilBlocked } from '../../support/locks.ts';
 import { type Reply, startTestServer, type TestServer } from '../../support/server.ts';
-import { held } from './line.ts';
-import { newRunner, type Runner, through } from './support.ts';
+import { held, queue } from './line.ts';
+import { give, newRunner, type Runner, through } from './support.ts';
 
 let server: TestServer;
 /** Has not seen any lease: what is asked of it goes the general way. */
@@ -55,3 +55,28 @@ it('a lease that is extended and revoked at once is closed to its run for as lon
     body: { code: 'lease_revoked', until: renewed!.body.lease.expiresAt },
   });
 });
+
+it.each([
+  ['the place in line that it gives up', async (ann: Runner) => queue(ann, { patterns: ['src/*.ts'] }), cancelTicket],
+  ['what it gives back', async (ann: Runner) => held(ann, { paths: ['theirs'] }), give],
+])('a run that asks at once for something else is not before anybody by %s', async (_what, begin, end) => {
+  const org = await server.newOrg();
+  const [ann, ben, cid] = [await newRunner(org), await newRunner(org), await newRunner(org)];
+  await held(cid, { paths: ['src/a.ts'] });
+  const hers = (await begin(ann)) as never;
+  await queue(ben, { paths: ['src/a.ts'], patterns: ['their*'] });
+  const there = through(other, ann);
+  // At its turn ben, too, is only behind cid.
+  const [ended, asked] = await together(
+    org.id,
+    there,
+    () => end(there, hers),
+    () => there.acquire({ paths: ['src/a.ts'], waitSeconds: 0.001 }),
+  );
+  expect([ended!.status, asked!.status]).toEqual([200, 202]);
+  expect(asked!.body.ticket).toMatchObject({ status: 'waiting', position: 2 });
+});
+
+function cancelTicket({ caller }: Runner, id: string): Promise<Reply> {
+  return caller.delete(`/lease-tickets/${id}`);
+}

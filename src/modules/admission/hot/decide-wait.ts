@@ -36,9 +36,17 @@ interface Wish {
 }
 
 /**
+ * Who waits for whom was read before this batch ended something that one of them held or waited for: perhaps nobody waits in
+ * a circle any more. To be decided again, alone, after the batch.
+ */
+export class TooSoon extends Error {
+  override readonly name = 'TooSoon';
+}
+
+/**
  * Puts a refused request in the line, behind all that have come. The same run asking for the same again joins its own
  * ticket: a client that retries must not stand behind itself.
- * @throws Problem 409 `lease_wait_on_self`, `lease_deadlock`; TooBroad
+ * @throws Problem 409 `lease_wait_on_self`, `lease_deadlock`; TooBroad; TooSoon
  */
 export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter {
   const { run, repo, wanted, verdict, principal } = wish;
@@ -49,7 +57,7 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
     throw new TooBroad('not all is known that this would wait for');
   const waits = waitsFor(holderOf(run), verdict.inTheWay, snapshot.now);
   const cycle = snapshot.waits?.cycleWith(waits) ?? null;
-  if (cycle !== null) throw deadlock(cycle);
+  if (cycle !== null) throw plan.hasEndedAnyOf(cycle.map(({ from }) => from.run.id)) ? new TooSoon() : deadlock(cycle);
   for (const [ticket, why] of left) leave(plan, ticket, why);
   const waiter: Waiter = {
     id: newId(),

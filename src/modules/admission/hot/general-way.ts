@@ -15,6 +15,7 @@ import type { Logger } from '../../../platform/logger.ts';
 import type { Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
 import { compileStored, STEPS_AHEAD_MAX, TooBroad, Uncompiled } from '../../leases/index.ts';
 import { type Decided, decideBatch } from './decide-batch.ts';
+import { TooSoon } from './decide-wait.ts';
 import { type Loaded, loadSnapshot, type VersionCaches } from './load.ts';
 import { LostCommit, outcomeOf } from './lost-commit.ts';
 import type { HotAnswer, HotOperation } from './operation.ts';
@@ -62,7 +63,18 @@ export class GeneralWay {
 
   /** Tries a batch until it commits or cannot; one that fails whole is split, so that a poison request fails alone. */
   async settle(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
-    return this.#settle(orgId, ops, this.#deps.clock.monotonicMs() + GIVE_UP_MS);
+    const untilMs = this.#deps.clock.monotonicMs() + GIVE_UP_MS;
+    const results = await this.#settle(orgId, ops, untilMs);
+    for (const [at, op] of ops.entries()) {
+      const result = results[at]!;
+      if (!result.ok && result.error instanceof TooSoon) [results[at]] = await this.#one(orgId, op, untilMs);
+    }
+    return results;
+  }
+
+  async #one(orgId: string, op: HotOperation, untilMs: number): Promise<[Settled<HotAnswer>]> {
+    const [result] = await this.#settle(orgId, [op], untilMs);
+    return [result!];
   }
 
   async #settle(orgId: string, ops: readonly HotOperation[], untilMs: number): Promise<Settled<HotAnswer>[]> {
@@ -96,7 +108,7 @@ export class GeneralWay {
 
   async #oneByOne(orgId: string, ops: readonly HotOperation[], untilMs: number): Promise<Settled<HotAnswer>[]> {
     const results: Settled<HotAnswer>[] = [];
-    for (const op of ops) results.push(...(await this.#settle(orgId, [op], untilMs)));
+    for (const op of ops) results.push(...(await this.#one(orgId, op, untilMs)));
     return results;
   }
 

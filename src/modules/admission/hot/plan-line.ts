@@ -30,6 +30,8 @@ export class LinePlan {
   readonly #aliveRuns = new Set<string>();
   /** Tickets that the event of a grant names. */
   readonly #toldOf = new Set<string>();
+  /** Runs that wait by one ticket less. */
+  readonly #settledRuns = new Set<string>();
   /** Tickets that are waited for no more, however that came, and how long they were. */
   readonly settled: { ticketId: string; granted: boolean; outcome: WaitOutcome; seconds: number }[] = [];
   /** Leases that somebody watches from now on, with the time after which they are in nobody's way if nothing is done. */
@@ -106,6 +108,7 @@ export class LinePlan {
     const outcome = granted ? 'granted' : end.status;
     const seconds = secondsInLine(waiter.queuedAt, snapshot.now);
     this.#ends.set(waiter.id, end);
+    this.#settledRuns.add(waiter.runId);
     this.#blocks.delete(waiter.id);
     this.#endRows.set(waiter.id, {
       id: waiter.id,
@@ -140,6 +143,10 @@ export class LinePlan {
     for (const [id, row] of this.#blocks) this.#blocks.set(id, handed(row));
     const lease = this.#deps.snapshot.tables.get(waiter.repoId)?.get(leaseId);
     if (lease !== undefined) this.#watch(lease);
+  }
+
+  hasSettledOf(runId: string): boolean {
+    return this.#settledRuns.has(runId);
   }
 
   /** How this batch has ended a ticket, if it has. */

@@ -156,6 +156,11 @@ export class BatchPlan {
     this.ended.push(lease);
   }
 
+  /** Whether a lease or a place in line of any of these runs comes to its end with this batch. */
+  hasEndedAnyOf(runIds: readonly string[]): boolean {
+    return runIds.some((id) => this.line.hasSettledOf(id) || this.ended.some(({ runId }) => runId === id));
+  }
+
   /** Ends the rows of leases that are over already, because a grant takes their place. */
   clear(over: readonly HeldLease[]): void {
     const system = systemPrincipal(this.#snapshot.orgId);
