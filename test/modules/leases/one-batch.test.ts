@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { withClient } from '../../support/database.ts';
+import { inOneWrite } from '../../support/in-one-write.ts';
 import { holding, untilBlocked } from '../../support/locks.ts';
 import { type Reply, startTestServer, type TestServer } from '../../support/server.ts';
 import { held, queue } from './line.ts';
-import { give, newRunner, type Runner, through } from './support.ts';
+import { give, newRunner, REPO, type Runner, through } from './support.ts';
 
 let server: TestServer;
 /** Has not seen any lease: what is asked of it goes the general way. */
@@ -75,6 +76,32 @@ it.each([
   );
   expect([ended!.status, asked!.status]).toEqual([200, 202]);
   expect(asked!.body.ticket).toMatchObject({ status: 'waiting', position: 2 });
+});
+
+const inOneCall = (_orgId: string, { caller, runId }: Runner, bodies: readonly object[]) =>
+  inOneWrite(
+    server.url,
+    bodies.map((body) => ({ secret: caller.secret, path: '/leases', body: { repo: REPO, runId, ...body } })),
+  );
+
+const theGeneralWay = async (orgId: string, ann: Runner, bodies: readonly Record<string, unknown>[]) => {
+  const there = through(other, ann);
+  return together(orgId, there, ...bodies.map((body) => () => there.acquire(body)));
+};
+
+it.each([
+  ['in one call', inOneCall],
+  ['the general way', theGeneralWay],
+])('a run that asks more than once at once has the lease for the longest time, decided %s', async (_way, askAll) => {
+  const org = await server.newOrg();
+  const ann = await newRunner(org);
+  await held(ann, { paths: ['known'] });
+  const asked = [60, 3600, 600].map((ttlSeconds) => ({ paths: ['a'], ttlSeconds }));
+  const leases = (await askAll(org.id, ann, asked)).map(({ body }) => body.lease as { id: string; expiresAt: string });
+  expect(new Set(leases.map(({ id }) => id)).size).toBe(1);
+  const { expiresAt } = (await ann.caller.get(`/leases/${leases[0]!.id}`)).body;
+  expect((Date.parse(expiresAt) - Date.now()) / 1000).toBeGreaterThan(3500);
+  expect(leases[1]!.expiresAt).toBe(expiresAt);
 });
 
 function cancelTicket({ caller }: Runner, id: string): Promise<Reply> {

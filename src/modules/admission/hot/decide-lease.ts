@@ -23,6 +23,7 @@ import { demandEpoch, mayActFor, type RunFacts } from '../../loops/index.ts';
 import type { HotAnswer } from './operation.ts';
 import type { BatchPlan } from './plan.ts';
 import type { Snapshot } from './snapshot.ts';
+import { TooSoon } from './too-soon.ts';
 
 /** Who asks for something in the name of a run. */
 interface Acting extends Spoken {
@@ -46,7 +47,10 @@ export function requireActor(principal: Principal, loopId: string, ownerId: stri
   if (!mayActFor(principal, { loopId, ownerId })) throw forbidden('This key may not act for that run.', 'not_your_run');
 }
 
-/** `searched`: what is known of a broad request. @throws TooBroad when what was found of it does not tell */
+/**
+ * `searched`: what is known of a broad request.
+ * @throws TooBroad when what was found of it does not tell; TooSoon where it is to extend what this very batch gives
+ */
 export function judge(
   snapshot: Snapshot,
   repoId: string,
@@ -65,6 +69,9 @@ export function judge(
     now,
     lockDelaySeconds: settings.lockDelaySeconds,
   });
+  // It has no row yet that could be extended.
+  if (verdict.kind === 'held' && verdict.lease.fence === null && runsLow(verdict.lease, wanted.ttlSeconds, now))
+    throw new TooSoon();
   if (searched?.isWhole !== false) return verdict;
   // Of a part only a refusal is sure, and that there is more.
   if (verdict.kind !== 'conflict') throw new TooBroad('what was found is in nobody’s way');
@@ -85,6 +92,10 @@ interface Settlement {
 /** A lease is extended by asking again only when this much of it has passed: a burst of edits is not a burst of writes. */
 const RENEW_BELOW = 2 / 3;
 
+function runsLow({ expiresAt }: HeldLease, ttlSeconds: number, now: Date): boolean {
+  return expiresAt.getTime() - now.getTime() < ttlSeconds * 1000 * RENEW_BELOW;
+}
+
 /** Writes the verdict down: the lease that is held already, extended if it runs low, or a new one. */
 export function settle(
   snapshot: Snapshot,
@@ -92,8 +103,8 @@ export function settle(
   { principal, run, repoId, wanted, verdict, approval, decisionId, ticketId }: Settlement,
 ): HeldLease {
   if (verdict.kind === 'held' && (approval === null || verdict.lease.approval?.id === approval.id)) {
-    const remainingMs = verdict.lease.expiresAt.getTime() - snapshot.now.getTime();
-    if (remainingMs < wanted.ttlSeconds * 1000 * RENEW_BELOW) plan.renew(principal, verdict.lease, wanted.ttlSeconds);
+    if (runsLow(verdict.lease, wanted.ttlSeconds, snapshot.now))
+      plan.renew(principal, verdict.lease, wanted.ttlSeconds);
     return verdict.lease;
   }
   if (verdict.kind === 'grant') plan.clear(verdict.over);

@@ -22,6 +22,7 @@ import { haltsOf } from './halts.ts';
 import type { HotAnswer } from './operation.ts';
 import type { BatchPlan } from './plan.ts';
 import type { Snapshot } from './snapshot.ts';
+import { TooSoon } from './too-soon.ts';
 
 interface Wish {
   readonly principal: Principal;
@@ -33,14 +34,6 @@ interface Wish {
   readonly heldUntil: Date | null;
   readonly epoch: number | undefined;
   readonly searched: Searched | undefined;
-}
-
-/**
- * Who waits for whom was read before this batch ended something that one of them held or waited for: perhaps nobody waits in
- * a circle any more. To be decided again, alone, after the batch.
- */
-export class TooSoon extends Error {
-  override readonly name = 'TooSoon';
 }
 
 /**
@@ -57,6 +50,7 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
     throw new TooBroad('not all is known that this would wait for');
   const waits = waitsFor(holderOf(run), verdict.inTheWay, snapshot.now);
   const cycle = snapshot.waits?.cycleWith(waits) ?? null;
+  // Who waits for whom was read before that: perhaps nobody waits in a circle any more.
   if (cycle !== null) throw plan.hasEndedAnyOf(cycle.map(({ from }) => from.run.id)) ? new TooSoon() : deadlock(cycle);
   for (const [ticket, why] of left) leave(plan, ticket, why);
   const waiter: Waiter = {

@@ -15,10 +15,10 @@ import type { Logger } from '../../../platform/logger.ts';
 import type { Instruments, RetryReason } from '../../../platform/telemetry/index.ts';
 import { compileStored, STEPS_AHEAD_MAX, TooBroad, Uncompiled } from '../../leases/index.ts';
 import { type Decided, decideBatch } from './decide-batch.ts';
-import { TooSoon } from './decide-wait.ts';
 import { type Loaded, loadSnapshot, type VersionCaches } from './load.ts';
 import { LostCommit, outcomeOf } from './lost-commit.ts';
 import type { HotAnswer, HotOperation } from './operation.ts';
+import { TooSoon } from './too-soon.ts';
 
 interface Deps {
   readonly pool: pg.Pool;

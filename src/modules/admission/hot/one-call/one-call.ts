@@ -19,6 +19,7 @@ import { BatchPlan } from '../plan.ts';
 import { keptRow } from '../plan-rows.ts';
 import { keptKey, type Snapshot } from '../snapshot.ts';
 import { timeMark } from '../time-mark.ts';
+import { TooSoon } from '../too-soon.ts';
 import { assume } from './assume.ts';
 import { callStatement } from './call.ts';
 import { OrgFacts } from './facts.ts';
@@ -192,7 +193,7 @@ function decideOne(snapshot: Snapshot, plan: BatchPlan, { op }: Subject): HotAns
     }
   } catch (error) {
     // A refusal tells of times and holders: let it be decided by what is read.
-    if (error instanceof Problem || error instanceof TooBroad) return null;
+    if (error instanceof Problem || error instanceof TooBroad || error instanceof TooSoon) return null;
     throw error;
   }
 }
