@@ -157,7 +157,10 @@ export function candidateIdsStatements(orgId: string, wanted: WantedIn): Record<
   return { lease: statement('lease'), waiter: statement('waiter') };
 }
 
-/** Of what these runs hold, all that anybody may wait for, and all that they wait for themselves, in all repos; but no more than it takes for it to be too much. */
+/**
+ * What these runs hold that anybody may wait for, and what they wait for, in all repos; but no more than it takes for it to be
+ * too much.
+ */
 export function stakesStatements(orgId: string, runIds: readonly string[]): Record<Claimants, Statement> {
   const statement = (of: Claimants) => ({ name: `${of}s_of_runs`, text: TEXTS[of].ofRuns, values: [orgId, runIds] });
   return { lease: statement('lease'), waiter: statement('waiter') };
@@ -220,8 +223,8 @@ const textsFor = (keys: KeyTable, rows: string, ofRuns: string) => {
 };
 
 /**
- * A run may hold thousands, and of most nobody wants anything. So of what it holds for sure: a pattern, where anybody waits; else
- * what somebody waits for by the same key, and everything where somebody waits for a pattern. OFFSET 0 as above.
+ * A run may hold thousands, and of most nobody wants anything. So of what it holds: each pattern, where anybody waits; each path,
+ * where somebody waits for a pattern; and what somebody waits for by the same key. OFFSET 0 as above.
  */
 const heldAndWanted = `
   SELECT x.id FROM (

@@ -1,18 +1,8 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { held, queue } from './line.ts';
-import { newRunner, REPO, type Runner } from './support.ts';
+import { expect, it } from 'vitest';
+import { held, queue, waitingLine } from './line.ts';
+import { REPO } from './support.ts';
 
-let server: TestServer;
-beforeAll(async () => {
-  server = await startTestServer({ start: false });
-});
-afterAll(() => server?.close());
-
-async function crew(): Promise<[TestOrg, Runner, Runner]> {
-  const org = await server.newOrg();
-  return [org, await newRunner(org), await newRunner(org)];
-}
+const { crew } = waitingLine();
 
 it.each([
   ['a path, by the path', { paths: ['src/a.ts'] }, { paths: ['src/a.ts'] }],
@@ -26,34 +16,33 @@ it.each([
   ['a resource', { resources: ['port:5432'] }, { resources: ['port:5432'] }],
   ['a resource beside a path', { paths: ['c'], resources: ['port:5432'] }, { paths: ['d'], resources: ['port:5432'] }],
 ])('a cycle is closed by whoever holds %s', async (_what, holds, wants) => {
-  const [, ann, bob] = await crew();
-  await held(ann, { paths: ['nobody/wants/it'] });
-  await held(ann, holds);
-  await held(bob, { paths: ['x'] });
-  await queue(bob, wants);
-  expect(await ann.acquire({ paths: ['x'], waitSeconds: 1 })).toMatchObject({
+  const [, ann, bob] = await crew(2);
+  await held(ann!, { paths: ['nobody/wants/it'] });
+  await held(ann!, holds);
+  await held(bob!, { paths: ['x'] });
+  await queue(bob!, wants);
+  expect(await ann!.acquire({ paths: ['x'], waitSeconds: 1 })).toMatchObject({
     status: 409,
     body: { code: 'lease_deadlock', cycle: [{}, {}] },
   });
 });
 
 it('a cycle is closed by whoever holds a path that is written otherwise where case does not count', async () => {
-  const [org, ann, bob] = await crew();
+  const [org, ann, bob] = await crew(2);
   const [{ id }] = (await org.admin.get(`/repos?name=${REPO}`)).body.items;
   await org.admin.patch(`/repos/${id}`, { caseSensitive: false });
-  await held(ann, { paths: ['SRC/a.ts'] });
-  await held(bob, { paths: ['x'] });
-  await queue(bob, { paths: ['src/A.ts'] });
-  expect((await ann.acquire({ paths: ['x'], waitSeconds: 1 })).body).toMatchObject({ code: 'lease_deadlock' });
+  await held(ann!, { paths: ['SRC/a.ts'] });
+  await held(bob!, { paths: ['x'] });
+  await queue(bob!, { paths: ['src/A.ts'] });
+  expect((await ann!.acquire({ paths: ['x'], waitSeconds: 1 })).body).toMatchObject({ code: 'lease_deadlock' });
 });
 
 it('what nobody waits for closes none, however like it is', async () => {
-  const [org, ann, bob] = await crew();
-  const [cid, dan] = [await newRunner(org), await newRunner(org)];
-  await held(ann, { paths: ['port:5432', 'src/a.ts'], patterns: ['docs/*.md'] });
-  await held(bob, { paths: ['x'], resources: ['port:5432'] });
-  await held(cid, { paths: ['src/a.tsx', 'docs/a.mdx'] });
-  await queue(bob, { paths: ['src/a.tsx', 'docs/a.mdx'] });
-  await queue(dan, { resources: ['port:5432'] });
-  expect((await ann.acquire({ paths: ['x'], waitSeconds: 0.001 })).status).toBe(202);
+  const [, ann, bob, cid, dan] = await crew(4);
+  await held(ann!, { paths: ['port:5432', 'src/a.ts'], patterns: ['docs/*.md'] });
+  await held(bob!, { paths: ['x'], resources: ['port:5432'] });
+  await held(cid!, { paths: ['src/a.tsx', 'docs/a.mdx'] });
+  await queue(bob!, { paths: ['src/a.tsx', 'docs/a.mdx'] });
+  await queue(dan!, { resources: ['port:5432'] });
+  expect((await ann!.acquire({ paths: ['x'], waitSeconds: 0.001 })).status).toBe(202);
 });

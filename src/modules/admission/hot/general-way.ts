@@ -63,18 +63,18 @@ export class GeneralWay {
 
   /** Tries a batch until it commits or cannot; one that fails whole is split, so that a poison request fails alone. */
   async settle(orgId: string, ops: readonly HotOperation[]): Promise<Settled<HotAnswer>[]> {
-    const untilMs = this.#deps.clock.monotonicMs() + GIVE_UP_MS;
-    const results = await this.#settle(orgId, ops, untilMs);
-    for (const [at, op] of ops.entries()) {
-      const result = results[at]!;
-      if (!result.ok && result.error instanceof TooSoon) [results[at]] = await this.#one(orgId, op, untilMs);
-    }
+    const results = await this.#settle(orgId, ops, this.#deps.clock.monotonicMs() + GIVE_UP_MS);
+    const early = [...ops.keys()].filter((at) => cameTooSoon(results[at]!));
+    // Fewer each time: the first of a batch never comes too soon.
+    const later =
+      early.length === 0
+        ? []
+        : await this.settle(
+            orgId,
+            early.map((at) => ops[at]!),
+          );
+    for (const [index, at] of early.entries()) results[at] = later[index]!;
     return results;
-  }
-
-  async #one(orgId: string, op: HotOperation, untilMs: number): Promise<[Settled<HotAnswer>]> {
-    const [result] = await this.#settle(orgId, [op], untilMs);
-    return [result!];
   }
 
   async #settle(orgId: string, ops: readonly HotOperation[], untilMs: number): Promise<Settled<HotAnswer>[]> {
@@ -108,7 +108,7 @@ export class GeneralWay {
 
   async #oneByOne(orgId: string, ops: readonly HotOperation[], untilMs: number): Promise<Settled<HotAnswer>[]> {
     const results: Settled<HotAnswer>[] = [];
-    for (const op of ops) results.push(...(await this.#one(orgId, op, untilMs)));
+    for (const op of ops) results.push(...(await this.#settle(orgId, [op], untilMs)));
     return results;
   }
 
@@ -154,6 +154,10 @@ export class GeneralWay {
       client.release(broken);
     }
   }
+}
+
+function cameTooSoon(result: Settled<HotAnswer>): boolean {
+  return !result.ok && result.error instanceof TooSoon;
 }
 
 /** Returns the seq of the batch's first event; null when nothing was written. */

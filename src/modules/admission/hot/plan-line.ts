@@ -30,10 +30,8 @@ export class LinePlan {
   readonly #aliveRuns = new Set<string>();
   /** Tickets that the event of a grant names. */
   readonly #toldOf = new Set<string>();
-  /** Runs that wait by one ticket less. */
-  readonly #settledRuns = new Set<string>();
   /** Tickets that are waited for no more, however that came, and how long they were. */
-  readonly settled: { ticketId: string; granted: boolean; outcome: WaitOutcome; seconds: number }[] = [];
+  readonly settled: { ticketId: string; runId: string; granted: boolean; outcome: WaitOutcome; seconds: number }[] = [];
   /** Leases that somebody watches from now on, with the time after which they are in nobody's way if nothing is done. */
   readonly watched: { leaseId: string; freeInMs: number }[] = [];
 
@@ -108,7 +106,6 @@ export class LinePlan {
     const outcome = granted ? 'granted' : end.status;
     const seconds = secondsInLine(waiter.queuedAt, snapshot.now);
     this.#ends.set(waiter.id, end);
-    this.#settledRuns.add(waiter.runId);
     this.#blocks.delete(waiter.id);
     this.#endRows.set(waiter.id, {
       id: waiter.id,
@@ -117,7 +114,7 @@ export class LinePlan {
       lease_id: granted ? end.leaseId : null,
       at: snapshot.now,
     });
-    this.settled.push({ ticketId: waiter.id, granted, outcome, seconds });
+    this.settled.push({ ticketId: waiter.id, runId: waiter.runId, granted, outcome, seconds });
     if (granted) this.#aliveRuns.add(waiter.runId);
     snapshot.waiters.get(waiter.repoId)?.remove(waiter.id);
     if (granted) this.#handOver(waiter, end.leaseId);
@@ -143,10 +140,6 @@ export class LinePlan {
     for (const [id, row] of this.#blocks) this.#blocks.set(id, handed(row));
     const lease = this.#deps.snapshot.tables.get(waiter.repoId)?.get(leaseId);
     if (lease !== undefined) this.#watch(lease);
-  }
-
-  hasSettledOf(runId: string): boolean {
-    return this.#settledRuns.has(runId);
   }
 
   /** How this batch has ended a ticket, if it has. */

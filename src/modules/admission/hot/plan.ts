@@ -158,7 +158,7 @@ export class BatchPlan {
 
   /** Whether a lease or a place in line of any of these runs comes to its end with this batch. */
   hasEndedAnyOf(runIds: readonly string[]): boolean {
-    return runIds.some((id) => this.line.hasSettledOf(id) || this.ended.some(({ runId }) => runId === id));
+    return [...this.ended, ...this.line.settled].some(({ runId }) => runIds.includes(runId));
   }
 
   /** Ends the rows of leases that are over already, because a grant takes their place. */
