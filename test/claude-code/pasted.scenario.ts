@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { start, temporaryFolder } from '../main/process.ts';
+import { type Folder, temporaryFolder } from '../../faults/rig/folder.ts';
+import { start } from '../main/process.ts';
 import { runClaude } from './claude.ts';
 import { gitShop } from './shop.ts';
 import { bash, inOrder, use, write } from './turns.ts';
 
 /** What somebody does in the first minute: starts the server, pastes what it prints, starts the client. */
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let folder: Folder;
 let server: Awaited<ReturnType<typeof start>>;
 
 beforeAll(async () => {

@@ -4,9 +4,10 @@ import pg from 'pg';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { temporaryFolder } from '../../faults/rig/folder.ts';
 import { readConfig } from '../../src/platform/config.ts';
 import { startEmbeddedPostgres } from '../../src/platform/database/embedded.ts';
-import { type Running, start, temporaryFolder } from '../main/process.ts';
+import { type Running, start } from '../main/process.ts';
 import { withClient } from '../support/database.ts';
 import { fileText, ROOT } from './files.ts';
 

@@ -1,23 +1,14 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import {
-  built,
-  type Environment,
-  family,
-  isAlive,
-  launch,
-  type Running,
-  shell,
-  start,
-  temporaryFolder,
-} from './process.ts';
+import { type Folder, temporaryFolder } from '../../faults/rig/folder.ts';
+import { built, type Environment, family, isAlive, launch, type Running, shell, start } from './process.ts';
 
 // Each start takes seconds, on a busy machine many.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /** The tests follow one data directory through its starts, in order: each start costs seconds. */
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let folder: Folder;
 let dataDirectory: string;
 let server: Awaited<ReturnType<typeof start>>;
 let first: { banner: string; events: unknown[] };

@@ -1,7 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -82,13 +80,6 @@ export async function start(
   const isComplete = env['DATABASE_URL'] === undefined ? /events\?after=0'\n/ : / {2}URL .*\n[^]*\n\n/;
   await running.until(isComplete);
   return { ...running, url: /URL +(\S+)/.exec(running.stdout())![1]! };
-}
-
-/** A folder that PostgreSQL's account can reach when the tests run as root. */
-export async function temporaryFolder(): Promise<{ readonly path: string; remove(): Promise<void> }> {
-  const path = await mkdtemp(join(tmpdir(), 'signalbox-main-'));
-  await chmod(path, 0o755);
-  return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
 /** A process and everything below it, whatever group or session they are in. */

@@ -1,5 +1,3 @@
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
@@ -19,7 +17,6 @@ declare module 'vitest' {
   }
 }
 
-const DIRECTORY_PREFIX = 'signalbox-test-';
 const quiet = { info: () => {}, warn: () => {} };
 
 interface Server {
@@ -35,7 +32,7 @@ interface Server {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await temporaryFolder();
   try {
-    const [main, endDatabase] = await Promise.all([buildServer(folder.path), setUpDatabase(project)]);
+    const [main, endDatabase] = await Promise.all([buildServer(folder.path), setUpDatabase(project, folder.path)]);
     project.provide('testBuild', path.dirname(main));
     return async () => {
       await endDatabase();
@@ -47,9 +44,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
-async function setUpDatabase(project: TestProject): Promise<() => Promise<void>> {
+async function setUpDatabase(project: TestProject, folder: string): Promise<() => Promise<void>> {
   const given = process.env['TEST_DATABASE_URL'];
-  const server: Server = given === undefined ? await startTemporary() : { url: given, stop: async () => {} };
+  const server: Server = given === undefined ? await startTemporary(folder) : { url: given, stop: async () => {} };
   const template = `signalbox_template_${process.pid}_${Date.now()}`;
   try {
     await execute(server.url, `CREATE DATABASE ${template} TEMPLATE template0`);
@@ -68,38 +65,9 @@ async function setUpDatabase(project: TestProject): Promise<() => Promise<void>>
   };
 }
 
-async function startTemporary(): Promise<Server> {
-  await removeAbandoned();
-  const directory = await mkdtemp(path.join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
-  // As root, PostgreSQL runs under another account, which has to get in.
-  await chmod(directory, 0o755);
+function startTemporary(folder: string): Promise<Server> {
   const durable = process.env['TEST_DATABASE_DURABLE'] === '1';
-  const { url, stop } = await startEmbeddedPostgres({ dataDir: directory, log: quiet, durable });
-  return {
-    url,
-    stop: async () => {
-      await stop();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
-}
-
-/** Folders of runs that were killed. */
-async function removeAbandoned(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    const pid = new RegExp(`^${DIRECTORY_PREFIX}(\\d+)-`).exec(name)?.[1];
-    if (pid === undefined || isAlive(Number(pid))) continue;
-    await rm(path.join(tmpdir(), name), { recursive: true, force: true }).catch(() => {});
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
+  return startEmbeddedPostgres({ dataDir: path.join(folder, 'database'), log: quiet, durable });
 }
 
 async function execute(url: string, sql: string): Promise<void> {

@@ -151,10 +151,10 @@ function callerOf<I extends Identity>(url: string, identity: I): Caller & I {
   };
 }
 
-/** Sends text as it is (its type is the caller's to name) and anything else as JSON. */
 /** As clients have it: a connection is not made anew for each request. */
 const connections = new Agent({ keepAlive: true });
 
+/** Sends text as it is (its type is the caller's to name) and anything else as JSON. */
 async function request(
   url: string,
   { method, path, body, headers }: { method: string; path: string; body: unknown; headers: Record<string, string> },

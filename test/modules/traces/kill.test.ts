@@ -2,11 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { family, isAlive, type Running, start, temporaryFolder } from '../../main/process.ts';
+import { type Folder, temporaryFolder } from '../../../faults/rig/folder.ts';
+import { family, isAlive, type Running, start } from '../../main/process.ts';
 import { postOtlp } from './support.ts';
 import { jsonSpan, jsonTraces, randomHex } from './wire.ts';
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let folder: Folder;
 const launched: Running[] = [];
 beforeAll(async () => {
   folder = await temporaryFolder();
