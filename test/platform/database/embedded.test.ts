@@ -9,7 +9,7 @@ import { readPidFile } from '../../../src/platform/database/embedded/postmaster.
 import { isAlive, servers, signal, until } from '../../../src/platform/database/embedded/processes.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/platform/database/embedded.ts';
 import { withClient } from '../../support/database.ts';
-import { type Fixture, runFixture } from './fixtures/process.ts';
+import { type Fixture, runFixture, watchdogs } from './fixtures/process.ts';
 
 const isRoot = process.getuid?.() === 0;
 const onLinux = process.platform === 'linux';
@@ -61,13 +61,6 @@ const write = (url: string) =>
 const read = (url: string) => withClient(url, async (client) => (await client.query('SELECT n FROM kept')).rows);
 const KEPT = [{ n: 42 }];
 
-/** The watchdog's command line ends in the pid file. */
-function watchdogs(): number[] {
-  const listing = execFileSync('ps', ['-A', '-o', 'pid=,args='], { encoding: 'utf8' });
-  const lines = listing.split('\n').filter((line) => line.includes('signalbox-watchdog'));
-  return lines.filter((line) => line.includes(pgdata())).map((line) => Number.parseInt(line, 10));
-}
-
 describe('start and stop', () => {
   test('the first start makes the database, a later one keeps it', async () => {
     const first = await start();
@@ -83,7 +76,7 @@ describe('start and stop', () => {
     const { pid } = (await readPidFile(pgdata()))!;
     await Promise.all([postgres.stop(), postgres.stop()]);
     expect(isAlive(pid)).toBe(false);
-    expect(await until(() => watchdogs().length === 0, 3000)).toBe(true);
+    expect(await until(() => watchdogs(pgdata()).length === 0, 3000)).toBe(true);
   });
 
   test('by default it waits for the disk, and only TCP on loopback is open', async () => {
@@ -147,7 +140,7 @@ describe('after a crash', () => {
   test('of the server and its watchdog, the orphan is stopped by the next start', async () => {
     const { fixture, url, postmaster } = await startProcess();
     await write(url);
-    const dogs = watchdogs();
+    const dogs = watchdogs(pgdata());
     expect(dogs).toHaveLength(1);
     for (const pid of dogs) signal(pid, 'SIGKILL');
     await fixture.kill();
@@ -161,7 +154,7 @@ describe('after a crash', () => {
   test('of everything at once, what was committed is there', async () => {
     const { fixture, url } = await startProcess();
     await write(url);
-    for (const pid of [...watchdogs(), ...(await servers(pgdata()))]) signal(pid, 'SIGKILL');
+    for (const pid of [...watchdogs(pgdata()), ...(await servers(pgdata()))]) signal(pid, 'SIGKILL');
     await fixture.kill();
     expect(existsSync(path.join(pgdata(), 'postmaster.pid'))).toBe(true);
     expect(await read((await start()).url)).toEqual(KEPT);
@@ -174,7 +167,7 @@ describe('after a crash', () => {
     const busy = withClient(url, (client) => client.query('SELECT count(*) FROM generate_series(1, 1000000000)'));
     busy.catch(() => {});
     await until(async () => (await activeBackends(url)) === 1, 5000);
-    for (const pid of watchdogs()) signal(pid, 'SIGKILL');
+    for (const pid of watchdogs(pgdata())) signal(pid, 'SIGKILL');
     signal(postmaster, 'SIGKILL');
     await fixture.kill();
     expect(await until(async () => (await servers(pgdata())).length === 1, 5000)).toBe(true);

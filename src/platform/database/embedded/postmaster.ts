@@ -53,7 +53,7 @@ export async function removeStalePidFile(data: string, stale: PidFile): Promise<
 }
 
 export type Launch =
-  | { readonly outcome: 'ready'; readonly child: ChildProcess; readonly pid: number }
+  | { readonly outcome: 'ready'; readonly pid: number; readonly ended: Promise<void> }
   | { readonly outcome: 'port-taken' | 'occupied' | 'remnants' }
   | { readonly outcome: 'failed'; readonly reason: string };
 
@@ -91,6 +91,7 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
   }
   child.unref();
   const pid = child.pid!;
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   options.onSpawn(pid);
   const isReady = async () => {
     const file = await readPidFile(cluster.data);
@@ -99,7 +100,7 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
   const exited = () => child.exitCode !== null || child.signalCode !== null;
   const settled = await until(async () => exited() || (await isReady()), options.timeoutMs);
   if (exited()) return classify(await readLogFrom(cluster.logFile, log.start));
-  if (settled) return { outcome: 'ready', child, pid };
+  if (settled) return { outcome: 'ready', pid, ended };
   await terminate(pid, cluster.data);
   return { outcome: 'failed', reason: `not ready after ${options.timeoutMs / 1000} s` };
 }
