@@ -89,20 +89,43 @@ const theGeneralWay = async (orgId: string, ann: Runner, bodies: readonly Record
   return together(orgId, there, ...bodies.map((body) => () => there.acquire(body)));
 };
 
-it.each([
+const WAYS = [
   ['in one call', inOneCall],
   ['the general way', theGeneralWay],
-])('a run that asks more than once at once has the lease for the longest time, decided %s', async (_way, askAll) => {
-  const org = await server.newOrg();
-  const ann = await newRunner(org);
-  await held(ann, { paths: ['known'] });
-  const asked = [60, 3600, 600].map((ttlSeconds) => ({ paths: ['a'], ttlSeconds }));
-  const leases = (await askAll(org.id, ann, asked)).map(({ body }) => body.lease as { id: string; expiresAt: string });
-  expect(new Set(leases.map(({ id }) => id)).size).toBe(1);
-  const { expiresAt } = (await ann.caller.get(`/leases/${leases[0]!.id}`)).body;
-  expect((Date.parse(expiresAt) - Date.now()) / 1000).toBeGreaterThan(3500);
-  expect(leases[1]!.expiresAt).toBe(expiresAt);
-});
+] as const;
+
+it.each(WAYS)(
+  'a run that asks more than once at once has the lease for the longest time, decided %s',
+  async (_way, askAll) => {
+    const org = await server.newOrg();
+    const ann = await newRunner(org);
+    await held(ann, { paths: ['known'] });
+    const asked = [60, 3600, 600].map((ttlSeconds) => ({ paths: ['a'], ttlSeconds }));
+    const leases = (await askAll(org.id, ann, asked)).map(
+      ({ body }) => body.lease as { id: string; expiresAt: string },
+    );
+    expect(new Set(leases.map(({ id }) => id)).size).toBe(1);
+    const { expiresAt } = (await ann.caller.get(`/leases/${leases[0]!.id}`)).body;
+    expect((Date.parse(expiresAt) - Date.now()) / 1000).toBeGreaterThan(3500);
+    expect(leases[1]!.expiresAt).toBe(expiresAt);
+  },
+);
+
+it.each(WAYS)(
+  'a run that asks for a share and for all of it at once holds it once, decided %s',
+  async (_way, askAll) => {
+    const org = await server.newOrg();
+    const [ann, ben] = [await newRunner(org), await newRunner(org)];
+    await held(ann, { paths: ['known'] });
+    const asked = ['shared', 'exclusive'].map((mode) => ({ paths: ['a', 'b'], mode }));
+    const replies = await askAll(org.id, ann, asked);
+    expect(replies.map(({ status }) => status)).toEqual([201, 201]);
+    const [shared, whole] = replies.map(({ body }) => body.lease);
+    expect((await ann.caller.get(`/leases/${shared.id}`)).body).toMatchObject({ mode: 'shared', state: 'over' });
+    await give(ann, whole);
+    expect((await ben.acquire({ paths: ['a', 'b'] })).status).toBe(201);
+  },
+);
 
 function cancelTicket({ caller }: Runner, id: string): Promise<Reply> {
   return caller.delete(`/lease-tickets/${id}`);

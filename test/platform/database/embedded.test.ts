@@ -3,7 +3,8 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { chmod, mkdir, mkdtemp, readlink, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type Folder, temporaryFolder } from '../../../faults/rig/folder.ts';
 import { chooseAccount } from '../../../src/platform/database/embedded/account.ts';
 import { readPidFile } from '../../../src/platform/database/embedded/postmaster.ts';
 import { isAlive, servers, signal, until } from '../../../src/platform/database/embedded/processes.ts';
@@ -37,6 +38,22 @@ afterEach(async () => {
   await rm(home, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 });
 
+/** A cluster as a start and a stop leave it, for the tests in which it only has to be there: making one takes its time. */
+let made: Folder;
+beforeAll(async () => {
+  made = await temporaryFolder();
+  const options = {
+    dataDir: path.join(made.path, 'data'),
+    log,
+    durable: false,
+    sharedRoot: path.join(made.path, 'shared'),
+  };
+  await (await startEmbeddedPostgres(options)).stop();
+});
+afterAll(() => made?.remove());
+
+const givenCluster = () => void execFileSync('cp', ['-a', path.join(made.path, 'data'), dataDir]);
+
 async function start(): Promise<EmbeddedPostgres> {
   const postgres = await startEmbeddedPostgres({ dataDir, log, durable: false, sharedRoot: sharedRoot() });
   cleanups.push(postgres.stop);
@@ -61,8 +78,8 @@ const write = (url: string) =>
 const read = (url: string) => withClient(url, async (client) => (await client.query('SELECT n FROM kept')).rows);
 const KEPT = [{ n: 42 }];
 
-describe('start and stop', () => {
-  test('the first start makes the database, a later one keeps it', async () => {
+describe('the first start', () => {
+  test('makes the database, a later one keeps it', async () => {
     const first = await start();
     await write(first.url);
     await first.stop();
@@ -70,6 +87,33 @@ describe('start and stop', () => {
     expect(await read(second.url)).toEqual(KEPT);
     expect(new URL(second.url)).toMatchObject({ hostname: '127.0.0.1', pathname: '/signalbox' });
   });
+
+  test('leaves nothing, when its server is killed, that a later one stumbles over', async () => {
+    const fixture = spawnFixture();
+    const inTheMiddle = () => existsSync(path.join(dataDir, 'postgres')) && inBase('cluster.new-').length === 1;
+    expect(await until(inTheMiddle, 20_000)).toBe(true);
+    await fixture.kill();
+    expect(inBase('cluster.new-')).toHaveLength(1);
+    expect(inBase('cluster').includes('cluster')).toBe(false);
+    await start();
+    // The dead server's initdb may have been at work until just now; what it left goes with the next cluster made.
+    expect(inBase('cluster')).toContain('cluster');
+  });
+
+  test('of three servers at the same moment on an empty directory, exactly one serves', async () => {
+    const fixtures = [spawnFixture(), spawnFixture(), spawnFixture()];
+    const answers = await Promise.all(fixtures.map((fixture) => fixture.said));
+    const urls = answers.flatMap(({ url }) => url ?? []);
+    expect(urls, JSON.stringify(answers)).toHaveLength(1);
+    await write(urls[0]!);
+    for (const { error } of answers.filter(({ url }) => url === undefined))
+      expect(error).toMatch(/is in use by pid \d+$/);
+    expect(inBase('cluster')).toEqual(['cluster']);
+  });
+});
+
+describe('start and stop', () => {
+  beforeEach(givenCluster);
 
   test('stopping leaves no process, and twice is once', async () => {
     const postgres = await start();
@@ -129,6 +173,8 @@ describe('start and stop', () => {
 });
 
 describe('after a crash', () => {
+  beforeEach(givenCluster);
+
   test('of the server alone, the watchdog stops PostgreSQL and the data are kept', async () => {
     const { fixture, url, postmaster } = await startProcess();
     await write(url);
@@ -188,21 +234,10 @@ describe('after a crash', () => {
     expect(await read((await start()).url)).toEqual(KEPT);
     expect(isAlive(stranger.pid!)).toBe(true);
   });
-
-  test('a server killed during its first start leaves nothing that a later one stumbles over', async () => {
-    const fixture = spawnFixture();
-    const inTheMiddle = () => existsSync(path.join(dataDir, 'postgres')) && made('cluster.new-').length === 1;
-    expect(await until(inTheMiddle, 20_000)).toBe(true);
-    await fixture.kill();
-    expect(made('cluster.new-')).toHaveLength(1);
-    expect(made('cluster').includes('cluster')).toBe(false);
-    await start();
-    // The dead server's initdb may have been at work until just now; what it left goes with the next cluster made.
-    expect(made('cluster')).toContain('cluster');
-  });
 });
 
-const made = (prefix: string) => readdirSync(path.join(dataDir, 'postgres')).filter((name) => name.startsWith(prefix));
+const inBase = (prefix: string) =>
+  readdirSync(path.join(dataDir, 'postgres')).filter((name) => name.startsWith(prefix));
 
 async function activeBackends(url: string): Promise<number> {
   const { rows } = await withClient(url, (client) =>
@@ -212,6 +247,8 @@ async function activeBackends(url: string): Promise<number> {
 }
 
 describe('two servers on one data directory', () => {
+  beforeEach(givenCluster);
+
   test('the second is told who has it, and the first goes on', async () => {
     const { fixture, url } = await startProcess();
     await write(url);
@@ -222,20 +259,11 @@ describe('two servers on one data directory', () => {
     });
     expect(await read(url)).toEqual(KEPT);
   });
-
-  test('started at the same moment on an empty directory, exactly one serves', async () => {
-    const fixtures = [spawnFixture(), spawnFixture(), spawnFixture()];
-    const answers = await Promise.all(fixtures.map((fixture) => fixture.said));
-    const urls = answers.flatMap(({ url }) => url ?? []);
-    expect(urls, JSON.stringify(answers)).toHaveLength(1);
-    await write(urls[0]!);
-    for (const { error } of answers.filter(({ url }) => url === undefined))
-      expect(error).toMatch(/is in use by pid \d+$/);
-    expect(made('cluster')).toEqual(['cluster']);
-  });
 });
 
 describe('errors are one line', () => {
+  beforeEach(givenCluster);
+
   test('data of another major version', async () => {
     await (await start()).stop();
     writeFileSync(path.join(pgdata(), 'PG_VERSION'), '17\n');
@@ -260,6 +288,7 @@ describe('errors are one line', () => {
 
 describe.runIf(isRoot)('as root', () => {
   test('PostgreSQL runs as an account without rights', async () => {
+    givenCluster();
     await start();
     const { pid } = (await readPidFile(pgdata()))!;
     expect(statSync(`/proc/${pid}`).uid).toBe((await chooseAccount(null))!.uid);

@@ -49,7 +49,8 @@ export function requireActor(principal: Principal, loopId: string, ownerId: stri
 
 /**
  * `searched`: what is known of a broad request.
- * @throws TooBroad when what was found of it does not tell; TooSoon where it is to extend what this very batch gives
+ * @throws TooBroad when what was found of it does not tell; TooSoon where it is to extend what this very batch gives, or to
+ *   take its place
  */
 export function judge(
   snapshot: Snapshot,
@@ -69,13 +70,22 @@ export function judge(
     now,
     lockDelaySeconds: settings.lockDelaySeconds,
   });
-  // It has no row yet that could be extended.
-  if (verdict.kind === 'held' && verdict.lease.fence === null && runsLow(verdict.lease, wanted.ttlSeconds, now))
-    throw new TooSoon();
+  if (changed(verdict, wanted, now).some(hasNoRowYet)) throw new TooSoon();
   if (searched?.isWhole !== false) return verdict;
   // Of a part only a refusal is sure, and that there is more.
   if (verdict.kind !== 'conflict') throw new TooBroad('what was found is in nobody’s way');
   return { ...verdict, isCut: true };
+}
+
+/** What the run has by now that the verdict extends or ends. */
+function changed(verdict: Verdict, { ttlSeconds }: Wanted, now: Date): readonly HeldLease[] {
+  if (verdict.kind === 'grant') return verdict.upgraded;
+  return verdict.kind === 'held' && runsLow(verdict.lease, ttlSeconds, now) ? [verdict.lease] : [];
+}
+
+/** One of this very batch. */
+function hasNoRowYet({ fence }: HeldLease): boolean {
+  return fence === null;
 }
 
 interface Settlement {
@@ -135,9 +145,9 @@ export function settle(
   return lease;
 }
 
-/** One of this very batch has no row yet that could be ended; and an approval that edits ride on is not given up. */
+/** An approval that edits ride on is not given up. */
 function isReplaceable(old: HeldLease, approval: SpentApproval | null): boolean {
-  return old.fence !== null && (old.approval === null || old.approval.id === approval?.id);
+  return old.approval === null || old.approval.id === approval?.id;
 }
 
 const holders = new WeakMap<RunFacts, Holder>();
