@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import LongestFirst from './test/support/longest-first.ts';
 import { memoryFolder } from './test/support/memory.ts';
 
 // For this process, which starts the database, and for the workers, which inherit it.
@@ -15,6 +16,7 @@ export default defineConfig({
     maxWorkers: 3,
     // The modules are loaded once a worker, not once a file: a third of the suite's time. A test restores what it spies on.
     isolate: false,
+    sequence: { sequencer: LongestFirst },
     globalSetup: ['test/support/global-setup.ts'],
   },
 });
