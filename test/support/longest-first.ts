@@ -30,6 +30,7 @@ export default class LongestFirst extends BaseSequencer {
       const at = longest.indexOf(path.normalize(moduleId));
       return at < 0 ? longest.length : at;
     };
-    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+    const others = await super.sort(files);
+    return others.toSorted((a, b) => rank(a) - rank(b));
   }
 }
