@@ -30,6 +30,7 @@ export default class LongestFirst extends BaseSequencer {
       const at = longest.indexOf(path.normalize(moduleId));
       return at < 0 ? longest.length : at;
     };
+    // oxlint-disable-next-line unicorn/no-array-sort -- no array's: the order that the sequencer would give them
     const others = await super.sort(files);
     return others.toSorted((a, b) => rank(a) - rank(b));
   }
