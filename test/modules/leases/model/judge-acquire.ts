@@ -23,6 +23,7 @@ import { share } from './universe.ts';
 
 type Body = Reply['body'];
 type Conflict = Extract<Verdict, { kind: 'conflict' }>;
+type Revoked = Extract<Verdict, { kind: 'revoked' }>;
 
 export function judgeAcquire(m: Model, step: Extract<Step, { kind: 'acquire' }>, reply: Reply, isAlone: boolean): void {
   const { request, waitSeconds, key } = step;
@@ -44,7 +45,37 @@ export function judgeAcquire(m: Model, step: Extract<Step, { kind: 'acquire' }>,
     return judgeWait(m, { step, verdict }, reply, isAlone);
   }
   demandAnswer(reply, 201, null);
-  const { lease: told } = reply.body;
+  judgeLease(m, request, verdict, reply.body.lease);
+  if (key !== null) m.kept.set(key, { lease: reply.body.lease });
+}
+
+/** Before an edit: nobody governs it here, so that it is the lease that decides. */
+export function judgeAdmit(m: Model, request: Request, reply: Reply): void {
+  if (m.runs[request.run]!.status === 'finished') return demandAnswer(reply, 409, 'run_finished');
+  const verdict = decide(m, request, m.tickets);
+  demandAnswer(reply, 200, null);
+  const { outcome, free, conflicts, lease } = reply.body;
+  switch (verdict.kind) {
+    case 'revoked':
+      demand(outcome === 'deny', 'deny', reply.body);
+      return hear(m.runs[request.run]!);
+    case 'conflict':
+      demand(
+        outcome === 'wait' && String(free) === String(verdict.free),
+        `wait, free ${verdict.free.join()}`,
+        reply.body,
+      );
+      m.refused.add(request.run);
+      return judgeConflicts(m, { request, verdict, ahead: m.tickets }, conflicts);
+    default:
+      demand(outcome === 'allow', 'allow', reply.body);
+      return judgeLease(m, request, verdict, lease);
+  }
+}
+
+/** What is given: what is held already, or a lease of its own. */
+function judgeLease(m: Model, request: Request, verdict: Exclude<Verdict, Conflict | Revoked>, told: Body): void {
+  const run = m.runs[request.run]!;
   demand(told.runId === run.id && told.state === 'live', 'a live lease of the run', told);
   hear(run);
   if (verdict.kind === 'held') {
@@ -59,7 +90,6 @@ export function judgeAcquire(m: Model, step: Extract<Step, { kind: 'acquire' }>,
     demandGranted(lease, told);
     Object.assign(lease, { id: told.id, fence: told.fence });
   }
-  if (key !== null) m.kept.set(key, { lease: told });
 }
 
 function demandGranted({ mode, claims, ttlSeconds }: Lease, told: Body): void {

@@ -1,6 +1,6 @@
 import type { Reply } from '../../../support/server.ts';
 import { demand, demandAnswer } from './demand.ts';
-import { judgeAcquire, judgeTicketAnswer, judgeView } from './judge-acquire.ts';
+import { judgeAcquire, judgeAdmit, judgeTicketAnswer, judgeView } from './judge-acquire.ts';
 import { endTicket, extend, hear, type Lease, type Model, standing } from './reference.ts';
 import type { Step } from './steps.ts';
 
@@ -9,6 +9,8 @@ export function judge(m: Model, step: Step, reply: Reply, isAlone: boolean): voi
   switch (step.kind) {
     case 'acquire':
       return judgeAcquire(m, step, reply, isAlone);
+    case 'admit':
+      return judgeAdmit(m, step.request, reply);
     case 'retry':
       return judgeRetry(m, step, reply, isAlone);
     case 'renew':

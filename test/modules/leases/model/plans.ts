@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { type Model, type Request, standing } from './reference.ts';
 import { AT_ONCE, HELD_OPEN, type Step } from './steps.ts';
-import { MENU } from './universe.ts';
+import { type Claim, MENU } from './universe.ts';
 
 export const RUNS = 4;
 const REPOS = ['acme/one', 'acme/two'];
@@ -19,6 +19,14 @@ export type Plan =
       readonly ttl: number;
       readonly waits: number;
       readonly key: string | null;
+    }
+  | {
+      readonly kind: 'admit';
+      readonly run: number;
+      readonly repo: number;
+      readonly claims: readonly number[];
+      readonly mode: Request['mode'];
+      readonly ttl: number;
     }
   | {
       readonly kind: 'upgrade';
@@ -49,6 +57,9 @@ const key = fc.option(fc.uuid(), { freq: 2 });
 const ttl = nat(TTLS.length - 1);
 const waits = fc.constantFrom(0, 0, 1, 1, 2);
 
+const menuOf = (kind: Claim['kind']) =>
+  fc.constantFrom(...MENU.flatMap((claim, at) => (claim.kind === kind ? [at] : [])));
+
 /** Few claims a request, and most of them on few paths: what never meets tells nothing. */
 const claims = fc
   .uniqueArray(
@@ -71,6 +82,17 @@ export const acquire: fc.Arbitrary<Plan> = fc.record({
   ttl,
   waits,
   key,
+});
+/** What is asked before an edit: of files, and perhaps of a resource. */
+const admit: fc.Arbitrary<Plan> = fc.record({
+  kind: kindOf('admit'),
+  run,
+  repo: fc.constantFrom(0, 0, 0, 1),
+  claims: fc
+    .tuple(fc.uniqueArray(menuOf('paths'), { minLength: 1, maxLength: 2 }), fc.option(menuOf('resources'), { freq: 1 }))
+    .map(([paths, resource]) => [...paths, ...(resource === null ? [] : [resource])].toSorted((a, b) => a - b)),
+  mode: fc.constantFrom('exclusive' as const, 'exclusive' as const, 'shared' as const),
+  ttl,
 });
 const upgrade: fc.Arbitrary<Plan> = fc.record({
   kind: kindOf('upgrade'),
@@ -107,6 +129,7 @@ const reading: fc.Arbitrary<Plan> = fc.oneof(
 /** What changes something: also done two at a time. */
 export const change: fc.Arbitrary<Plan> = fc.oneof(
   { weight: 8, arbitrary: acquire },
+  { weight: 3, arbitrary: admit },
   { weight: 2, arbitrary: upgrade },
   { weight: 6, arbitrary: holding },
   { weight: 2, arbitrary: cancel },
@@ -134,12 +157,10 @@ const pickTicket = (m: Model, at: number): number | null =>
 /** What a plan means as things stand; null: nothing. */
 export function resolve(m: Model, what: Plan): Step | null {
   switch (what.kind) {
-    case 'acquire': {
-      const { mode, key: idempotencyKey } = what;
-      const wanted = what.claims.map((at) => MENU[at]!);
-      const request = { run: what.run, repo: REPOS[what.repo]!, mode, claims: wanted, ttlSeconds: TTLS[what.ttl]! };
-      return asking(m, { request, waitSeconds: WAITS[what.waits]!, key: idempotencyKey });
-    }
+    case 'acquire':
+      return asking(m, { request: requestOf(what), waitSeconds: WAITS[what.waits]!, key: what.key });
+    case 'admit':
+      return { kind: 'admit', request: requestOf(what) };
     case 'upgrade': {
       const shared = m.leases.filter((lease) => lease.mode === 'shared' && standing(m, lease) === 'live');
       const lease = shared[what.lease % shared.length];
@@ -169,6 +190,10 @@ export function resolve(m: Model, what: Plan): Step | null {
     default:
       return ofLease(m, what);
   }
+}
+
+function requestOf({ run: who, repo, mode, claims: picked, ttl: at }: Extract<Plan, { claims: unknown }>): Request {
+  return { run: who, repo: REPOS[repo]!, mode, claims: picked.map((claim) => MENU[claim]!), ttlSeconds: TTLS[at]! };
 }
 
 function ofLease(m: Model, what: Extract<Plan, { kind: 'renew' | 'release' | 'revoke' | 'look' }>): Step | null {

@@ -63,7 +63,7 @@ function waitingReply({ id }: Seen['tickets'][number]): Reply {
 export function tellReply(world: World, { status, body }: Reply): void {
   if (status === 503) throw new TooBusy('503');
   world.answers.push(`${status} ${body?.code ?? ''}`);
-  world.trace.push(`  -> ${status} ${body?.code ?? body?.ticket?.id ?? body?.lease?.id ?? ''}`);
+  world.trace.push(`  -> ${status} ${body?.code ?? body?.ticket?.id ?? body?.lease?.id ?? body?.outcome ?? ''}`);
 }
 
 /** A step in words. */
@@ -71,8 +71,9 @@ export function tell(m: Model, step: Step): string {
   const parts: string[] = [step.kind];
   if ('request' in step) {
     const { run, repo, mode, claims } = step.request;
-    parts.push(`run ${run} ${mode} ${repo} [${claims.map(({ text }) => text).join(' ')}] waits ${step.waitSeconds}`);
+    parts.push(`run ${run} ${mode} ${repo} [${claims.map(({ text }) => text).join(' ')}]`);
   }
+  if ('waitSeconds' in step) parts.push(`waits ${step.waitSeconds}`);
   if ('run' in step) parts.push(`run ${step.run}`);
   if ('by' in step) parts.push(`by run ${step.by}`);
   if ('lease' in step) parts.push(`lease ${m.leases[step.lease]!.id} of run ${m.leases[step.lease]!.run}`);

@@ -5,6 +5,8 @@ import type { World } from './world.ts';
 /** One request to the server. Leases and tickets are named by their places in the model's lists. */
 export type Step =
   | { readonly kind: 'acquire'; readonly request: Request; readonly waitSeconds: number; readonly key: string | null }
+  /** The same, asked with the edit itself. */
+  | { readonly kind: 'admit'; readonly request: Request }
   /** Of a request whose answer was kept; `isOther`: with another body. */
   | { readonly kind: 'retry'; readonly asked: Asked; readonly isOther: boolean }
   | {
@@ -35,6 +37,11 @@ export async function send(world: World, m: Model, step: Step, server: number): 
   switch (step.kind) {
     case 'acquire':
       return world.as(step.request.run, server).post('/leases', acquireBody(world, step), keyed(step.key));
+    case 'admit': {
+      const { mode, ttlSeconds, patterns: _none, ...named } = world.bodyOf(step.request);
+      const body = { ...named, action: 'path.edit', lease: { mode, ttlSeconds } };
+      return world.as(step.request.run, server).post('/admissions', body);
+    }
     case 'retry': {
       const { asked } = step;
       const body = { ...acquireBody(world, asked), ...(step.isOther ? { purpose: 'another one' } : {}) };
