@@ -9,7 +9,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONGEST = [
   'test/adapters/git/octopus.test.ts',
   'test/faults/campaign.test.ts',
-  'test/platform/database/embedded.test.ts',
+  'test/platform/database/embedded.crash.test.ts',
   'test/adapters/git/pre-push.test.ts',
   'test/adapters/git/pre-receive.pushes.test.ts',
   'test/adapters/git/pre-receive.trunks.test.ts',
