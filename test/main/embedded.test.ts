@@ -139,6 +139,14 @@ describe('the next starts', () => {
     );
   });
 
+  it('go on, with all they have, after a kill -9 of the database alone', async () => {
+    const before = await events(server);
+    process.kill(Number(readFileSync(pidFile(), 'utf8').split('\n')[0]), 'SIGKILL');
+    await expect.poll(() => server.stderr(), { timeout: 30_000 }).toContain('embedded PostgreSQL is ready again');
+    await expect.poll(async () => (await fetch(`${server.url}/readyz`)).status, { timeout: 30_000 }).toBe(200);
+    expect((await events(server)).slice(0, before.length)).toEqual(before);
+  });
+
   it('take Ctrl-C twice, as a terminal and npm send it, for once', async () => {
     server.signal('SIGINT');
     server.signal('SIGINT');
