@@ -1,30 +1,42 @@
-import { expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Conflict } from '../../../src/modules/leases/decide.ts';
 import { HoldHistory } from '../../../src/modules/leases/hold-history.ts';
-import { systemClock } from '../../../src/platform/clock.ts';
-import type { Database } from '../../../src/platform/database/database.ts';
+import { CommitSignal } from '../../../src/platform/database/commit-signal.ts';
+import { Database } from '../../../src/platform/database/database.ts';
+import { createLogger } from '../../../src/platform/logger.ts';
+import { ManualClock } from '../../support/clock.ts';
+import { startTestServer, type TestServer } from '../../support/server.ts';
+import { unreadable } from '../../support/unreadable.ts';
+import { give, newRunner } from './support.ts';
 
-const now = new Date();
-const conflict = () =>
-  ({ since: now.toISOString(), freeAt: null, queueLength: 1, ticketId: 'x', expectedWaitSeconds: null }) as Conflict;
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({ start: false });
+});
+afterAll(() => server?.close());
 
 it('a history that could not be read is read again at once, and one that could is kept', async () => {
-  let reads = 0;
-  const read = async () => {
-    reads += 1;
-    if (reads === 1) throw new Error('no database');
-    return [{ seconds: 30 }];
-  };
-  const database = { read: (_: unknown, work: (tx: unknown) => unknown) => work({ db: { $queryRaw: read } }) };
-  const history = new HoldHistory(database as unknown as Database, systemClock);
+  const org = await server.newOrg();
+  const ann = await newRunner(org);
+  const { lease } = (await ann.acquire({ paths: ['a'] })).body;
+  await give(ann, lease);
+  await server.sql(`UPDATE lease SET granted_at = ended_at - interval '30 s' WHERE id = $1`, [lease.id]);
+  const [{ id: repoId }] = (await org.admin.get('/repos')).body.items;
+  const clock = new ManualClock(new Date());
+  const { ordinary, listener } = server.pools;
+  const signal = new CommitSignal(listener, ordinary, createLogger({ level: 'fatal' }));
+  const history = new HoldHistory(new Database(ordinary, signal), clock);
   const judged = async () => {
-    const one = conflict();
-    await history.judge('org', 'repo', [one], now);
-    return one.expectedWaitSeconds;
+    const now = clock.now();
+    const waits = { since: now.toISOString(), freeAt: null, queueLength: 1, ticketId: 'x', expectedWaitSeconds: null };
+    const conflict = waits as Partial<Conflict> as Conflict;
+    await history.judge(org.id, repoId, [conflict], now);
+    return conflict.expectedWaitSeconds;
   };
   // Unknown, but no error.
-  expect(await judged()).toBeNull();
+  expect(await unreadable(server, 'lease', judged)).toBeNull();
   expect(await judged()).toBe(30);
-  expect(await judged()).toBe(30);
-  expect(reads).toBe(2);
+  expect(await unreadable(server, 'lease', judged)).toBe(30);
+  await clock.advance(30_000);
+  expect(await unreadable(server, 'lease', judged)).toBeNull();
 });
