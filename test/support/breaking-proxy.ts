@@ -13,6 +13,8 @@ export interface BreakingProxy {
   fate: Fate;
   /** What commits: COMMIT, unless said otherwise; or a statement that is a transaction of its own. */
   at: string;
+  /** Nobody gets a connection, as while PostgreSQL is away; those that are there stay. */
+  isAway: boolean;
   /** How many were broken. */
   readonly broken: () => number;
   close(): Promise<void>;
@@ -22,8 +24,9 @@ export interface BreakingProxy {
 export async function startBreakingProxy(target: { host: string; port: number }): Promise<BreakingProxy> {
   let broken = 0;
   const sockets = new Set<Socket>();
-  const proxy: { fate: Fate; at: string } = { fate: 'pass', at: 'COMMIT\0' };
+  const proxy = { fate: 'pass' as Fate, at: 'COMMIT\0', isAway: false };
   const server: Server = createServer((client) => {
+    if (proxy.isAway) return void client.destroy();
     const upstream = connect(target.port, target.host);
     for (const socket of [client, upstream]) {
       sockets.add(socket);

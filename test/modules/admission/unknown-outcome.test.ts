@@ -6,12 +6,18 @@ import { createTestDatabase, type TestDatabase } from '../../support/database.ts
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { newRunner } from '../leases/support.ts';
 
+/** Longer than the outcome of a commit is looked for. */
+const AWAY_MS = 10_000;
+
 /** Whoever waits for the database to come back waits no time at all. */
 let waitedMs = 0;
 const clock: Clock = {
   ...systemClock,
   monotonicMs: () => systemClock.monotonicMs() + waitedMs,
-  sleep: async () => void (waitedMs += 250),
+  sleep: async () => {
+    waitedMs += 250;
+    proxy.isAway = waitedMs < AWAY_MS;
+  },
 };
 
 let database: TestDatabase;
@@ -43,13 +49,7 @@ it('a batch of which nobody can say whether it was committed is not decided agai
   const before = await decisions();
 
   waitedMs = 0;
-  const { hot: pool } = server.pools;
-  const connect = pool.connect.bind(pool) as () => Promise<unknown>;
-  vi.spyOn(pool, 'connect').mockImplementation((async () => {
-    // Away from the moment of the COMMIT on, for as long as it is looked up.
-    if (proxy.broken() === 1 && waitedMs < 10_000) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
-    return connect();
-  }) as never);
+  proxy.isAway = true;
   proxy.fate = 'lose-answer';
   const answers = await Promise.allSettled([hot.submit(ask), hot.submit(ask)]);
   expect(proxy.broken()).toBe(1);
