@@ -65,6 +65,19 @@ describe('post-commit', () => {
     });
   });
 
+  it('presents the leases that cover the files, of however many the run holds', async () => {
+    const forge = await forgeOf({ 'a.ts': 'A\n', 'docs/x.md': 'x\n' });
+    const ann = await newRunner(await server.newOrg());
+    await ann.acquire({ paths: ['a.ts'] });
+    await ann.acquire({ patterns: ['docs/**'] });
+    const more = Array.from({ length: 510 }, (_, at) => ann.acquire({ paths: [`more/${at}`] }));
+    expect((await Promise.all(more)).every(({ status }) => status === 201)).toBe(true);
+    const checkout = await forge.clone('ann', envOf(ann));
+    expect(await checkout.commit('Two of them', { 'a.ts': 'A2\n', 'docs/x.md': 'y\n' })).toBe('');
+    const { unleasedCount, leases } = await changeOf(ann, await checkout.head());
+    expect({ unleasedCount, leases: leases.length }).toEqual({ unleasedCount: 0, leases: 2 });
+  });
+
   it('shows an edit that no lease covers, and one that undoes what another run did', async () => {
     const forge = await forgeOf({ 'a.ts': 'A\n', 'b.ts': 'B\n' });
     const org = await server.newOrg();

@@ -243,9 +243,10 @@ describe('when the server cannot be asked', () => {
       '{"items":[{"id":"x","fence":1,"state":"live"}],"nextCursor":null,"uncovered":[],"stale":[]}',
     ],
     ['a page', 200, '<html>welcome</html>'],
-    ['a failure', 502, '{"uncovered":[],"stale":[]}'],
+    ['a failure', 502, '{"uncovered":[],"stale":[]}', /it answered 502/],
+    ['a failure in words of its own', 429, '<html>slow down</html>', /it answered 429/],
     ['a redirection', 302, ''],
-  ])('%s is not taken for a yes', async (_what, status, text) => {
+  ])('%s is not taken for a yes', async (_what, status, text, told = /could not be asked/) => {
     const { hers } = await scene();
     await hers.commit('Mine', { 'a.ts': 'A2\n' });
     const portal = createServer((_request, response) => response.writeHead(status, { location: server.url }).end(text));
@@ -254,7 +255,7 @@ describe('when the server cannot be asked', () => {
     const ran = await hers.as({ SIGNALBOX_URL: url }).run('push', '-q', 'origin', 'main');
     portal.closeAllConnections();
     portal.close();
-    expectRefused(ran, /could not be asked/);
+    expectRefused(ran, told);
   });
 });
 

@@ -57,6 +57,16 @@ describe('what waited on another branch', () => {
     expect(await forge.tip('main')).toBe(await his.head());
   });
 
+  it('was verified only where a push can have brought it: what a forge keeps of forks was not', async () => {
+    const { forge, hers, ...more } = await scene();
+    const theirs = await more.theirs();
+    await theirs.commit('By hand', { 'b.ts': 'B2\n' });
+    await forge.remote.git('fetch', '-q', theirs.directory, 'main:refs/pull/1/head');
+    await hers.git('fetch', '-q', 'origin', 'refs/pull/1/head');
+    expectRefused(await push(hers, 'FETCH_HEAD:refs/heads/main'), /b\.ts: no lease covers it/);
+    expectRefused(await push(hers, 'FETCH_HEAD:refs/heads/other'), /b\.ts: no lease covers it/);
+  });
+
   it('does not land by another name of a trunk', async () => {
     const { forge, hers } = await overtaken();
     await forge.remote.git('symbolic-ref', 'refs/heads/master', 'refs/heads/main');

@@ -181,11 +181,12 @@ function caller({ url, key }, patienceMs) {
       status = response.status;
       // The key goes to the server that was named and to no other.
       if (status >= 300 && status < 400) throw new Error('it sends elsewhere');
+      // What stands between may say so in any words.
+      if (status >= 500 || status === 429) throw new Error(`it answered ${status}`);
       answer = JSON.parse(response.text);
     } catch (error) {
       throw new Unreachable(reasonOf(error, patienceMs));
     }
-    if (status >= 500 || status === 429) throw new Unreachable(`it answered ${status}`);
     if (typeof answer !== 'object' || answer === null) throw stranger();
     const fields = /** @type {Record<string, unknown>} */ (answer);
     if (status >= 400) throw new Refused(status, fields);

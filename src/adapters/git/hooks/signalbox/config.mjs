@@ -7,6 +7,8 @@ export class Told extends Error {}
 
 /** Where a clone says which run works in it. */
 export const RUN_NAMES = 'SIGNALBOX_RUN (or git config signalbox.run)';
+/** What a header can carry. */
+const KEY = /^[!-~]+$/;
 export const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
@@ -62,6 +64,7 @@ export async function readConfig(remoteUrl = null) {
   const url = serverUrl(await either('SIGNALBOX_URL', 'signalbox.url'));
   const key = process.env['SIGNALBOX_KEY']?.trim();
   if (!key) throw new Told('there is no API key: set SIGNALBOX_KEY.');
+  if (!KEY.test(key)) throw new Told('SIGNALBOX_KEY is no API key: a key is one word of plain letters.');
   const run = (await either('SIGNALBOX_RUN', 'signalbox.run'))?.toLowerCase() ?? null;
   if (run !== null && !UUID.test(run)) throw new Told(`${RUN_NAMES} is no id of a run: ${quoted(run)}.`);
   const named = await either('SIGNALBOX_REPO', 'signalbox.repo');
@@ -82,14 +85,15 @@ export async function readGateConfig() {
   if (repo === null) throw new Told('which repo this is cannot be told: its git config has no signalbox.repo.');
   const file = await GATE.one('signalbox.keyFile', '--type=path');
   const key = file === null ? '' : await readFile(file, 'utf8').catch(() => '');
-  if (!/^[!-~]+\s*$/.test(key)) throw new Told('there is no API key in the file that signalbox.keyFile names.');
+  if (!KEY.test(key.trimEnd())) throw new Told('there is no API key in the file that signalbox.keyFile names.');
   return { url, key: key.trim(), run: null, repo, repoSource: 'git config signalbox.repo' };
 }
 
 /** @param {string | null} url */
 function serverUrl(url) {
   if (url === null) throw new Told('no server is named: set SIGNALBOX_URL or git config signalbox.url.');
-  if (!/^https?:\/\/[^\s]+$/.test(url)) throw new Told('the server that is named is no http or https URL.');
+  if (!/^https?:\/\/\S+$/.test(url) || !URL.canParse(url))
+    throw new Told('the server that is named is no http or https URL.');
   return url.replace(/\/+$/, '');
 }
 

@@ -8,7 +8,7 @@ import { listed, say } from './text.mjs';
 
 /** @import { Settings } from './config.mjs' */
 /** @import { Server } from './cover.mjs' */
-/** @import { Open, Piece, Verdict } from './judge.mjs' */
+/** @import { Piece, Verdict } from './judge.mjs' */
 
 /**
  * @typedef {object} Push
@@ -23,20 +23,14 @@ import { listed, say } from './text.mjs';
 
 /** @param {Push} push @returns {Promise<boolean>} whether it may go on */
 export async function judgePush(push) {
-  const { settings, pieces, odd, verifying, explaining, whose, advice } = push;
+  const { settings, pieces, odd, explaining, whose, advice } = push;
   const mayReport = await reportsUnleased(settings);
   if (odd.length > 0 && !mayReport) throw new Told(`no lease can name these paths; rename them: ${listed(odd, 10)}`);
-  const found = await openIn(verifying(), pieces);
-  const open = found.filter(({ piece }) => piece.waited !== true);
-  const verdict = mayReport && open.length > 0 ? await tolerated(push, open) : { refused: open, unleased: [] };
-  const overtaken = await heldByNow(
-    explaining,
-    found.filter(({ piece }) => piece.waited === true),
-  );
+  const verdict = await verdictOn(push, mayReport);
   const unleased = [...odd, ...verdict.unleased];
   if (unleased.length > 0)
     say(`unleased: no lease covers ${unleased.length} path(s) that this push changes: ${listed(unleased, 10)}`);
-  const refused = [...verdict.refused, ...overtaken];
+  const { refused } = verdict;
   if (refused.length === 0) return true;
   const all = new Set(pieces.flatMap(({ paths }) => paths)).size;
   const bad = new Set(refused.flatMap(({ paths }) => paths)).size;
@@ -51,22 +45,32 @@ export async function judgePush(push) {
 }
 
 /**
- * Whether what is open may go through can take longer to ask than the lock delay lasts: after it, what was covered has to
- * be covered still.
+ * Whether what is open may go through all the same can take longer to ask than the lock delay lasts: after it, what was
+ * covered has to be covered still.
  * @param {Push} push
- * @param {readonly Open[]} open
+ * @param {boolean} mayReport
  * @returns {Promise<Verdict>}
  */
-async function tolerated({ pieces, verifying, explaining }, open) {
-  const { refused, unleased } = await tolerate(explaining, open);
+async function verdictOn({ pieces, verifying, explaining }, mayReport) {
+  const found = await openIn(verifying(), pieces);
+  const waited = found.filter(({ piece }) => piece.waited === true);
+  const fresh = found.filter(({ piece }) => piece.waited !== true);
+  if (waited.length === 0 && (fresh.length === 0 || !mayReport)) return { refused: fresh, unleased: [] };
+  const refused = mayReport ? [] : fresh;
+  // What was refused stays so, whatever becomes of the next question.
+  const asked = async (/** @type {Promise<Verdict>} */ asking) => {
+    const verdict = await asking.catch((/** @type {unknown} */ error) => {
+      if (refused.length === 0) throw error;
+      return { refused: [], unleased: [] };
+    });
+    refused.push(...verdict.refused);
+    return verdict.unleased;
+  };
+  await asked(heldByNow(explaining, waited));
+  const unleased = mayReport ? await asked(tolerate(explaining, fresh)) : [];
   if (refused.length > 0) return { refused, unleased };
-  const known = new Map(open.map(({ piece, paths }) => [piece, new Set(paths)]));
-  const lost = (
-    await openIn(
-      verifying(),
-      pieces.filter(({ waited }) => waited !== true),
-    )
-  ).map(({ piece, paths }) => {
+  const known = new Map(found.map(({ piece, paths }) => [piece, new Set(paths)]));
+  const lost = (await openIn(verifying(), pieces)).map(({ piece, paths }) => {
     return { piece, paths: paths.filter((path) => !known.get(piece)?.has(path)) };
   });
   return { refused: lost.filter(({ paths }) => paths.length > 0), unleased };

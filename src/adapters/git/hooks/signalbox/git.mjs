@@ -15,6 +15,12 @@ export class GitError extends Error {
 /** What is pushed is what the objects say, and not what a local `git replace` shows in their place. */
 const ENVIRONMENT = { ...process.env, GIT_NO_REPLACE_OBJECTS: '1' };
 
+/** What git's configuration must not change in what is read here. A name that an older git does not know does no harm. */
+const PINNED = ['log.diffMerges=separate', 'log.showRoot=true', 'i18n.logOutputEncoding=UTF-8'].flatMap((setting) => [
+  '-c',
+  setting,
+]);
+
 /**
  * Runs git without a shell. Paths are bytes to git, so the output stays bytes.
  * @param {readonly string[]} args
@@ -23,7 +29,7 @@ const ENVIRONMENT = { ...process.env, GIT_NO_REPLACE_OBJECTS: '1' };
  */
 export function git(args, input = '') {
   return new Promise((resolve, reject) => {
-    const child = spawn('git', args, { stdio: ['pipe', 'pipe', 'pipe'], env: ENVIRONMENT });
+    const child = spawn('git', [...PINNED, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: ENVIRONMENT });
     /** @type {Buffer[]} */
     const out = [];
     /** @type {Buffer[]} */
@@ -64,17 +70,6 @@ export const isNull = (name) => /^0+$/.test(name);
 /** Whether a ref holds notes on commits: its files are none of the repository's. @param {string} ref */
 export const isNotes = (ref) => ref.startsWith('refs/notes/');
 
-/** The commit that a name leads to, through tags; null for a tree, a blob or nothing. @param {string} name */
-export async function commitAt(name) {
-  try {
-    return (await git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`])).toString().trim();
-  } catch (error) {
-    // Any other failure is no answer: what was not looked at must not pass for nothing.
-    if (error instanceof GitError && error.code === 1) return null;
-    throw error;
-  }
-}
-
 /**
  * The lines of git's output.
  * @param {readonly string[]} args
@@ -86,9 +81,42 @@ export async function lines(args, input = []) {
   return output.split('\n').filter((text) => text !== '');
 }
 
+/**
+ * The commits that objects lead to, through tags; null for a tree, for a blob, and for the name of nothing.
+ * @param {readonly string[]} names
+ * @returns {Promise<(string | null)[]>}
+ * @throws {GitError} where one cannot be read: what was not looked at must not pass for nothing
+ */
+export async function commitsAt(names) {
+  const asked = [...new Set(names)].filter((name) => !isNull(name));
+  const found = await typesOf(asked.map((name) => `${name}^{commit}`));
+  const commits = new Map(asked.map((name, at) => [name, found[at]?.type === 'commit' ? found[at].name : null]));
+  const others = asked.filter((name) => commits.get(name) === null);
+  for (const [at, { type }] of (await typesOf(others)).entries())
+    if (type !== 'tree' && type !== 'blob' && type !== 'tag') throw new GitError(`git: cannot read ${others[at]}`);
+  return names.map((name) => commits.get(name) ?? null);
+}
+
+/** Which objects are here. @param {readonly string[]} names @returns {Promise<boolean[]>} */
+export async function areHere(names) {
+  return (await typesOf(names)).map(({ type }) => type !== 'missing');
+}
+
+/** @param {readonly string[]} names @returns {Promise<{ name: string, type: string }[]>} */
+async function typesOf(names) {
+  if (names.length === 0) return [];
+  const told = await lines(['cat-file', '--batch-check=%(objectname) %(objecttype)'], names);
+  if (told.length !== names.length) throw new GitError('git cat-file: an answer is missing');
+  return told.map((text) => {
+    const [name = '', type = ''] = text.split(' ');
+    return { name, type };
+  });
+}
+
 const COLON = 0x3a;
 const NEWLINE = 0x0a;
-const OBJECT_NAME = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+/** In either object format. */
+export const OBJECT_NAME = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 /** @param {Buffer} output @returns {Generator<Buffer, void>} */
 function* tokensOf(output) {

@@ -44,7 +44,7 @@ async function perhapsHeld(server, paths) {
   for await (const page of server.leases()) {
     for (const lease of page) {
       for (const path of lease.paths) names.add(folded(path));
-      for (const pattern of lease.patterns) starts.add(folded(PLAIN_START.exec(pattern)?.[0] ?? ''));
+      for (const pattern of lease.patterns) starts.add(startOf(pattern));
     }
   }
   const all = [...starts];
@@ -52,4 +52,22 @@ async function perhapsHeld(server, paths) {
     const name = folded(path);
     return names.has(name) || all.some((start) => name.startsWith(start));
   });
+}
+
+/** @param {string} pattern */
+const startOf = (pattern) => folded(PLAIN_START.exec(pattern)?.[0] ?? '');
+
+/**
+ * Tells the leases that may cover one of these paths from those that cannot.
+ * @param {readonly string[]} paths
+ * @returns {(lease: Lease) => boolean}
+ */
+export function coverOf(paths) {
+  const names = new Set(paths.map(folded));
+  return (lease) =>
+    lease.paths.some((path) => names.has(folded(path))) ||
+    lease.patterns.some((pattern) => {
+      const start = startOf(pattern);
+      return [...names].some((name) => name.startsWith(start));
+    });
 }

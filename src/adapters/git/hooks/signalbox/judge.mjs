@@ -59,7 +59,13 @@ export async function tolerate(server, open) {
   const refused = [];
   /** @type {Set<string>} */
   const unleased = new Set();
-  const leasedOf = await askEach(open, ({ piece }) => leasedOnce(server, piece));
+  const leasedOf = await askEach(open, ({ piece }) => leasedOnce(server, piece)).catch(
+    (/** @type {unknown} */ error) => {
+      // Refused is refused, also when the server goes away in between.
+      if (open.some(({ piece, paths }) => paths.some((path) => isHeld(piece, path)))) return [];
+      throw error;
+    },
+  );
   for (const [at, { piece, paths }] of open.entries()) {
     const leased = leasedOf[at] ?? new Set();
     const bad = paths.filter((path) => isHeld(piece, path) || leased.has(path));
@@ -74,14 +80,13 @@ export async function tolerate(server, open) {
  * What has been verified once, and waited on another branch since: refused is what somebody else holds now.
  * @param {Server} server
  * @param {readonly Open[]} open
- * @returns {Promise<Open[]>}
+ * @returns {Promise<Verdict>}
  */
 export async function heldByNow(server, open) {
-  if (open.length === 0) return [];
+  if (open.length === 0) return { refused: [], unleased: [] };
   const isHeld = await heldByOthers(server, open);
-  return open
-    .map(({ piece, paths }) => ({ piece, paths: paths.filter((path) => isHeld(piece, path)) }))
-    .filter(({ paths }) => paths.length > 0);
+  const held = open.map(({ piece, paths }) => ({ piece, paths: paths.filter((path) => isHeld(piece, path)) }));
+  return { refused: held.filter(({ paths }) => paths.length > 0), unleased: [] };
 }
 
 /** @param {Server} server @param {readonly Open[]} open */

@@ -1,8 +1,9 @@
-/** Reports HEAD: its files with their blobs, its message as the intent, and the leases that the run holds. */
+/** Reports HEAD: its files with their blobs, its message as the intent, and the leases that the run holds on them. */
 import { connect } from './api.mjs';
 import { changedBy } from './changed.mjs';
 import { readConfig } from './config.mjs';
 import { git, isNull } from './git.mjs';
+import { coverOf } from './holders.mjs';
 import { readPath } from './paths.mjs';
 import { listed, quoted, say } from './text.mjs';
 
@@ -58,10 +59,9 @@ async function report() {
   /** @type {Presented[]} */
   const leases = [];
   if (config.run !== null) {
-    for await (const page of server.leases(config.run)) {
-      leases.push(...page.map(({ id, fence }) => ({ id, fence })));
-      if (leases.length >= MAX_LEASES) break;
-    }
+    const mayCover = coverOf(files.map(({ path }) => path));
+    for await (const page of server.leases(config.run))
+      leases.push(...page.filter(mayCover).map(({ id, fence }) => ({ id, fence })));
   }
   const recorded = await server.record({
     commit,
@@ -70,6 +70,10 @@ async function report() {
     filesOmitted,
     leases: leases.slice(0, MAX_LEASES),
   });
+  if (leases.length > MAX_LEASES)
+    say(
+      `a report names at most ${MAX_LEASES} leases: ${leases.length - MAX_LEASES} on files of this commit were left out.`,
+    );
   tell(recorded, files.length, filesOmitted);
 }
 

@@ -18,10 +18,10 @@ const ADVICE = [
 
 /** @param {string} input */
 async function verify(input) {
-  const [remoteName = '', remoteUrl = null] = process.argv.slice(2);
+  const [remoteName = '', remoteUrl = remoteName] = process.argv.slice(2);
   const updates = readUpdates(input);
   if (updates.length === 0) return true;
-  const { brought, taken } = await commitsPushed(updates, remoteName);
+  const { brought, taken } = await commitsPushed(updates, remoteName, remoteUrl);
   const changed = await changedByEach(new Set([...brought, ...taken]));
   const { odd } = readPaths([...changed.values()].flat());
   if (changed.size === 0) return true;

@@ -1,5 +1,5 @@
 import { Told } from './config.mjs';
-import { commitAt, isNotes, isNull, lines } from './git.mjs';
+import { commitsAt, isNotes, isNull, lines } from './git.mjs';
 
 /** @typedef {{ old: string, now: string, ref: string }} Update */
 /** @typedef {{ ref: string, commit: string }} Ref */
@@ -9,7 +9,7 @@ import { commitAt, isNotes, isNull, lines } from './git.mjs';
  * What a push does to the commits of a repository, as seen before any of its refs has moved.
  * @typedef {object} Received
  * @property {Map<string, string[]>} brought commits with their parents, children first on each branch
- * @property {ReadonlySet<string>} waited of those brought: that another ref leads to already
+ * @property {ReadonlySet<string>} waited of those brought: that another branch or a tag leads to already
  * @property {Map<string, string[]>} taken commits that it takes away from a ref, with the tips that replace them
  */
 
@@ -27,7 +27,8 @@ export function readUpdates(input) {
 }
 
 /**
- * Brought are the commits that no ref of the repository leads to yet: the others were verified when they came. On a
+ * Brought are the commits that no branch or tag of the repository leads to yet: the others were verified when they came.
+ * (Other refs a forge makes by itself, of what somebody offers from a fork: `refs/pull/1/head`.) On a
  * trunk it is those that the trunk does not have (a new one: that no other trunk has), so that work which waited on
  * another branch is verified once more. Taken are those that no ref leads to any more once the refs have moved.
  * Deleting a ref changes no path, but a trunk that could be deleted and made anew would have forgotten what it had.
@@ -41,7 +42,8 @@ export async function commitsReceived(pushed, named) {
   const updates = pushed.map((update) => ({ ...update, ref: aliases.get(update.ref) ?? update.ref }));
   const moved = await movedBy(updates, trunks);
   const waiting = moved.filter(({ isTrunk }) => !isTrunk).map(({ tip }) => tip);
-  const walks = waiting.length > 0 ? [[...waiting, ...without(refs)]] : [];
+  const verified = without(refs.filter(({ ref }) => /^refs\/(?:heads|tags)\//.test(ref)));
+  const walks = waiting.length > 0 ? [[...waiting, ...verified]] : [];
   const landed = refs.filter(({ ref }) => trunks.has(ref));
   for (const { isTrunk, before, tip } of moved)
     if (isTrunk) walks.push([tip, ...(before === null ? without(landed) : [`^${before}`])]);
@@ -54,7 +56,7 @@ export async function commitsReceived(pushed, named) {
     }
   }
   const tips = moved.map(({ tip }) => tip);
-  const fresh = new Set(tips.length === 0 ? [] : await lines(['rev-list', '--stdin'], [...tips, ...without(refs)]));
+  const fresh = new Set(tips.length === 0 ? [] : await lines(['rev-list', '--stdin'], [...tips, ...verified]));
   const waited = new Set([...brought.keys()].filter((commit) => !fresh.has(commit)));
   return { brought, waited, taken: await takenBy(moved, updates, refs) };
 }
@@ -66,12 +68,14 @@ const without = (refs) => refs.map(({ commit }) => `^${commit}`);
 async function movedBy(updates, trunks) {
   /** @type {Moved[]} */
   const moved = [];
-  for (const { old, now, ref } of updates) {
-    if (isNotes(ref)) continue;
+  const asked = updates.filter(({ ref }) => !isNotes(ref));
+  const tips = await commitsAt(asked.map(({ now }) => now));
+  const befores = await commitsAt(asked.map(({ old }) => old));
+  for (const [at, { now, ref }] of asked.entries()) {
     const isTrunk = trunks.has(ref);
     if (isTrunk && isNull(now)) throw new Told(`${ref} is a trunk of this repository, and no push may delete it.`);
-    const tip = isNull(now) ? null : await commitAt(now);
-    if (tip !== null) moved.push({ before: isNull(old) ? null : await commitAt(old), tip, ref, isTrunk });
+    const [before, tip] = [befores[at] ?? null, tips[at] ?? null];
+    if (tip !== null) moved.push({ before, tip, ref, isTrunk });
   }
   return moved;
 }
