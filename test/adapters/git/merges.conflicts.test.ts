@@ -51,6 +51,7 @@ describe('a merge that keeps its own side of a file that git cannot merge', () =
     async (kind, first, change, theirs = change) => {
       const { forge, ann, bob, hers, ...more } = await scene();
       const isIndex = kind === 'a submodule';
+    for (const tree of [hers, forge.remote]) await tree.git('config', 'diff.submodule', 'log');
       const made = async (tree: Checkout, message: string, write: Write, who: string) => {
         await write(tree, who);
         if (!isIndex) await tree.git('add', '-A');
