@@ -17,6 +17,7 @@ const LONGEST = [
   'test/main/own-database.test.ts',
   'test/modules/leases/broad.api.test.ts',
   'test/modules/traces/kill.test.ts',
+  'test/adapters/git/pre-receive.test.ts',
   'test/adapters/git/merges.test.ts',
 ];
 

@@ -75,17 +75,17 @@ describe('beside what waited, and was asked about at length', () => {
   });
 });
 
-describe('what cannot be a key or a server', () => {
-  it.each([
+it('what cannot be a key or a server is a mistake of whoever pushes, and no server that is away', async () => {
+  const { hers } = await scene();
+  await hers.git('config', 'signalbox.pushFailOpen', 'true');
+  await hers.commit('Mine', { 'a.ts': 'A2\n' });
+  for (const [env, told] of [
     [{ SIGNALBOX_KEY: 'sbx_“quoted”' }, /SIGNALBOX_KEY is no API key/],
     [{ SIGNALBOX_KEY: 'sbx_a\nsbx_b' }, /SIGNALBOX_KEY is no API key/],
     [{ SIGNALBOX_URL: 'http://[::1' }, /the server that is named is no http or https URL/],
-  ])('is a mistake of whoever pushes, and no server that is away: %o', async (env, told) => {
-    const { hers } = await scene();
-    await hers.git('config', 'signalbox.pushFailOpen', 'true');
-    await hers.commit('Mine', { 'a.ts': 'A2\n' });
+  ] as const) {
     const ran = await hers.as(env).run('push', '-q', 'origin', 'main');
     expect(ran.code, ran.err).toBe(1);
     expect(ran.err).toMatch(told);
-  });
+  }
 });
