@@ -62,6 +62,8 @@ export interface AppDeps {
   readonly rootKey: string | undefined;
   /** How people reach the server, without a trailing slash; for links in what agents are told. */
   readonly publicUrl?: string | undefined;
+  /** What the search for one broad request may cost, where that is to be less than usual. */
+  readonly searchStepsMax?: number | undefined;
 }
 
 export interface Signalbox {
@@ -115,13 +117,13 @@ export async function buildApp(deps: AppDeps): Promise<Signalbox> {
 type Services = ReturnType<typeof createServices>;
 
 /** Every part of the server, each with what it needs. */
-function createServices({ pools, logger, clock, telemetry }: AppDeps) {
+function createServices({ pools, logger, clock, telemetry, searchStepsMax }: AppDeps) {
   const signal = new CommitSignal(() => pools.listener(), pools.ordinary, logger);
   const db = new Database(pools.ordinary, signal);
   const instruments = createInstruments(telemetry.meter);
   const repos = new RepoService(db, hasOpenLeases);
   const leases = new LeaseService(db);
-  const hot = new HotPath({ pool: pools.hot, db, signal, instruments, logger, clock });
+  const hot = new HotPath({ pool: pools.hot, db, signal, instruments, logger, clock, searchStepsMax });
   const watch = createTicketWatch({ db, signal, clock });
   const history = new HoldHistory(db, clock);
   const line = new WaitingLine({ db, queue: hot, watch, clock, logger });

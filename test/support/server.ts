@@ -77,6 +77,8 @@ export interface TestServerOptions {
   readonly start?: boolean | 'signals';
   /** Another way to the same database for the hot path, such as through a proxy that breaks. */
   readonly hotUrl?: string;
+  /** Less than usual, so that a search which would take seconds is given up at once. */
+  readonly searchStepsMax?: number;
 }
 
 /** The real server on a real socket with a migrated database of its own. One for a test file, in its `beforeAll`. */
@@ -92,6 +94,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     telemetry: options.telemetry ?? disabledTelemetry(),
     version: '0.0.0-test',
     rootKey: ROOT_KEY,
+    searchStepsMax: options.searchStepsMax,
   });
   if (options.start === 'signals') await signalbox.services.signal.start();
   else if (options.start !== false) await signalbox.start();

@@ -54,6 +54,7 @@ const admissionView = z
     conflicts: z.array(conflictView).optional(),
     free: z.array(z.string()).optional().describe('With wait: the requested paths that nobody holds.'),
     context: contextView,
+    replayed: z.boolean().optional().describe('True: given before, to the same Idempotency-Key.'),
   })
   .meta({ id: 'Admission' });
 

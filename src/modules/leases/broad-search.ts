@@ -18,8 +18,10 @@ export interface Searched {
   readonly ticketIds: readonly string[];
   /** The place of who asks: of the waiters only those ahead of it were looked at. Left out: all were. */
   readonly place?: number | undefined;
-  /** Whether these are all. If not, they must be in the way, or the search is made again. Nor are they once it took too long. */
+  /** Whether these are all. If not, they must be in the way, or the search is made again. */
   readonly isWhole: boolean;
+  /** It took too long, so that these are not all; made again, it would once more. */
+  readonly isSpent: boolean;
 }
 
 /** More than these are not needed for a refusal, and a grant has none at all. */
@@ -43,8 +45,14 @@ export interface Seeker extends WantedIn {
  * Finds what shares anything with what a run wants and may be in its way, page by page, in short transactions that lock
  * nothing.
  * @param client of the hot path, in no transaction
+ * @param stepsMax what it may cost, see `workDone`
  */
-export async function searchBroadly(client: pg.PoolClient, orgId: string, wanted: Seeker): Promise<Searched> {
+export async function searchBroadly(
+  client: pg.PoolClient,
+  orgId: string,
+  wanted: Seeker,
+  stepsMax: number = STEPS_MAX,
+): Promise<Searched> {
   const candidates = candidateIdsStatements(orgId, wanted);
   const [head, tickets, repos, leases, waiters] = await readInOrg(client, orgId, [
     {
@@ -67,7 +75,7 @@ export async function searchBroadly(client: pg.PoolClient, orgId: string, wanted
   const { lockDelaySeconds } = settingsOf(settings);
   const [ticket] = tickets as { seq: string }[];
   const place = ticket === undefined ? undefined : Number(ticket.seq);
-  const comparison = new Comparison(wanted.matchers, { caseSensitive });
+  const comparison = new Comparison(wanted.matchers, { caseSensitive }, stepsMax);
   const among = (of: Claimants, rows: unknown[]) =>
     overlapping(client, orgId, {
       ids: (rows as { id: string }[]).map(({ id }) => id),
@@ -83,6 +91,7 @@ export async function searchBroadly(client: pg.PoolClient, orgId: string, wanted
     ticketIds: inWaiters.ids,
     place,
     isWhole: inLeases.isWhole && inWaiters.isWhole,
+    isSpent: comparison.isSpent,
   };
 }
 

@@ -44,7 +44,7 @@ export {
 export { leaseRoutes } from './routes.ts';
 export { createLeaseObserver } from './run-life.ts';
 export { hasOpenLeases, LeaseService } from './service.ts';
-export { TooBroad, TooIntricate } from './too-broad.ts';
+export { TooBroad, TooIntricate, tooIntricate } from './too-broad.ts';
 export { compileStored, STEPS_AHEAD_MAX, Uncompiled } from './uncompiled.ts';
 export { conflictView, type LeaseView, leaseTimes, leaseView, viewLease } from './views.ts';
 export { WaitingLine } from './waiting/line.ts';

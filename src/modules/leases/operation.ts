@@ -42,7 +42,7 @@ export interface CancelOperation extends Base {
   /** What it leaves alone besides what others have joined: with `leases` any request for the lease itself. */
   readonly spares: 'leases' | 'joined' | null;
   /** Why the server ends it. */
-  readonly reason?: 'abandoned' | 'deadlock';
+  readonly reason?: 'abandoned' | 'deadlock' | 'too_intricate';
 }
 
 export interface RenewOperation extends Base, Spoken {

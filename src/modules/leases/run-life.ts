@@ -58,14 +58,17 @@ async function leaveLine(
   instruments: Pick<Instruments, 'waitEnded'>,
 ): Promise<string[]> {
   const { reason, epoch = null } = leaving;
-  const rows = await tx.db.$queryRaw<{ id: string; queued_at: Date }[]>`
-    UPDATE lease_waiter SET status = 'ended', reason = ${reason}, settled_at = ${now}, blocked_by = NULL
-    WHERE org_id = ${tx.orgId}::uuid AND run_id = ${runId}::uuid AND status = 'waiting'
-      AND repo_id = ANY (${repoIds}::uuid[]) AND (${epoch}::int IS NULL OR epoch <> ${epoch}::int) RETURNING id, queued_at`;
+  const rows = await tx.db.$queryRaw<{ id: string; repo: string; queued_at: Date }[]>`
+    UPDATE lease_waiter w SET status = 'ended', reason = ${reason}, settled_at = ${now}, blocked_by = NULL
+    FROM repo p
+    WHERE w.org_id = ${tx.orgId}::uuid AND w.run_id = ${runId}::uuid AND w.status = 'waiting'
+      AND w.repo_id = ANY (${repoIds}::uuid[]) AND (${epoch}::int IS NULL OR w.epoch <> ${epoch}::int)
+      AND p.org_id = w.org_id AND p.id = w.repo_id
+    RETURNING w.id, p.name AS repo, w.queued_at`;
   const ids = rows.map(({ id }) => id);
   if (ids.length > 0) await tx.db.leaseWaiterKey.deleteMany({ where: { orgId: tx.orgId, waiterId: { in: ids } } });
-  for (const id of ids)
-    tx.emit({ kind: 'lease.wait_ended', subject: { kind: 'ticket', id }, data: { reason, runId } }, now);
+  for (const { id, repo } of rows)
+    tx.emit({ kind: 'lease.wait_ended', subject: { kind: 'ticket', id }, data: { repo, runId, reason } }, now);
   tx.afterCommit(() => {
     for (const { queued_at: since } of rows) instruments.waitEnded('ended', secondsInLine(since, now));
   });

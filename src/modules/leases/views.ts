@@ -54,7 +54,9 @@ export const conflictView = z
     expectedWaitSeconds: z
       .number()
       .nullable()
-      .describe('Judged by how long leases of this repo were held lately; null while there is no history.'),
+      .describe(
+        'Judged by how long leases of this repo were held lately, and never later than the lease is free if nobody renews it, which is all there is to go by while there is no history; null where there is nothing.',
+      ),
   })
   .meta({ id: 'LeaseConflict' });
 
@@ -66,7 +68,7 @@ export const ticketView = z
       .string()
       .nullable()
       .describe(
-        'Why it ended without a lease: cancelled, run_ended, epoch_stale, key_revoked, lease_revoked, deadlock, abandoned, decided_otherwise.',
+        'Why it ended without a lease: cancelled, run_ended, epoch_stale, key_revoked, lease_revoked, deadlock, abandoned, decided_otherwise, too_intricate.',
       ),
     position: z
       .int()

@@ -16,6 +16,6 @@ const asker = { runId: 'ann', place: Number.POSITIVE_INFINITY };
 
 it('what a search has found only a part of is not granted, however free it looks', () => {
   const searched = { knownTo: 1, leaseIds: [], ticketIds: [] };
-  expect(judge(free, 'repo', asker, wanted, { ...searched, isWhole: true }).kind).toBe('grant');
-  expect(() => judge(free, 'repo', asker, wanted, { ...searched, isWhole: false })).toThrow(TooBroad);
+  expect(judge(free, 'repo', asker, wanted, { ...searched, isWhole: true, isSpent: false }).kind).toBe('grant');
+  expect(() => judge(free, 'repo', asker, wanted, { ...searched, isWhole: false, isSpent: false })).toThrow(TooBroad);
 });

@@ -49,7 +49,7 @@ describe('what came between a search without the lock and the lock', () => {
   it('is in the way: a lease that was granted meanwhile', async () => {
     const org = await server.newOrg();
     const [ann, bob] = [await newRunner(org), await newRunner(org)];
-    const found = { knownTo: await seqOf(org), leaseIds: [], ticketIds: [], isWhole: true };
+    const found = { knownTo: await seqOf(org), leaseIds: [], ticketIds: [], isWhole: true, isSpent: false };
     const lease = await held(ann, { paths: ['a'] });
     await expect(searched(org, bob, found)).rejects.toMatchObject({
       code: 'lease_conflict',
@@ -61,7 +61,7 @@ describe('what came between a search without the lock and the lock', () => {
     const org = await server.newOrg();
     const [ann, bob, cid] = [await newRunner(org), await newRunner(org), await newRunner(org)];
     await held(ann, { paths: ['b'] });
-    const found = { knownTo: await seqOf(org), leaseIds: [], ticketIds: [], isWhole: true };
+    const found = { knownTo: await seqOf(org), leaseIds: [], ticketIds: [], isWhole: true, isSpent: false };
     const ticketId = await queue(cid, { paths: ['a', 'b'] });
     await expect(searched(org, bob, found)).rejects.toMatchObject({
       code: 'lease_conflict',

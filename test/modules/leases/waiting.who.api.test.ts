@@ -41,7 +41,8 @@ describe('a process that a resume replaces while it waits', () => {
     await give(ann!, lease);
     expect(await ticketOf(bob!, unseen, 5)).toMatchObject({ status: 'ended', reason: 'epoch_stale', lease: null });
     const ends = (await org.events()).filter(({ kind }) => kind === 'lease.wait_ended');
-    expect(ends.map(({ data }) => data['reason'])).toEqual(['epoch_stale', 'epoch_stale']);
+    const end = { repo: 'acme/shop', runId: bob!.runId, reason: 'epoch_stale' };
+    expect(ends.map(({ data }) => data)).toEqual([end, end]);
   });
 
   it('the one that has replaced it gets in line anew; one that says no epoch waits on', async () => {

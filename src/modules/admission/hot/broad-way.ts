@@ -24,13 +24,15 @@ export type Broad = Extract<HotOperation, { readonly wanted: unknown }>;
 export class BroadWay {
   readonly #pool: pg.Pool;
   readonly #batcher: OrgBatcher<HotOperation, HotAnswer>;
+  readonly #searchStepsMax: number | undefined;
   readonly #ofOrg = new KeyedLimiter(PER_ORG);
   readonly #ofAll = new KeyedLimiter(IN_ALL);
 
   /** `batcher`: decides under the lock. */
-  constructor(pool: pg.Pool, batcher: OrgBatcher<HotOperation, HotAnswer>) {
+  constructor(pool: pg.Pool, batcher: OrgBatcher<HotOperation, HotAnswer>, searchStepsMax?: number) {
     this.#pool = pool;
     this.#batcher = batcher;
+    this.#searchStepsMax = searchStepsMax;
   }
 
   /**
@@ -55,7 +57,7 @@ export class BroadWay {
   }
 
   async #search(orgId: string, seeker: Seeker): Promise<Searched> {
-    const search = () => borrowed(this.#pool, (client) => searchBroadly(client, orgId, seeker));
+    const search = () => borrowed(this.#pool, (client) => searchBroadly(client, orgId, seeker, this.#searchStepsMax));
     return this.#ofOrg.run(orgId, () => this.#ofAll.run('', search));
   }
 }

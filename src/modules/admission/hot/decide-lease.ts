@@ -15,6 +15,7 @@ import {
   type Spoken,
   standing,
   TooBroad,
+  tooIntricate,
   type Verdict,
   viewLease,
   type Wanted,
@@ -73,7 +74,8 @@ export function judge(
   if (changed(verdict, wanted, now).some(hasNoRowYet)) throw new TooSoon();
   if (searched?.isWhole !== false) return verdict;
   // Of a part only a refusal is sure, and that there is more.
-  if (verdict.kind !== 'conflict') throw new TooBroad('what was found is in nobody’s way');
+  if (verdict.kind !== 'conflict')
+    throw searched.isSpent ? tooIntricate() : new TooBroad('what was found is in nobody’s way');
   return { ...verdict, isCut: true };
 }
 

@@ -9,6 +9,7 @@ import {
   placeOf,
   type Searched,
   TooBroad,
+  tooIntricate,
   toWatch,
   type Verdict,
   type Wait,
@@ -39,7 +40,7 @@ interface Wish {
 /**
  * Puts a refused request in the line, behind all that have come. The same run asking for the same again joins its own
  * ticket: a client that retries must not stand behind itself.
- * @throws Problem 409 `lease_wait_on_self`, `lease_deadlock`; TooBroad; TooSoon
+ * @throws Problem 409 `lease_wait_on_self`, `lease_deadlock`; TooBroad, TooIntricate; TooSoon
  */
 export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter {
   const { run, repo, wanted, verdict, principal } = wish;
@@ -48,6 +49,8 @@ export function enqueue(snapshot: Snapshot, plan: BatchPlan, wish: Wish): Waiter
   // By a part a cycle may go unseen, until the sweep finds it: only where a search has not told more either.
   if (!verdict.inTheWay.isWhole && wish.searched === undefined)
     throw new TooBroad('not all is known that this would wait for');
+  // Its turn would never be seen to come, and it would be in the way of all who stand behind it.
+  if (wish.searched?.isSpent === true) throw tooIntricate();
   const waits = waitsFor(holderOf(run), verdict.inTheWay, snapshot.now);
   const cycle = snapshot.waits?.cycleWith(waits) ?? null;
   // Who waits for whom was read before that: perhaps nobody waits in a circle any more.

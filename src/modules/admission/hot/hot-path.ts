@@ -31,6 +31,8 @@ export interface HotPathDeps {
   readonly instruments: Instruments;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** What the search for one broad request may cost, where that is to be less than usual. */
+  readonly searchStepsMax?: number | undefined;
 }
 
 /** What is answered only to whoever may act for the run, in its current epoch as far as it was said. */
@@ -87,7 +89,7 @@ export class HotPath implements LeaseQueue {
       (orgId, ops) => underWay.while(orgId, ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
       batchesOf((op) => ('wanted' in op ? op.wanted : null)),
     );
-    this.#broadWay = new BroadWay(deps.pool, this.#generalWay);
+    this.#broadWay = new BroadWay(deps.pool, this.#generalWay, deps.searchStepsMax);
     this.onLeases((changes) => oneCall.leases.apply(changes));
   }
 

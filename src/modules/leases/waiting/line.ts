@@ -2,11 +2,12 @@ import type { Logger } from 'pino';
 import { Prisma } from '../../../generated/prisma/client.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Database } from '../../../platform/database/database.ts';
+import { Problem } from '../../../platform/errors.ts';
 import { systemPrincipal } from '../../../platform/principal.ts';
 import { RecentMap } from '../../../platform/recent-map.ts';
 import type { SettledWatch } from '../../../platform/settled-watch.ts';
 import { isLoopHalted } from '../../loops/index.ts';
-import type { LeaseChanges, LeaseQueue } from '../operation.ts';
+import type { CancelOperation, LeaseChanges, LeaseQueue } from '../operation.ts';
 import { lockDelayOf, type ReadTx } from '../service.ts';
 import { Alarm } from './alarm.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
@@ -124,15 +125,22 @@ export class WaitingLine {
     const { queue, watch } = this.#deps;
     await Promise.all(
       waiters.map(async (ticket) => {
-        await queue.submit({
-          kind: 'promote',
-          principal: ticket.principal,
-          idempotent: null,
-          ticketId: ticket.id,
-          repo: { id: ticket.repoId, name: ticket.repo },
-          runId: ticket.runId,
-          wanted: ticket,
-        });
+        const { id: ticketId, principal, runId, repoId, repo } = ticket;
+        await queue
+          .submit({
+            kind: 'promote',
+            principal,
+            idempotent: null,
+            ticketId,
+            repo: { id: repoId, name: repo },
+            runId,
+            wanted: ticket,
+          })
+          .catch((error: unknown) => {
+            // Each look would be as long, and find as little; and it is in the way of all who stand behind it.
+            if (!isTooIntricate(error)) throw error;
+            return this.#end(principal.orgId, ticketId, 'too_intricate');
+          });
         // An admission whose way is free settles itself, once it is told.
         if (ticket.kind === 'admission') watch.wake(ticket.principal.orgId, ticket.id);
       }),
@@ -188,13 +196,17 @@ export class WaitingLine {
     }
   }
 
-  async #end(orgId: string, ticketId: string, reason: 'abandoned' | 'deadlock' = 'abandoned'): Promise<void> {
+  async #end(orgId: string, ticketId: string, reason: CancelOperation['reason'] = 'abandoned'): Promise<void> {
     const principal = systemPrincipal(orgId);
     await this.#deps.queue
       .submit({ kind: 'cancel', principal, idempotent: null, ticketId, spares: null, reason })
       // Settled meanwhile, by its run or by another server's sweep.
       .catch(() => undefined);
   }
+}
+
+function isTooIntricate(error: unknown): boolean {
+  return error instanceof Problem && error.code === 'leases_too_intricate';
 }
 
 /** Places of admissions that nobody holds open any more, and tickets of runs that nobody has heard of for a day. */
