@@ -30,7 +30,7 @@ const FOUND_PATTERNS_MAX = 300;
 const FOUND_WEIGHT_MAX = 2_000_000;
 /** Leases read at once, each with all that it holds. */
 const CHUNK = 100;
-/** Steps that one search may cost (see `workDone`): two to three seconds, in turns with other orgs' requests. */
+/** Steps that one search may cost (see `workDone`): two to seven seconds, in turns with other orgs' requests. */
 const STEPS_MAX = 300_000_000;
 
 /** Who looks for what is in the way of what is wanted. */
