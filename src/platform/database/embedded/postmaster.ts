@@ -53,7 +53,14 @@ export async function removeStalePidFile(data: string, stale: PidFile): Promise<
 }
 
 export type Launch =
-  | { readonly outcome: 'ready'; readonly pid: number; readonly ended: Promise<void> }
+  | {
+      readonly outcome: 'ready';
+      readonly pid: number;
+      /** Resolves when its process has ended, whoever ended it. */
+      readonly ended: Promise<void>;
+      /** Returns when it is gone; also if it has been gone before. */
+      readonly stop: () => Promise<void>;
+    }
   | { readonly outcome: 'port-taken' | 'occupied' | 'remnants' }
   | { readonly outcome: 'failed'; readonly reason: string };
 
@@ -100,8 +107,14 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
   const exited = () => child.exitCode !== null || child.signalCode !== null;
   const settled = await until(async () => exited() || (await isReady()), options.timeoutMs);
   if (exited()) return classify(await readLogFrom(cluster.logFile, log.start));
-  if (settled) return { outcome: 'ready', pid, ended };
-  await terminate(pid, cluster.data);
+  const stop = async () => {
+    child.ref();
+    await terminate(pid, cluster.data);
+    // A process that ends has left its directory a moment before it is gone.
+    await ended;
+  };
+  if (settled) return { outcome: 'ready', pid, ended, stop };
+  await stop();
   return { outcome: 'failed', reason: `not ready after ${options.timeoutMs / 1000} s` };
 }
 

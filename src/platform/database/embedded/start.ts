@@ -69,8 +69,8 @@ export async function startPostmaster(options: PostmasterOptions, port?: number)
       },
     });
     if (result.outcome === 'ready') {
-      const { pid, ended } = result;
-      return { pid, port: tried, ended, stop: () => terminate(pid, cluster.data).finally(endWatchdog) };
+      const { pid, ended, stop } = result;
+      return { pid, port: tried, ended, stop: () => stop().finally(endWatchdog) };
     }
     endWatchdog();
     await overcome(result, cluster, port);
