@@ -155,7 +155,7 @@ function createServices({ pools, logger, clock, telemetry, searchStepsMax }: App
     approvals: new ApprovalService(db, new ApprovalWatch({ db, signal, clock })),
     loops: new LoopService(db),
     runs: new RunService(db, createLeaseObserver(onFreed, instruments)),
-    sessions: new SessionRuns(db, repos),
+    sessions: new SessionRuns(db),
     changes,
     context,
     admissions: new AdmissionService({ hot, repos, context, watch, history, clock }),

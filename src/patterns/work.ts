@@ -20,5 +20,5 @@ export function budgetOf(steps: number): () => boolean {
   return () => work.steps > until;
 }
 
-/** After so many steps others should have a turn: some three milliseconds. */
-export const STEPS_A_TURN = 300_000;
+/** After so many steps others should have a turn: some one to two milliseconds. */
+export const STEPS_A_TURN = 100_000;

@@ -1,10 +1,27 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-
 /** What a piece of work costs besides what is counted. */
 const COST_A_PIECE = 10;
 
 /** What a piece returns after which the others are not needed. */
 export const ENOUGH = Symbol('enough');
+
+/** All long computing of this process, one after the other. */
+const line: (() => void)[] = [];
+
+/**
+ * Resolves when it is its turn: one a turn of the event loop, first come first served. However much is computed at once, a
+ * request that only passes through waits for one piece of it, and whoever has little to compute is not kept waiting
+ * until what takes long is done.
+ */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (line.push(resolve) === 1) setImmediate(callFirst);
+  });
+}
+
+function callFirst(): void {
+  line.shift()!();
+  if (line.length > 0) setImmediate(callFirst);
+}
 
 /** Long computing, piece by piece: it lets everything else go on in between, and knows what it has cost. */
 export class PacedWork {

@@ -65,6 +65,9 @@ export const PROBLEM_CODES = {
   415: {
     unsupported_media_type: 'The operation takes no body of this content type.',
   },
+  417: {
+    expectation_failed: 'Nothing but 100-continue can be expected of this server.',
+  },
   422: {
     invalid_request: 'Something in the request is not as this document has it; `errors`, if it is there, says what.',
     blob_missing: 'A file without a blob before and after did not change.',

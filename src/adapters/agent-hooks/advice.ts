@@ -35,10 +35,12 @@ export function revokedAdvice(revocations: readonly { readonly detail: string }[
 }
 
 /** Somebody else holds what was asked for. */
-export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'context'>, now: Date): string {
+export function heldAdvice(
+  admission: Pick<Admission, 'conflicts' | 'moreConflicts' | 'free' | 'context'>,
+  now: Date,
+): string {
   const conflicts = admission.conflicts ?? [];
   const first = conflicts.slice(0, SHOWN).map((conflict) => `- ${conflictLine(conflict, now)}`);
-  const more = conflicts.length > SHOWN ? [`- and ${conflicts.length - SHOWN} more`] : [];
   const earliest = conflicts
     .flatMap(({ freeAt }) => (freeAt === null ? [] : [freeAt]))
     .toSorted()
@@ -49,12 +51,17 @@ export function heldAdvice(admission: Pick<Admission, 'conflicts' | 'free' | 'co
   return [
     'Not now: another loop is working on this. Nothing was changed.',
     ...first,
-    ...more,
+    ...untold(conflicts.length - SHOWN, admission.moreConflicts === true),
     ...(free.length > 0 ? [`Of what you asked for, this is free right now: ${list(free, 10)}.`] : []),
     ...freeNearby(conflicts, others),
     `Go on with something else meanwhile${earliest === undefined ? '' : `, and try again after ${clock(earliest, now)}`}. ` +
       'If your task cannot go on without it, say so and stop, rather than undo or duplicate what the other loop does.',
   ].join('\n');
+}
+
+function untold(count: number, isCut: boolean): string[] {
+  if (isCut) return ['- and more'];
+  return count > 0 ? [`- and ${count} more`] : [];
 }
 
 /** Whether a path, or `dir/`, is where the witness lies. */

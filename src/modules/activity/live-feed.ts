@@ -1,20 +1,15 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { CommitSignal } from '../../platform/database/commit-signal.ts';
-import { Problem } from '../../platform/errors.ts';
+import { closeFor, keepAlive } from '../../platform/http/live-socket.ts';
 import type { Principal } from '../../platform/principal.ts';
 import type { EventLog } from './event-log.ts';
 
 const PAGE = 200;
 /** Commit signals are hints; this is the longest that a lost one delays an event. */
 const POLL_MS = 1000;
-const PING_MS = 20_000;
 /** A reader that is this far behind waits; what it has not taken stays in the log. */
 const HIGH_WATER_BYTES = 4 * 1024 * 1024;
-
-/** WebSocket close codes of ours; 1001 is the server going away. */
-const CLOSE_UNAUTHENTICATED = 4401;
-const CLOSE_FAILED = 1011;
 
 /**
  * Streams one org's events to one socket, in order from `after`, until either side closes. It reads the log itself, so
@@ -27,7 +22,6 @@ export function streamEvents(
   let position = feed.after;
   let reading = false;
   let again = false;
-  let alive = true;
 
   const pump = async (): Promise<void> => {
     again = true;
@@ -42,7 +36,7 @@ export function streamEvents(
         if (more) again = true;
       }
     } catch (error) {
-      closeFor(socket, error, feed.logger);
+      closeFor(socket, error, feed.logger, 'reconnect with your last seq');
     } finally {
       reading = false;
     }
@@ -50,27 +44,10 @@ export function streamEvents(
 
   const unsubscribe = feed.signal.subscribe(feed.principal.orgId, () => void pump());
   const poll = setInterval(() => void pump(), POLL_MS);
-  const ping = setInterval(() => {
-    if (!alive) return socket.terminate();
-    alive = false;
-    socket.ping();
-  }, PING_MS);
-  socket.on('pong', () => {
-    alive = true;
-  });
-  socket.on('error', () => socket.terminate());
+  keepAlive(socket);
   socket.on('close', () => {
     unsubscribe();
     clearInterval(poll);
-    clearInterval(ping);
   });
   void pump();
-}
-
-function closeFor(socket: WebSocket, error: unknown, logger: FastifyBaseLogger): void {
-  if (error instanceof Problem && error.status === 401)
-    return socket.close(CLOSE_UNAUTHENTICATED, 'key revoked or expired');
-  // The reader reconnects with its last seq and has lost nothing.
-  logger.warn({ err: error }, 'live feed closed after a failed read');
-  socket.close(CLOSE_FAILED, 'read failed; reconnect with your last seq');
 }

@@ -52,6 +52,7 @@ const admissionView = z
     decision: decisionView,
     lease: leaseView.optional(),
     conflicts: z.array(conflictView).optional(),
+    moreConflicts: z.boolean().optional().describe('With wait: whether more than these is in the way.'),
     free: z.array(z.string()).optional().describe('With wait: the requested paths that nobody holds.'),
     context: contextView,
     replayed: z.boolean().optional().describe('True: given before, to the same Idempotency-Key.'),

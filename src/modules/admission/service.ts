@@ -55,6 +55,8 @@ export interface Admission {
   };
   readonly lease?: LeaseView;
   readonly conflicts?: Conflict[];
+  /** Whether more than these is in the way. */
+  readonly moreConflicts?: boolean;
   readonly free?: string[];
   readonly context: Context;
   /** Set when this answer was given before, to the same Idempotency-Key. */
@@ -120,7 +122,7 @@ export class AdmissionService {
     await compileFairly(patterns);
     const isEmpty = paths.length + patterns.length + resources.length === 0;
     const matchers = isEmpty ? [] : parseClaims(paths, patterns, resources);
-    const repo = await this.#repos.resolve(principal, request.repo);
+    const repo = await this.#repos.resolve(principal, request.repo, request);
     const wanted =
       request.lease === null || matchers.length === 0 ? null : { ...request.lease, matchers, purpose: request.purpose };
     const waitMs = request.waitMs ?? 0;
@@ -159,7 +161,7 @@ export class AdmissionService {
       return await this.#inPlace(operation, ticketId, answer, { untilMs, ended });
     } catch (error) {
       // Nobody will ask with that place again, and whoever stands behind it is not to wait for that.
-      await this.#giveUp(systemPrincipal(operation.principal.orgId), ticketId);
+      await this.#giveUp(systemPrincipal(operation.principal.orgId), ticketId, 'abandoned');
       throw error;
     }
   }
@@ -175,8 +177,9 @@ export class AdmissionService {
       const { ticketId: place, ...body } = answer.body as { ticketId?: string };
       if (place === undefined) return answer;
       const leftMs = untilMs - this.#clock.monotonicMs();
-      if (leftMs <= 0 || ended.aborted || !(await this.#hasWaited(operation.principal.orgId, place, leftMs, ended))) {
-        await this.#giveUp(operation.principal, place);
+      const isOver = leftMs <= 0;
+      if (isOver || ended.aborted || !(await this.#hasWaited(operation.principal.orgId, place, leftMs, ended))) {
+        await this.#giveUp(operation.principal, place, isOver ? 'timed_out' : 'abandoned');
         return { ...answer, body };
       }
       answer = await this.#hot.submit({ ...operation, ticketId: place });
@@ -192,10 +195,10 @@ export class AdmissionService {
   }
 
   /** Unless another request of the same run has joined it, and waits on. */
-  async #giveUp(principal: Principal, ticketId: string): Promise<void> {
+  async #giveUp(principal: Principal, ticketId: string, reason: 'timed_out' | 'abandoned'): Promise<void> {
     if (this.#watch.isKept(principal.orgId, ticketId)) return;
     await this.#hot
-      .submit({ kind: 'cancel', principal, idempotent: null, ticketId, spares: 'leases' })
+      .submit({ kind: 'cancel', principal, idempotent: null, ticketId, spares: 'leases', reason })
       // Another ask of the same run that joined it may have settled it; else it runs out by itself.
       .catch(() => undefined);
   }
@@ -206,12 +209,14 @@ export class AdmissionService {
     request: DecisionRequest,
     idempotent: Idempotent | null,
   ): Promise<HotAnswer['body']> {
-    const repo = request.repo === null ? null : await this.#repos.resolve(principal, request.repo);
+    const { runId } = request;
+    const speaker = runId === null ? null : { runId };
+    const repo = request.repo === null ? null : await this.#repos.resolve(principal, request.repo, speaker);
     const operation: AskOperation = {
       kind: 'ask',
       principal,
       idempotent,
-      runId: request.runId,
+      runId,
       repo,
       action: request.action,
       parts: [{ action: request.action, subjects: request.subjects }],

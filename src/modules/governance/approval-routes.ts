@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { HeldAnswers } from '../../platform/http/held-open.ts';
 import { idempotentOf, principalOf } from '../../platform/http/request.ts';
-import { pageOf, pageQuery, repoName, text, uuid } from '../../platform/http/schemas.ts';
+import { heldSeconds, pageOf, pageQuery, repoName, text, uuid } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
 import type { ApprovalService } from './approval-service.ts';
 import { APPROVAL_STATUSES, approvalView, VERDICTS } from './approval-views.ts';
@@ -41,7 +41,7 @@ export function approvalRoutes(app: App, approvals: ApprovalService, draining: A
         summary: 'One approval, at once or as soon as it is settled',
         params,
         querystring: z.object({
-          waitSeconds: z.coerce.number().int().min(0).max(60).default(0).describe('How long to wait while pending.'),
+          waitSeconds: heldSeconds().describe('How long to wait while pending.'),
         }),
         response: { 200: approvalView },
       },

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { takeAsText } from '../../platform/http/json-body.ts';
+import { takeAsText, YAML_TYPES } from '../../platform/http/json-body.ts';
 import { idempotentOf, principalOf } from '../../platform/http/request.ts';
 import { pageOf, pageQuery } from '../../platform/http/schemas.ts';
 import type { App } from '../../platform/http/server.ts';
@@ -39,7 +39,7 @@ function draftRoutes(app: App, policies: PolicyService): void {
   void app.register(async (child) => {
     const scope = child as App;
     scope.removeContentTypeParser('application/json');
-    takeAsText(scope, ['application/json']);
+    takeAsText(scope, ['application/json', ...YAML_TYPES]);
     scope.put(
       '/policies/:name/draft',
       {

@@ -174,21 +174,23 @@ function isTakenAgain(lease: HeldLease, wanted: Wanted, table: ClaimTable<HeldLe
 
 function lookAtWaiters(table: ClaimTable<Waiter>, requested: Claim, { asker, wanted, moment, found }: Look): void {
   if (table.size === 0) return;
-  const { overlaps, isWhole } = table.look(requested);
+  // Only they are compared: a ticket that is to have its turn is in this table, too, and is not held up by what it costs to be
+  // compared with itself.
+  const mayStandAhead = (waiter: Waiter): boolean =>
+    waiter.runId !== asker.runId &&
+    isAhead(waiter, asker) &&
+    counts(waiter, moment.now) &&
+    !(wanted.mode === 'shared' && waiter.mode === 'shared');
+  const { overlaps, isWhole } = table.look(requested, { among: mayStandAhead });
   found.isWhole &&= isWhole;
   const holding = [...found.own].filter(([, claims]) => claims.has(requested)).map(([lease]) => lease);
-  let queue = 0;
   for (const overlap of overlaps) {
     const waiter = overlap.by;
-    if (waiter.runId === asker.runId || !isAhead(waiter, asker)) continue;
-    if (!counts(waiter, moment.now)) continue;
-    if (wanted.mode === 'shared' && waiter.mode === 'shared') continue;
-    queue += 1;
     // Who would share it with this run does not wait for it, and must not come to by being passed.
     const waitsForThis = holding.some((lease) => lease.mode === 'exclusive' || waiter.mode === 'exclusive');
     if (!waitsForThis) found.waiters.push(overlap);
   }
-  found.queues.set(requested, queue);
+  found.queues.set(requested, overlaps.length);
 }
 
 /** One without a row is of this very batch: whoever asks after it stands behind it, unless they have a place already. */

@@ -1,4 +1,4 @@
-export { type Searched, type Seeker, searchBroadly } from './broad-search.ts';
+export { type ReadRows, type Searched, type Seeker, searchBroadly } from './broad-search.ts';
 export {
   areTooMany,
   candidatesStatements,
@@ -15,7 +15,7 @@ export { ClaimTable } from './claim-table.ts';
 export { type Asker, type Conflict, decideLease, type Tables, toWatch, type Verdict } from './decide.ts';
 export { HoldHistory } from './hold-history.ts';
 export { closedUntil, type HeldLease, type Holder, type SpentApproval, standing } from './lease.ts';
-export { LeaseSweep } from './lease-sweep.ts';
+export { endThoseOver, LeaseSweep } from './lease-sweep.ts';
 export type { WantedIn } from './lookups.ts';
 export type {
   AcquireOperation,

@@ -45,20 +45,37 @@ export class LeaseSweep {
       const { due, forgettable, next } = await this.#db.read(system, (tx) =>
         lookFrom(tx, this.#reached.get(orgId) ?? BEGINNING),
       );
-      for (let at = 0; at < due.length; at += END_AT_ONCE) await this.#end(orgId, due.slice(at, at + END_AT_ONCE));
+      await endThoseOver(this.#db, orgId, due, (ended) => this.#onFreed(orgId, ended));
       if (forgettable.length > 0) await this.#db.write(system, (tx) => forget(tx, forgettable));
       // Only now: what could not be ended is looked at again by the next pass.
       if (next === null) return this.#reached.delete(orgId);
       this.#reached.set(orgId, next);
     }
   }
+}
 
-  async #end(orgId: string, due: readonly string[]): Promise<void> {
-    await this.#db.write(systemPrincipal(orgId), async (tx) => {
-      const ended = await endDue(tx, due);
-      tx.afterCommit(() => this.#onFreed(orgId, ended));
+/**
+ * Ends those leases that are over, some at a time.
+ * @param onEnded told after each commit which these were
+ * @returns whether all were: one may have been renewed meanwhile, or the clock gone back
+ */
+export async function endThoseOver(
+  db: Database,
+  orgId: string,
+  leaseIds: readonly string[],
+  onEnded: (ended: readonly string[]) => void = () => {},
+): Promise<boolean> {
+  let areAll = true;
+  for (let at = 0; at < leaseIds.length; at += END_AT_ONCE) {
+    const due = leaseIds.slice(at, at + END_AT_ONCE);
+    const isNoneLeft = await db.write(systemPrincipal(orgId), async (tx) => {
+      const { ended, stand } = await endDue(tx, due);
+      tx.afterCommit(() => onEnded(ended));
+      return stand === 0;
     });
+    areAll &&= isNoneLeft;
   }
+  return areAll;
 }
 
 /** Keys are kept only of what is open, or was revoked lately: by them the leases are found without all that ever were. */
@@ -85,8 +102,8 @@ async function lookFrom(tx: ReadTx, after: string): Promise<Looked> {
   return { due: row.due, forgettable: row.forgettable, next: row.seen < LOOK ? null : row.last };
 }
 
-/** Returns which of them were over, and ended now. */
-async function endDue(tx: OrgTx, due: readonly string[]): Promise<string[]> {
+/** Returns which of them were over, and ended now; and how many stand. */
+async function endDue(tx: OrgTx, due: readonly string[]): Promise<{ ended: string[]; stand: number }> {
   await tx.db.$queryRaw`
     SELECT p.id FROM repo p WHERE p.org_id = ${tx.orgId}::uuid AND p.id IN (
       SELECT l.repo_id FROM lease l WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${due}::uuid[]))
@@ -94,14 +111,16 @@ async function endDue(tx: OrgTx, due: readonly string[]): Promise<string[]> {
   // Looked at again under the lock: a renewal may have come first.
   const now = await tx.clock();
   const lockDelay = await lockDelayOf(tx);
-  const over = await tx.db.$queryRaw<{ id: string; finished: boolean }[]>`
-    SELECT l.id, r.status = 'finished' AS finished FROM lease l JOIN run r ON r.org_id = l.org_id AND r.id = l.run_id
-    WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${due}::uuid[]) AND l.ended_at IS NULL
-      AND (r.status = 'finished' OR l.expires_at < ${now}::timestamptz - make_interval(secs => ${lockDelay}::int))`;
+  const open = await tx.db.$queryRaw<{ id: string; finished: boolean; over: boolean }[]>`
+    SELECT l.id, r.status = 'finished' AS finished,
+      r.status = 'finished' OR l.expires_at <= ${now}::timestamptz - make_interval(secs => ${lockDelay}::int) AS over
+    FROM lease l JOIN run r ON r.org_id = l.org_id AND r.id = l.run_id
+    WHERE l.org_id = ${tx.orgId}::uuid AND l.id = ANY (${due}::uuid[]) AND l.ended_at IS NULL`;
+  const over = open.filter((row) => row.over);
   const idsWhere = (finished: boolean) => over.filter((row) => row.finished === finished).map(({ id }) => id);
   await endLeases(tx, idsWhere(true), 'run_ended', now);
   await endLeases(tx, idsWhere(false), 'expired', now);
-  return over.map(({ id }) => id);
+  return { ended: over.map(({ id }) => id), stand: open.length - over.length };
 }
 
 /** Leases that have ended stay so, at the time at which they would have expired: nothing can have come first. */

@@ -41,8 +41,8 @@ export interface CancelOperation extends Base {
   readonly ticketId: string;
   /** What it leaves alone besides what others have joined: with `leases` any request for the lease itself. */
   readonly spares: 'leases' | 'joined' | null;
-  /** Why the server ends it. */
-  readonly reason?: 'abandoned' | 'deadlock' | 'too_intricate';
+  /** Why it ends, where nobody asked for that. */
+  readonly reason?: 'abandoned' | 'timed_out' | 'deadlock' | 'too_intricate';
 }
 
 export interface RenewOperation extends Base, Spoken {
@@ -76,7 +76,12 @@ export type LeaseOperation =
 
 /** Where lease operations are decided and made durable: the org's batch, which the admission module runs. */
 export interface LeaseQueue {
-  submit(operation: LeaseOperation): Promise<{ readonly status: number; readonly body: Record<string, unknown> }>;
+  submit(operation: LeaseOperation): Promise<{
+    readonly status: number;
+    readonly body: Record<string, unknown>;
+    /** Given before, to the same Idempotency-Key. */
+    readonly replayed?: boolean;
+  }>;
 }
 
 /** What a committed batch did to leases and to those who wait for them, for whoever lives off it. */

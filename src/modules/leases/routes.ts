@@ -19,7 +19,8 @@ import {
   waitSeconds,
 } from './request.ts';
 import { type LeaseService, STALE_REASONS } from './service.ts';
-import { leaseView, ticketSummary, ticketView } from './views.ts';
+import { ticketRoutes } from './ticket-routes.ts';
+import { leaseView, ticketView } from './views.ts';
 import type { LeaseTickets } from './waiting/tickets.ts';
 
 export interface LeaseRoutesDeps {
@@ -77,9 +78,9 @@ export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining 
         purpose: body.purpose ?? null,
       };
       const idempotent = idempotentOf(request);
-      const repo = await repos.resolve(principal, body.repo);
-      const waits = body.waitSeconds > 0;
       const { runId, epoch } = body;
+      const repo = await repos.resolve(principal, body.repo, { runId, epoch });
+      const waits = body.waitSeconds > 0;
       const operation = { kind: 'acquire' as const, principal, idempotent, repo, runId, epoch, wanted, waits };
       const ask = (ended: AbortSignal) => tickets.acquire(operation, body.waitSeconds * 1000, ended);
       const acquired = waits ? await held.hold(reply, ask) : await ask(NEVER);
@@ -97,53 +98,6 @@ export function leaseRoutes(app: App, { queue, leases, tickets, repos, draining 
 
 /** Of a request that is not held open. */
 const NEVER = new AbortController().signal;
-
-function ticketRoutes(app: App, tickets: LeaseTickets, held: HeldAnswers): void {
-  app.get(
-    '/lease-tickets',
-    {
-      schema: {
-        operationId: 'listLeaseTickets',
-        tags,
-        summary: 'Who waits for a lease, first come first',
-        querystring: pageQuery().extend({ repo: repoName().optional(), runId: uuid().optional() }),
-        response: { 200: pageOf(ticketSummary) },
-      },
-    },
-    async (request) => tickets.list(principalOf(request), request.query),
-  );
-  app.get(
-    '/lease-tickets/:id',
-    {
-      schema: {
-        operationId: 'getLeaseTicket',
-        tags,
-        summary: 'A request that waits for its lease, at once or as soon as it is settled',
-        params: idParam,
-        querystring: z.object({ waitSeconds: z.coerce.number().min(0).max(60).default(0) }),
-        response: { 200: ticketView },
-      },
-    },
-    async (request, reply) =>
-      held.hold(reply, (ended) =>
-        tickets.wait(principalOf(request), request.params.id, request.query.waitSeconds * 1000, ended),
-      ),
-  );
-  app.delete(
-    '/lease-tickets/:id',
-    {
-      schema: {
-        operationId: 'cancelLeaseTicket',
-        tags,
-        summary: 'Give up waiting',
-        description: 'By its run, or by an admin, whosever it is. 409: ticket_settled with ticketStatus, leaseId.',
-        params: idParam,
-        response: { 200: ticketView },
-      },
-    },
-    async (request) => tickets.cancel(principalOf(request), request.params.id),
-  );
-}
 
 function holdingRoutes(app: App, queue: LeaseQueue): void {
   const renewal = z.strictObject({ fence: fenceNumber(), ttlSeconds: ttlSeconds().optional(), epoch: speakingEpoch() });

@@ -68,7 +68,7 @@ export const ticketView = z
       .string()
       .nullable()
       .describe(
-        'Why it ended without a lease: cancelled, run_ended, epoch_stale, key_revoked, lease_revoked, deadlock, abandoned, decided_otherwise, too_intricate.',
+        'Why it ended without a lease: cancelled, run_ended, epoch_stale, key_revoked, lease_revoked, deadlock, abandoned, timed_out, decided_otherwise, too_intricate.',
       ),
     position: z
       .int()
@@ -88,6 +88,7 @@ export const ticketView = z
     settledAt: time().nullable(),
     expectedWaitSeconds: z.number().nullable(),
     conflicts: z.array(conflictView).describe('What is in the way.'),
+    moreConflicts: z.boolean().describe('Whether more than these is, or may be.'),
     lease: leaseView.nullable().describe('What came of it.'),
   })
   .meta({ id: 'LeaseTicket' });

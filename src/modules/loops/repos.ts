@@ -7,6 +7,7 @@ import { time, uuid } from '../../platform/http/schemas.ts';
 import { newId } from '../../platform/ids.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { RecentMap } from '../../platform/recent-map.ts';
+import { demandSpeaker, type Speaker } from './locked-run.ts';
 
 export const repoView = z
   .object({ id: uuid(), name: z.string(), caseSensitive: z.boolean(), createdAt: time() })
@@ -35,12 +36,22 @@ export class RepoService {
     this.#hasOpenLeases = hasOpenLeases;
   }
 
-  /** The repo of that name, registered now if it is new. Only the id and the name may be relied on. */
-  async resolve(principal: Principal, name: string): Promise<RepoRef> {
+  /**
+   * The repo of that name, registered now if it is new: only the id and the name may be relied on. Who may ask for nothing in it
+   * registers nothing either: a process that its run has left behind, or a name that was mistyped with a foreign run's id,
+   * would leave a repo there for ever.
+   * @param speaker in whose name it is asked for; null for nobody's
+   * @throws Problem as `demandSpeaker`, of a repo that is new
+   */
+  async resolve(principal: Principal, name: string, speaker: Speaker | null): Promise<RepoRef> {
     const cacheKey = `${principal.orgId} ${name}`;
     const cached = this.#cache.get(cacheKey);
     if (cached !== undefined) return cached;
-    const { id, caseSensitive } = await this.#db.write(principal, (tx) => ensureRepo(tx, name));
+    const { id, caseSensitive } = await this.#db.write(principal, (tx) =>
+      ensureRepo(tx, name, async () => {
+        if (speaker !== null) await demandSpeaker(tx, speaker);
+      }),
+    );
     const ref = { id, name, caseSensitive };
     this.#cache.set(cacheKey, ref);
     return ref;
@@ -85,11 +96,15 @@ export class RepoService {
   }
 }
 
-/** The repo's row, inserted with its event if it is new. Of two at once, the second waits for the first's row. */
-export async function ensureRepo(tx: OrgTx, name: string): Promise<Repo> {
+/**
+ * The repo's row, inserted with its event if it is new. Of two at once, the second waits for the first's row.
+ * @param mayRegister throws for whoever may not register a new one
+ */
+export async function ensureRepo(tx: OrgTx, name: string, mayRegister?: () => Promise<void>): Promise<Repo> {
   const where = { orgId_name: { orgId: tx.orgId, name } };
   const known = await tx.db.repo.findUnique({ where });
   if (known !== null) return known;
+  await mayRegister?.();
   const id = newId();
   const { count } = await tx.db.repo.createMany({
     data: [{ orgId: tx.orgId, id, name, createdAt: tx.now }],

@@ -7,7 +7,6 @@ import { BEAT_EVERY_SECONDS, beat } from './liveness.ts';
 import { lockRun } from './locked-run.ts';
 import { readDefinition } from './loop-service.ts';
 import { registerLoop } from './registry.ts';
-import type { RepoRef, RepoService } from './repos.ts';
 import { startRun } from './start-run.ts';
 
 /** The loop of agent sessions whose configuration names none. */
@@ -35,7 +34,6 @@ export interface SessionRun {
     readonly worktree: string | null;
   };
   readonly loop: { readonly id: string; readonly name: string; readonly ownerId: string };
-  readonly repo: RepoRef;
   /** Whether this very call started the run. */
   readonly started: boolean;
 }
@@ -44,7 +42,7 @@ interface Found {
   readonly loop_id: string;
   readonly loop_name: string;
   readonly owner_id: string;
-  readonly repo_id: string;
+  readonly repo_name: string;
   readonly run_id: string | null;
   readonly epoch: number;
   readonly traceparent: string;
@@ -56,11 +54,9 @@ interface Found {
 /** Runs of agent sessions, which hooks name by the session's id alone. */
 export class SessionRuns {
   readonly #db: Database;
-  readonly #repos: RepoService;
 
-  constructor(db: Database, repos: RepoService) {
+  constructor(db: Database) {
     this.#db = db;
-    this.#repos = repos;
   }
 
   /**
@@ -69,18 +65,16 @@ export class SessionRuns {
    * @throws Problem 403 `not_your_loop`; 409 `halted`, `max_parallel_runs` when a run would have to start; 422 `loop_invalid`
    */
   async runOfSession(principal: Principal, session: Session): Promise<SessionRun> {
-    const repo = await this.#repos.resolve(principal, session.repo);
     // Nearly every call ends here: one statement, nothing written.
-    const found = await this.#db.read(principal, (tx) => find(tx, session, repo));
-    if (found !== null && found.run_id !== null && !found.beat_due) return sessionRun(found, found.run_id, repo);
-    return this.#db.write(principal, async (tx) => takeOrStart(tx, session, repo));
+    const found = await this.#db.read(principal, (tx) => find(tx, session));
+    if (found !== null && found.run_id !== null && !found.beat_due) return sessionRun(found, found.run_id);
+    return this.#db.write(principal, async (tx) => takeOrStart(tx, session));
   }
 
   /** The live run of a session, or null; starts nothing and is no beat. @throws Problem 403 `not_your_loop` */
   async liveRunOf(principal: Principal, session: Session): Promise<SessionRun | null> {
-    const repo = await this.#repos.resolve(principal, session.repo);
-    const found = await this.#db.read(principal, (tx) => find(tx, session, repo));
-    return found === null || found.run_id === null ? null : sessionRun(found, found.run_id, repo);
+    const found = await this.#db.read(principal, (tx) => find(tx, session));
+    return found === null || found.run_id === null ? null : sessionRun(found, found.run_id);
   }
 
   /**
@@ -111,13 +105,13 @@ export class SessionRuns {
   }
 }
 
-async function takeOrStart(tx: OrgTx, session: Session, repo: RepoRef): Promise<SessionRun> {
-  const known = await find(tx, session, repo);
+async function takeOrStart(tx: OrgTx, session: Session): Promise<SessionRun> {
+  const known = await find(tx, session);
   if (known !== null && known.run_id !== null) {
     await beat(tx, known.run_id);
-    return sessionRun(known, known.run_id, repo);
+    return sessionRun(known, known.run_id);
   }
-  const loop = known === null ? await registerSessionLoop(tx, session, repo) : loopOf(known);
+  const loop = known === null ? await registerSessionLoop(tx, session) : loopOf(known);
   const { run, started } = await startRun(tx, loop.id, {
     trigger: session.trigger,
     branch: session.branch ?? null,
@@ -125,34 +119,35 @@ async function takeOrStart(tx: OrgTx, session: Session, repo: RepoRef): Promise<
     sessionId: session.sessionId,
   });
   const { id, epoch, traceparent, iteration, worktree } = run;
-  return { run: { id, epoch, traceparent, iteration, worktree }, loop, repo, started };
+  return { run: { id, epoch, traceparent, iteration, worktree }, loop, started };
 }
 
 type ReadTx = Pick<OrgTx, 'db' | 'orgId' | 'principal'>;
 
 /** @throws Problem 403 `not_your_loop` when the key is bound to another loop than the session names */
-async function find(tx: ReadTx, { loopName, sessionId }: Session, repo: RepoRef): Promise<Found | null> {
+async function find(tx: ReadTx, { repo, loopName, sessionId }: Session): Promise<Found | null> {
   const { principal } = tx;
   const isTheLoop =
     principal.loopId === null
-      ? Prisma.sql`l.owner_id = ${principalId(principal)}::uuid AND l.repo_id = ${repo.id}::uuid AND l.name = ${loopName ?? SESSION_LOOP}`
+      ? Prisma.sql`l.owner_id = ${principalId(principal)}::uuid AND o.name = ${repo} AND l.name = ${loopName ?? SESSION_LOOP}`
       : Prisma.sql`l.id = ${principal.loopId}::uuid`;
   const [found] = await tx.db.$queryRaw<Found[]>`
-    SELECT l.id AS loop_id, l.name AS loop_name, l.owner_id, l.repo_id, r.id AS run_id, r.epoch, r.traceparent, r.iteration, r.worktree,
+    SELECT l.id AS loop_id, l.name AS loop_name, l.owner_id, o.name AS repo_name, r.id AS run_id, r.epoch, r.traceparent, r.iteration, r.worktree,
       (r.status = 'stalled' OR r.last_beat_at <= clock_timestamp() - make_interval(secs => ${BEAT_EVERY_SECONDS}::int)) AS beat_due
     FROM loop l
+    JOIN repo o ON o.org_id = l.org_id AND o.id = l.repo_id
     LEFT JOIN run r ON r.org_id = l.org_id AND r.loop_id = l.id AND r.session_id = ${sessionId} AND r.ended_at IS NULL
     WHERE l.org_id = ${tx.orgId}::uuid AND ${isTheLoop}`;
   if (found === undefined) return null;
   const isNamed = loopName === null || loopName === found.loop_name;
-  if (principal.loopId !== null && !(isNamed && found.repo_id === repo.id)) {
+  if (principal.loopId !== null && !(isNamed && found.repo_name === repo)) {
     throw forbidden(`This key is bound to another loop, ${found.loop_name}.`, 'not_your_loop');
   }
   return found;
 }
 
-async function registerSessionLoop(tx: OrgTx, { loopName }: Session, repo: RepoRef): Promise<SessionRun['loop']> {
-  const { definition } = readDefinition({ value: { name: loopName ?? SESSION_LOOP } }, repo.name);
+async function registerSessionLoop(tx: OrgTx, { repo, loopName }: Session): Promise<SessionRun['loop']> {
+  const { definition } = readDefinition({ value: { name: loopName ?? SESSION_LOOP } }, repo);
   const { loop } = await registerLoop(tx, definition, 'keep');
   return { id: loop.id, name: loop.name, ownerId: loop.ownerId };
 }
@@ -161,8 +156,8 @@ function loopOf(found: Found): SessionRun['loop'] {
   return { id: found.loop_id, name: found.loop_name, ownerId: found.owner_id };
 }
 
-function sessionRun(found: Found, runId: string, repo: RepoRef): SessionRun {
+function sessionRun(found: Found, runId: string): SessionRun {
   const { epoch, traceparent, iteration, worktree } = found;
   const run = { id: runId, epoch, traceparent, iteration, worktree };
-  return { run, loop: loopOf(found), repo, started: false };
+  return { run, loop: loopOf(found), started: false };
 }

@@ -126,6 +126,7 @@ class PendingTx implements OrgTx {
   readonly bumps = { policyVersion: false, haltEpoch: false };
   readonly after: (() => void)[] = [];
   appended = false;
+  #endsItsKey = false;
 
   constructor(principal: Principal, db: Prisma.TransactionClient, now: Date) {
     this.principal = principal;
@@ -139,7 +140,13 @@ class PendingTx implements OrgTx {
     return row!.now;
   }
 
+  /** The key that must be valid still when the transaction commits: all but one that revokes itself. */
+  get keyId(): string | null {
+    return this.#endsItsKey ? null : this.principal.keyId;
+  }
+
   emit(event: NewEvent, at: Date = this.now): void {
+    if (event.kind === 'api_key.revoked' && event.subject.id === this.principal.keyId) this.#endsItsKey = true;
     this.events.push(sealEvent(event, this.principal, at));
   }
 
@@ -157,5 +164,7 @@ async function appendEvents(tx: PendingTx): Promise<void> {
   const events = eventsJson(tx.events);
   await tx.db.$queryRaw`SELECT append_events(${tx.orgId}::uuid, ${events}::jsonb, NULL, NULL,
     ${tx.bumps.policyVersion}::boolean, ${tx.bumps.haltEpoch}::boolean)::text`;
+  // Whoever revokes a key needs the head, which is ours from here on: a key that was revoked before does nothing more.
+  await tx.db.$queryRaw`SELECT enter_org(${tx.orgId}::uuid, ${tx.keyId}::uuid)::text`;
   tx.appended = true;
 }

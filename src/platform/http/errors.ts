@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
@@ -38,7 +38,7 @@ export function answerBadHttp(error: NodeJS.ErrnoException, socket: Socket): voi
 
 /** Answers where there is no reply to answer with, and closes. */
 export function answerOnSocket(socket: Duplex, problem: Problem): void {
-  const body = JSON.stringify({ ...problem.toBody(), requestId: randomUUID() });
+  const body = bodyOf(problem);
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
     'content-type: application/problem+json',
@@ -49,6 +49,15 @@ export function answerOnSocket(socket: Duplex, problem: Problem): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
+
+/** Answers what is not to come to a route, and closes. */
+export function answerWithoutRoute(answer: ServerResponse, problem: Problem): void {
+  const body = bodyOf(problem);
+  const about = { 'content-type': 'application/problem+json', 'content-length': Buffer.byteLength(body) };
+  answer.writeHead(problem.status, { ...problem.headers, ...about, connection: 'close' }).end(body);
+}
+
+const bodyOf = (problem: Problem): string => JSON.stringify({ ...problem.toBody(), requestId: randomUUID() });
 
 const HTTP_PARSER_CODES: Readonly<Record<string, Problem>> = {
   HPE_HEADER_OVERFLOW: new Problem(431, 'headers_too_large', 'The headers are too large.'),

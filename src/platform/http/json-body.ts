@@ -11,8 +11,7 @@ const MAYBE_PROTOTYPE = /__proto__|\\u00[567]/i;
 
 /**
  * Parses JSON bodies and refuses what PostgreSQL's jsonb cannot hold (NUL, lone surrogates), wherever it stands in the
- * body: refused here it is a clear 422, refused there it would be a failed transaction. YAML arrives as text, to be
- * parsed by whoever knows the document.
+ * body: refused here it is a clear 422, refused there it would be a failed transaction.
  */
 export function registerBodyParsers(app: FastifyInstance): void {
   // Fastify takes plain text by itself; nothing here reads it.
@@ -26,12 +25,13 @@ export function registerBodyParsers(app: FastifyInstance): void {
       done(error as Error);
     }
   });
-  takeAsText(app, ['application/yaml', 'application/x-yaml', 'text/yaml']);
 }
 
-/** Bodies of these types arrive as the text they are. */
-export function takeAsText(app: Pick<FastifyInstance, 'addContentTypeParser'>, types: string[]): void {
-  app.addContentTypeParser<Buffer>(types, { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+export const YAML_TYPES = ['application/yaml', 'application/x-yaml', 'text/yaml'];
+
+/** Bodies of these types arrive as the text they are, to be parsed by whoever knows the document: for one scope's routes. */
+export function takeAsText(scope: Pick<FastifyInstance, 'addContentTypeParser'>, types: string[]): void {
+  scope.addContentTypeParser<Buffer>(types, { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
     textOf(body),
   );
 }

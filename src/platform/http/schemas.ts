@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PROBLEM_CODES, problemCodesTable } from '../problem-codes.ts';
+import { type CodeOf, PROBLEM_CODES, problemCodesTable } from '../problem-codes.ts';
 import { MAX_REPO_NAME, REPO_NAME } from '../repo-name.ts';
 
 /** Text a client may store: no NUL and no lone surrogate, which PostgreSQL refuses, and a stated length. */
@@ -24,6 +24,19 @@ export const repoName = () =>
   z.string().max(MAX_REPO_NAME).regex(REPO_NAME, { error: 'expected owner/name as the forge writes it' });
 
 export const MAX_LIMIT = 500;
+/** A client that waits longer asks again. */
+const MAX_HELD_SECONDS = 60;
+
+/** As a query says how long an answer may be held open, in seconds. */
+export const heldSeconds = () =>
+  z.coerce
+    .number()
+    .meta({ minimum: 0, maximum: MAX_HELD_SECONDS })
+    .refine((value) => value >= 0 && value <= MAX_HELD_SECONDS, {
+      error: `must be 0 to ${MAX_HELD_SECONDS}`,
+      params: { code: 'wait_out_of_range' satisfies CodeOf<422> },
+    })
+    .default(0);
 
 /** Query of a list: how many, and where the last page ended. */
 export const pageQuery = () =>

@@ -8,6 +8,7 @@ import { answerBadHttp, answerBadUrl, answerErrors } from './errors.ts';
 import { registerBodyParsers } from './json-body.ts';
 import { openapiDocument, openapiOperation } from './openapi.ts';
 import { problemSchema } from './schemas.ts';
+import { refuseUnreadable } from './unreadable.ts';
 import { closeUnusedConnections, cutOffLateClients } from './unused-connections.ts';
 import { UPGRADE_OPTIONS } from './upgrades.ts';
 import { registerWebSockets } from './web-sockets.ts';
@@ -32,7 +33,8 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
     // A drain must not wait for idle keep-alive connections.
     forceCloseConnections: 'idle',
     requestTimeout: 120_000,
-    http: UPGRADE_OPTIONS,
+    // Who names no host is told so by a problem.
+    http: { ...UPGRADE_OPTIONS, requireHostHeader: false },
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -40,6 +42,7 @@ export async function createHttpServer(options: { logger: FastifyBaseLogger; ver
   closeUnusedConnections(app);
   cutOffLateClients(app, DRAIN_MS);
   answerErrors(app);
+  refuseUnreadable(app);
   app.addHook('onRoute', (route) => {
     if (route.schema === undefined || route.schema.hide === true) return;
     // Every operation may answer with a problem; said once, here.

@@ -91,6 +91,7 @@ describe('held', () => {
     const free = Array.from({ length: 400 }, (_, index) => `src/${index}.ts`);
     const text = heldAdvice({ conflicts, free, context: context([]) }, now);
     expect(text).toContain('- and 45 more');
+    expect(heldAdvice({ conflicts, moreConflicts: true, context: context([]) }, now)).toContain('- and more\n');
     expect(text).toContain('and 390 more');
     expect(text.length).toBeLessThan(2500);
   });

@@ -8,7 +8,7 @@ import {
 } from '../../../src/modules/leases/index.ts';
 import { compilePattern } from '../../../src/patterns/index.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
-import { finish, newRunner, REPO, type Runner } from './support.ts';
+import { expiredFor, finish, newRunner, REPO, type Runner } from './support.ts';
 
 /** Requests that overlap, or may overlap, more than can be looked at under the repo's lock. */
 let server: TestServer;
@@ -68,6 +68,26 @@ describe('a pattern over more leases than a batch looks at', () => {
     // Asked again, the run holds it already; wider, its own leases are in nobody's way.
     expect((await bob!.acquire({ patterns: ['docs/[a-z]*'] })).body.lease.id).toBe(granted.body.lease.id);
     expect((await ann!.acquire({ patterns: ['docs/[0-9]*'] })).status).toBe(201);
+  });
+
+  it('ends what it is granted over, as any grant does: should the clock go back, both would be live', async () => {
+    await hold(ann!, 6000, (n) => `docs/${n}.md`);
+    const old = (await ann!.acquire({ paths: ['docs/xyz.md'], ttlSeconds: 60 })).body.lease;
+    await expiredFor(server, old.id, 20);
+    expect((await bob!.acquire({ patterns: ['docs/**/x*.md'] })).status).toBe(201);
+    expect(
+      (await org.events()).filter(({ subject, kind }) => subject.id === old.id && kind === 'lease.ended'),
+    ).toHaveLength(1);
+    // As if the clock had been set back by a minute.
+    await expiredFor(server, old.id, -40);
+    const { id, fence } = old;
+    const { body } = await ann!.caller.post('/leases/verify', {
+      repo: REPO,
+      paths: ['docs/xyz.md'],
+      leases: [{ id, fence }],
+    });
+    expect(body.stale).toMatchObject([{ id, reason: 'ended' }]);
+    expect((await ann!.caller.post(`/leases/${id}/renew`, { fence })).status).toBe(409);
   });
 
   it('costs no connection, where some of it is known to be held', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { endThoseOver } from '../../../src/modules/leases/index.ts';
 import { withClient } from '../../support/database.ts';
 import { holding, untilBlocked } from '../../support/locks.ts';
 import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
@@ -51,6 +52,19 @@ async function manyOpen(): Promise<void> {
     [(await granted('src/first.ts')).id, MANY],
   );
 }
+
+it('who has those ended that are over is told of one that is not, whatever a clock said of it before', async () => {
+  const [over, stands] = [await granted('src/over.ts'), await granted('src/stands.ts')];
+  await expiredFor(server, over.id, 20);
+  const { db } = server.signalbox.services;
+  const end = (...ids: string[]) => endThoseOver(db, org.id, ids);
+  expect(await end(over.id, stands.id)).toBe(false);
+  expect([await rowOf(over.id), await rowOf(stands.id)]).toEqual([
+    { end_reason: 'expired', keys: 0 },
+    { end_reason: null, keys: 1 },
+  ]);
+  expect(await end(over.id)).toBe(true);
+});
 
 describe('the sweep of leases', () => {
   it('ends what expired before the lock delay, with an event, and leaves alone what is live or still closing', async () => {

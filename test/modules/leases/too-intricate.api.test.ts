@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { workDone } from '../../../src/patterns/index.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
+import { intricate } from './intricate.ts';
 import { held, queue, ticketOf } from './line.ts';
 import { give, newRunner } from './support.ts';
 
@@ -8,13 +10,6 @@ beforeAll(async () => {
   server = await startTestServer({ start: 'signals', searchStepsMax: 1_000_000 });
 });
 afterAll(() => server?.close());
-
-/** Within the limits each, and no two of different kinds overlap; but to see that takes long. */
-const intricate = (kind: string, count: number) =>
-  Array.from({ length: count }, (_, n) => {
-    const classes = Array.from({ length: 10 }, (_class, at) => `[!${'abcdefghij'[(n + at * 3) % 10]}${(n + at) % 7}]*`);
-    return `**/${classes.join('')}/**/*${kind}${n}`;
-  });
 
 it('whose turn would take too long to be seen is not kept in line, in the way of others, nor let into it', async () => {
   const org = await server.newOrg();
@@ -43,4 +38,19 @@ it('whose turn would take too long to be seen is not kept in line, in the way of
     ['lease.queued', undefined],
     ['lease.wait_ended', 'too_intricate'],
   ]);
+});
+
+it('a run is given again what it holds, longer and for itself alone, however intricate that is', async () => {
+  const org = await server.newOrg();
+  const ann = await newRunner(org);
+  const wanted = { patterns: intricate('a', 120) };
+  const first = await ann.acquire({ ...wanted, mode: 'shared' });
+  const before = workDone();
+  const longer = await ann.acquire({ ...wanted, mode: 'shared', ttlSeconds: 7200 });
+  expect(longer).toMatchObject({ status: 201, body: { lease: { id: first.body.lease.id, ttlSeconds: 7200 } } });
+  const alone = await ann.acquire(wanted);
+  expect(alone).toMatchObject({ status: 201, body: { lease: { mode: 'exclusive', ttlSeconds: 7200 } } });
+  expect((await ann.acquire(wanted)).body.lease.id).toBe(alone.body.lease.id);
+  // Once with itself each, and not with all the others: that would be some thirty million.
+  expect(workDone() - before).toBeLessThan(3_000_000);
 });

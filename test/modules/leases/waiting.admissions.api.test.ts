@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
-import { give } from './support.ts';
+import { give, moreRuns } from './support.ts';
 
 const { crew, pair, waiters } = waitingLine();
 
@@ -30,9 +30,28 @@ describe('an admission that waits', () => {
     const reply = await bob!.admit({ paths: ['a'], waitSeconds: 0.2 });
     expect(reply).toMatchObject({ status: 200, body: { outcome: 'wait', conflicts: [{ leaseId: lease.id }] } });
     expect(await waiters(bob!)).toBe(0);
-    expect((await org.events()).filter(({ kind }) => kind === 'decision.recorded')).toEqual([]);
+    const events = await org.events();
+    expect(events.filter(({ kind }) => kind === 'decision.recorded')).toEqual([]);
+    expect(events.filter(({ kind }) => kind === 'lease.wait_ended')).toMatchObject([{ data: { reason: 'timed_out' } }]);
     await give(ann!, lease);
     expect((await cid!.acquire({ paths: ['a'] })).status).toBe(201);
+  });
+
+  it('says whether more is in its way than it tells, and so does a ticket', async () => {
+    const [, ann, bob, cid] = await crew(3);
+    const share = { paths: ['a'], mode: 'shared' };
+    const sharing = [ann!, ...(await moreRuns(pair.server, ann!, 49))];
+    await Promise.all(sharing.map((run) => held(run, share)));
+    for (const moreConflicts of [false, true]) {
+      const { body } = await bob!.admit({ paths: ['a'] });
+      expect(body).toMatchObject({ outcome: 'wait', moreConflicts });
+      expect(body.conflicts).toHaveLength(50);
+      const ticket = await ticketOf(bob!, await queue(bob!, { paths: ['a'] }));
+      expect(ticket).toMatchObject({ status: 'waiting', moreConflicts });
+      expect(ticket.conflicts).toHaveLength(50);
+      expect((await bob!.caller.delete(`/lease-tickets/${ticket.id}`)).body).toMatchObject({ moreConflicts: false });
+      await held(cid!, share);
+    }
   });
 
   it('answers wait at once where too many requests are held open already, and keeps nothing either', async () => {
@@ -47,6 +66,7 @@ describe('an admission that waits', () => {
     await until(async () => watch.waiting === 2000);
     expect((await bob!.admit({ paths: ['a'], waitSeconds: 30 })).body.outcome).toBe('wait');
     expect(await waiters(bob!)).toBe(0);
+    expect((await org.events()).at(-1)).toMatchObject({ kind: 'lease.wait_ended', data: { reason: 'abandoned' } });
     done.abort();
     expect(new Set((await Promise.all(open)).map(({ status }) => status))).toEqual(new Set(['waiting']));
   });
@@ -98,6 +118,25 @@ describe('an admission that waits', () => {
     await give(ann!, lease);
     expect((await second).body.outcome).toBe('allow');
     expect((await ticketOf(cid!, behind)).status).toBe('waiting');
+  });
+
+  it('that is decided otherwise leaves its place to another that has joined it, for what is allowed', async () => {
+    const [org, ann, bob, cid] = await crew(3);
+    const lease = await held(ann!, { paths: ['a'] });
+    const deletion = bob!.admit({ action: 'path.delete', paths: ['a'], waitSeconds: 20 });
+    await until(async () => (await waiters(bob!)) === 1);
+    const edit = bob!.admit({ paths: ['a'], waitSeconds: 20 });
+    await until(async () => (await joined(bob!.runId)) === 1);
+    const behind = await queue(cid!, { paths: ['a'] });
+    const policy = 'name: p\ndefaults: { path.edit: allow, path.delete: deny }\nrules: []\n';
+    const yaml = { 'content-type': 'application/yaml' };
+    expect((await org.admin.put('/policies/p/draft', policy, yaml)).status).toBe(200);
+    expect((await org.admin.post('/policies/p/publish', {})).status).toBe(200);
+    await give(ann!, lease);
+    expect((await deletion).body.outcome).toBe('deny');
+    const edited = await edit;
+    expect(edited.body).toMatchObject({ outcome: 'allow', lease: { paths: ['a'] } });
+    expect((await ticketOf(cid!, behind)).conflicts).toMatchObject([{ leaseId: edited.body.lease.id }]);
   });
 
   it('that joined a request for the lease itself leaves that in the line when it gives up', async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { withClient } from '../../support/database.ts';
-import { untilBlocked } from '../../support/locks.ts';
+import { holding, untilBlocked } from '../../support/locks.ts';
 import type { TestOrg } from '../../support/server.ts';
 import { held, queue, ticketOf, until, waitingLine } from './line.ts';
 import { expiredFor, give, type Runner, through } from './support.ts';
@@ -98,6 +98,30 @@ describe('a standstill that no wait has begun', () => {
     tickets.push(await queue(ann!, { paths: ['x'] }));
     for (let pass = 0; pass < 3; pass += 1) await sweep(org);
     expect((await statuses(org, tickets)).map(({ status }) => status)).toEqual(['waiting', 'waiting']);
+  });
+
+  it('is none when what one of them waits for is given back as the sweep comes to it', async () => {
+    const [org, ann, bob] = await crew(2);
+    const [a] = [await held(ann!, { paths: ['a'] }), await held(bob!, { paths: ['b'] })];
+    const first = await queue(ann!, { paths: ['b'] });
+    const is = (status: string) =>
+      pair.server.sql('UPDATE lease_waiter SET status = $2 WHERE id = $1', [first, status]);
+    // No wait closes a cycle that anybody can see.
+    await is('ended');
+    const second = await queue(bob!, { paths: ['a'] });
+    await is('waiting');
+    const look = () => pair.other.signalbox.services.line.sweep(org.id);
+    await look();
+    await withClient(pair.server.database.url, async (client) => {
+      const lock = await holding(client, 'SELECT FROM org_head WHERE org_id = $1 FOR UPDATE', [org.id]);
+      const given = give(ann!, a);
+      await untilBlocked(pair.server, 'hot_');
+      const swept = look();
+      await untilBlocked(pair.server, '', 2);
+      await lock.free();
+      await Promise.all([given, swept]);
+    });
+    expect(await ticketOf(bob!, second, 5)).toMatchObject({ status: 'granted' });
   });
 
   it('is none where somebody in it goes on', async () => {

@@ -60,6 +60,27 @@ describe('a process that a resume replaces while it waits', () => {
     await give(bob!, given);
     expect(await ticketOf(cid!, any, 5)).toMatchObject({ status: 'granted' });
   });
+
+  it('in a repo in which the resume did not see it yet: it is in nobody’s way for longer than until the next sweep', async () => {
+    const [, ann, bob, cid] = await crew(3);
+    await held(ann!, { paths: ['a'], ttlSeconds: 86_400 });
+    const lease = await held(ann!, { paths: ['b'] });
+    const ticket = await withClient(pair.server.database.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query('SELECT FROM run WHERE id = $1 FOR UPDATE', [bob!.runId]);
+      const resumed = bob!.caller.post(`/runs/${bob!.runId}/resume`);
+      await untilBlocked(pair.server, 'FROM run');
+      const id = await queue(bob!, { paths: ['a', 'b'], epoch: 1 });
+      await client.query('COMMIT');
+      expect((await resumed).body.epoch).toBe(2);
+      return id;
+    });
+    const behind = await queue(cid!, { paths: ['b'] });
+    await give(ann!, lease);
+    await pair.server.signalbox.services.housekeeping.pass();
+    expect(await ticketOf(bob!, ticket)).toMatchObject({ status: 'ended', reason: 'epoch_stale' });
+    expect(await ticketOf(cid!, behind, 5)).toMatchObject({ status: 'granted' });
+  });
 });
 
 describe('whoever merely looks at a ticket', () => {
@@ -118,6 +139,23 @@ describe('whoever merely looks at a ticket', () => {
     ]);
     await give(ann!, lease);
     expect((await asking).status).toBe(201);
+  });
+
+  it('a request under the key of one that waits is heard of at once, not when it is answered', async () => {
+    const [, ann, bob, cid] = await crew(3);
+    const lease = await held(ann!, { paths: ['a'] });
+    const ask = () => bob!.acquire({ paths: ['a'], waitSeconds: 20 }, { 'idempotency-key': 'once' });
+    const first = ask();
+    await until(async () => (await waiters(bob!)) === 1);
+    await silence(bob!.runId);
+    const again = ask();
+    await until(async () => (await bob!.caller.get(`/runs/${bob!.runId}`)).body.status === 'running');
+    const behind = await queue(cid!, { paths: ['a'] });
+    await give(ann!, lease);
+    const given = await first;
+    expect(given).toMatchObject({ status: 201, body: { lease: { runId: bob!.runId } } });
+    expect((await again).body.lease.id).toBe(given.body.lease.id);
+    expect(await ticketOf(cid!, behind)).toMatchObject({ status: 'waiting' });
   });
 });
 
@@ -199,6 +237,27 @@ describe('who asks again for what it waits for', () => {
       [bob!.runId],
     );
     expect(row!.seconds ?? 0).toBeLessThanOrEqual(15);
+  });
+});
+
+describe('a ticket that a sweep takes for abandoned', () => {
+  it('is kept if its run is heard of before the sweep has the lock', async () => {
+    const [org, ann, bob] = await crew(2);
+    await held(ann!, { paths: ['a'] });
+    const ticket = await queue(bob!, { paths: ['a'] });
+    await pair.server.sql(
+      `UPDATE run SET status = 'stalled', last_beat_at = clock_timestamp() - interval '2 days' WHERE id = $1`,
+      [bob!.runId],
+    );
+    await withClient(pair.server.database.url, async (client) => {
+      const lock = await holding(client, 'SELECT FROM repo WHERE org_id = $1 FOR UPDATE', [org.id]);
+      const swept = pair.server.signalbox.services.line.sweep(org.id);
+      await untilBlocked(pair.server, 'FROM repo');
+      expect(await ticketOf(through(pair.other, bob!), ticket)).toMatchObject({ status: 'waiting' });
+      await lock.free();
+      await swept;
+    });
+    expect(await ticketOf(bob!, ticket)).toMatchObject({ status: 'waiting' });
   });
 });
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { untilBlocked } from '../../support/locks.ts';
-import { startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
+import { type Caller, type Reply, startTestServer, type TestOrg, type TestServer } from '../../support/server.ts';
 
 let server: TestServer;
 let second: TestServer;
@@ -38,6 +38,55 @@ async function endLease(org: TestOrg, id: string): Promise<void> {
   await server.sql('UPDATE lease SET ended_at = now() WHERE org_id = $1 AND id = $2', [org.id, id]);
   await server.sql('DELETE FROM lease_key WHERE org_id = $1 AND lease_id = $2', [org.id, id]);
 }
+
+/** What registers a repo on first use, beside a loop. */
+const FIRST_USES: Readonly<Record<string, (by: Caller, run: { runId: string; epoch?: number }) => Promise<Reply>>> = {
+  'a lease': (by, run) => by.post('/leases', { ...run, repo: 'acme/typo', paths: ['a'] }),
+  'an admission': (by, run) => by.post('/admissions', { ...run, repo: 'acme/typo', action: 'path.edit', paths: ['a'] }),
+  'a decision': (by, { runId }) =>
+    by.post('/decisions', { runId, action: 'command.run', subject: { repo: 'acme/typo', command: 'ls' } }),
+};
+
+describe.each(Object.entries(FIRST_USES))('a repo that is new to %s', (kind, use) => {
+  let org: TestOrg;
+  let runId: string;
+  beforeEach(async () => {
+    org = await server.newOrg();
+    const { loopId } = await repoOf(org);
+    runId = (await org.admin.post(`/loops/${loopId}/runs`, {})).body.id;
+  });
+
+  const refusals: Readonly<Record<string, () => Promise<Reply>>> = {
+    not_found: () => use(org.admin, { runId: randomUUID() }),
+    not_your_run: async () => use(await org.key('member'), { runId }),
+    run_finished: async () => {
+      await org.admin.post(`/runs/${runId}/finish`, { epoch: 1, outcome: { status: 'succeeded' } });
+      return use(org.admin, { runId });
+    },
+    ...(kind === 'a decision'
+      ? {}
+      : {
+          epoch_stale: async () => {
+            await org.admin.post(`/runs/${runId}/resume`);
+            return use(org.admin, { runId, epoch: 1 });
+          },
+          epoch_unknown: () => use(org.admin, { runId, epoch: 2 }),
+        }),
+  };
+
+  it.each(Object.entries(refusals))('is not registered by who is refused for %s', async (code, ask) => {
+    const reply = await ask();
+    expect(reply.body).toMatchObject({ code });
+    expect(reply.status).toBeGreaterThanOrEqual(403);
+    expect((await org.admin.get('/repos?name=acme/typo')).body.items).toEqual([]);
+    expect((await org.events()).filter(({ data }) => data['name'] === 'acme/typo')).toEqual([]);
+  });
+
+  it('is registered by who may ask for it', async () => {
+    expect((await use(org.admin, { runId, epoch: 1 })).status).toBeLessThan(300);
+    expect((await org.admin.get('/repos?name=acme/typo')).body.items).toMatchObject([{ name: 'acme/typo' }]);
+  });
+});
 
 describe('repos', () => {
   it('register themselves on first use, once, however many come at once on two servers', async () => {

@@ -65,6 +65,13 @@ describe('the run of a session', () => {
     expect(answers.filter((answer) => answer.started)).toHaveLength(1);
     expect((await ann.get('/runs')).body.items).toHaveLength(1);
     expect((await ann.get('/loops')).body.items).toHaveLength(1);
+    expect((await ann.get('/repos')).body.items, 'none was registered').toMatchObject([{ name: 'acme/shop' }]);
+  });
+
+  it('is looked for without registering anything', async () => {
+    const org = await server.newOrg();
+    expect(await server.signalbox.services.sessions.liveRunOf(principal(org, await org.member()), hook)).toBeNull();
+    expect((await org.admin.get('/repos')).body.items).toEqual([]);
   });
 
   it('differs by session, loop, repo and owner', async () => {
@@ -165,6 +172,7 @@ describe('the run of a session', () => {
     await expect(ask(who, { sessionId: 's2' })).rejects.toMatchObject({ status: 409, code: 'max_parallel_runs' });
     const { body: halt } = await org.admin.post('/halts', { scope: { kind: 'org' }, reason: 'x' });
     await expect(ask(who, { repo: 'acme/api' })).rejects.toMatchObject({ status: 409, code: 'halted' });
+    expect((await ann.get('/repos?name=acme/api')).body.items).toEqual([]);
     expect((await ask(who)).run.id).toBe(run.id);
     await org.admin.delete(`/halts/${halt.id}`);
     expect((await ask(who, { repo: 'acme/api' })).started).toBe(true);

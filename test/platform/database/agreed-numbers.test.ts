@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LATE_MS, SURELY_LATE_MS } from '../../../src/modules/admission/hot/one-call/lost-call.ts';
 import { orgSettings, orgSettingsPatch } from '../../../src/modules/identity/settings.ts';
-import { KEPT_HOURS } from '../../../src/modules/leases/waiting/line.ts';
+import { KEPT_HOURS } from '../../../src/modules/leases/waiting/due.ts';
 import { IDEMPOTENCY_KEPT_HOURS } from '../../../src/platform/housekeeping.ts';
 import { createTestDatabase, type TestDatabase, withClient } from '../../support/database.ts';
 

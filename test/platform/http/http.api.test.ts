@@ -299,6 +299,30 @@ describe('what does not exist', () => {
   );
 });
 
+it.each(['/api/v1/leases?repo=a/b&path=a%FF', '/api/v1/leases?path=%', '/readyz?%zz', '/api/v1/repos?name=%c3%28/b'])(
+  '%s, whose query can be read as nothing, is a 400, and not what it spells',
+  async (path) => {
+    expect(await problemOf(await send('GET', path))).toMatchObject({ status: 400, code: 'bad_request' });
+  },
+);
+
+it.each(['/api/v1/lease-tickets', '/api/v1/approvals'])(
+  '%s/… is held open for a minute at most, and says so by its own code',
+  async (path) => {
+    for (const seconds of ['-1', '61', '1e9']) {
+      const reply = await send('GET', `${path}/019c0000-0000-7000-8000-000000000000?waitSeconds=${seconds}`);
+      expect(await problemOf(reply)).toMatchObject({ status: 422, code: 'wait_out_of_range' });
+    }
+    const reply = await send('GET', `${path}/019c0000-0000-7000-8000-000000000000?waitSeconds=x`);
+    expect(await problemOf(reply)).toMatchObject({ status: 422, code: 'invalid_request' });
+  },
+);
+
+it.each(['/leases', '/admissions', '/teams', '/policies/p/publish'])('%s takes no YAML', async (path) => {
+  const reply = await send('POST', `/api/v1${path}`, { body: 'name: x', headers: YAML });
+  expect(await problemOf(reply)).toMatchObject({ status: 415, code: 'unsupported_media_type' });
+});
+
 it('a part of the path that is too long for any name is a 414', async () => {
   const reply = await send('GET', `/api/v1/loops/${'x'.repeat(5000)}`);
   expect(await problemOf(reply)).toMatchObject({ status: 414, code: 'url_too_long' });
@@ -337,6 +361,8 @@ describe('below HTTP', () => {
     ],
     ['a header of 100 kB', request('GET /api/v1/org HTTP/1.1', host, `X: ${'x'.repeat(100_000)}`), 431],
     ['a header with a line break', request('GET /api/v1/org HTTP/1.1', host, 'X : y'), 400],
+    ['no host', request('GET /readyz HTTP/1.1', 'Connection: close'), 400],
+    ['an expectation', request('GET /readyz HTTP/1.1', host, 'Expect: the-unexpected'), 417],
   ])('%s is refused with a problem', async (_name, text, status) => {
     const answer = await raw(text);
     expect([answer.status, answer.type]).toEqual([status, expect.stringMatching(/^application\/problem\+json/)]);

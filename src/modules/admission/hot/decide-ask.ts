@@ -10,7 +10,7 @@ import {
 } from '../../leases/index.ts';
 import type { RunFacts } from '../../loops/index.ts';
 import { actingRun, judge, settle, show } from './decide-lease.ts';
-import { enqueue, keptPlace, placeIn } from './decide-wait.ts';
+import { enqueue, isLeftToOthers, keptPlace, placeIn } from './decide-wait.ts';
 import { type Judgement, judgeRequest, type ShownRule } from './judgement.ts';
 import type { AskOperation, HotAnswer } from './operation.ts';
 import type { BatchPlan } from './plan.ts';
@@ -54,15 +54,13 @@ function riddenApproval(
   const table = op.repo === null ? undefined : snapshot.tables.get(op.repo.id);
   const paths = op.wanted?.matchers ?? [];
   if (table === undefined || paths.length === 0 || op.parts.some(({ action }) => action !== op.action)) return null;
+  const mayRide = (lease: HeldLease): boolean =>
+    lease.runId === run.id && lease.expiresAt > snapshot.now && carries(lease, op, judgement);
   table.begin();
   const found = paths.map((path) => {
-    for (const overlap of table.overlaps(path)) {
-      const lease = overlap.by;
-      if (lease.runId === run.id && lease.expiresAt > snapshot.now && carries(lease, op, judgement)) {
-        if (path.kind === 'path' && table.isHeldWhole(overlap)) return lease.approval;
-      }
-    }
-    return null;
+    if (path.kind !== 'path') return null;
+    const ridden = table.overlaps(path, mayRide).find((overlap) => table.isHeldWhole(overlap));
+    return ridden?.by.approval ?? null;
   });
   return found.every((approval) => approval !== null) ? (found[0] ?? null) : null;
 }
@@ -95,6 +93,8 @@ export function answer(snapshot: Snapshot, plan: BatchPlan, asked: Asked): HotAn
   const ticket = keptPlace(snapshot, plan, op.ticketId, op.runId);
   if (ticket === null || given.body['outcome'] === 'wait') return given;
   const lease = given.body['lease'] as { id: string } | undefined;
+  // Others may do what this one may not.
+  if (lease === undefined && isLeftToOthers(snapshot, plan, ticket)) return given;
   plan.line.settle(
     op.principal,
     ticket,
@@ -217,6 +217,7 @@ function waiting(
       outcome: 'wait',
       decision,
       conflicts: verdict.conflicts,
+      moreConflicts: verdict.isCut,
       free: verdict.free,
       ...(ticket === null ? {} : { ticketId: ticket.id }),
     },

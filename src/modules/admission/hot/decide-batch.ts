@@ -21,8 +21,8 @@ export interface Decided {
   readonly results: Settled<HotAnswer>[];
 }
 
-/** Steps (see `workDone`) that a batch may cost together: some half a second, for which everybody else on this server waits. */
-export const BATCH_STEPS_MAX = 30_000_000;
+/** Steps (see `workDone`) that a batch may cost together: for which everybody else on this server waits, some tenths of a second. */
+export const BATCH_STEPS_MAX = 10_000_000;
 
 /** Each alone is bounded; a hundred such are not to be decided in one go. */
 class TooMuchTogether extends Error {

@@ -101,9 +101,10 @@ function ownTickets(snapshot: Snapshot, { run, repo, wanted, kind }: Wish): OwnT
   const table = snapshot.waiters.get(repo.id);
   const texts = claimTexts(wanted);
   const left = new Map<Waiter, string>();
+  // What it took to see that it cannot be had is not held against that it waits already.
+  table?.begin();
   for (const claim of wanted.matchers) {
-    for (const { by, witness } of table?.overlaps(claim) ?? []) {
-      if (by.runId !== run.id) continue;
+    for (const { by, witness } of table?.overlaps(claim, ({ runId }) => runId === run.id) ?? []) {
       if (isReplaced(by, run)) left.set(by, 'epoch_stale');
       // The place of an admission whose server has gone.
       else if (!mayCount(by, snapshot.now)) left.set(by, 'abandoned');
@@ -212,23 +213,31 @@ export function cancel(snapshot: Snapshot, plan: BatchPlan, op: CancelOperation)
     const leaseId = end?.leaseId ?? ticket.leaseId;
     throw conflict('ticket_settled', 'There is nothing left to cancel.', { ticketStatus, leaseId });
   }
-  if (isSpared(snapshot, plan, ticket, op)) return NOTHING;
-  const how =
-    keyId === null
-      ? ({
-          status: 'ended',
-          reason: ticket.runStatus === 'finished' ? 'run_ended' : (op.reason ?? 'abandoned'),
-        } as const)
-      : ({ status: 'cancelled', reason: 'cancelled' } as const);
+  if (isBack(ticket, op) || isSpared(snapshot, plan, ticket, op)) return NOTHING;
+  const isAskedFor = keyId !== null && op.reason === undefined;
+  const why = ticket.runStatus === 'finished' ? 'run_ended' : (op.reason ?? 'abandoned');
+  const how = isAskedFor
+    ? ({ status: 'cancelled', reason: 'cancelled' } as const)
+    : ({ status: 'ended', reason: why } as const);
   plan.line.settle(op.principal, ticket, how);
   return { status: 200, body: { ticket: { id: ticket.id } } };
 }
 
-/** Whether somebody else may still wait under it. The place of an admission is theirs only if they are heard of soon. */
+/** Whether its run has been heard of since a sweep took it for abandoned. */
+function isBack({ kind, runStatus }: Waiter, { reason }: CancelOperation): boolean {
+  return reason === 'abandoned' && kind === 'lease' && runStatus === 'running';
+}
+
+/** Whether somebody else may still wait under it. */
 function isSpared(snapshot: Snapshot, plan: BatchPlan, ticket: Waiter, { spares }: CancelOperation): boolean {
   if (spares === null) return false;
-  if (ticket.kind === 'lease') return spares === 'leases' || ticket.joined;
-  if (!ticket.joined) return false;
+  if (ticket.kind === 'lease' && spares === 'leases') return true;
+  return isLeftToOthers(snapshot, plan, ticket);
+}
+
+/** Whether others have joined it, to whom it is left. The place of an admission is theirs only if they are heard of soon. */
+export function isLeftToOthers(snapshot: Snapshot, plan: BatchPlan, ticket: Waiter): boolean {
+  if (!ticket.joined || ticket.kind === 'lease') return ticket.joined;
   ticket.heldUntil = new Date(snapshot.now.getTime() + TAKEN_UP_SECONDS * 1000);
   plan.line.change(ticket);
   return true;

@@ -141,7 +141,7 @@ export class GeneralWay {
       const { snapshot, xid } = loaded;
       const decided = await decideBatch(client, snapshot, ops, { mayCut });
       try {
-        return { decided, xid, written: await commit(client, decided) };
+        return { decided, xid, written: await commit(client, decided, loaded.factsVersion) };
       } catch (error) {
         if (!isConnectionLoss(error)) throw error;
         broken = error as Error;
@@ -161,17 +161,22 @@ function cameTooSoon(result: Settled<HotAnswer>): boolean {
 }
 
 /** Returns the seq of the batch's first event; null when nothing was written. */
-async function commit(client: pg.PoolClient, { plan, snapshot }: Decided): Promise<number | null> {
+async function commit(
+  client: pg.PoolClient,
+  { plan, snapshot }: Decided,
+  factsVersion: number,
+): Promise<number | null> {
   if (plan.isEmpty) {
     await flush(client, [{ text: 'COMMIT' }]);
     return null;
   }
-  const [wrote, committed] = await flush(client, [
+  const [wrote, , committed] = await flush(client, [
     {
       name: 'hot_write',
       text: 'SELECT hot_write($1, $2, $3, $4::jsonb) AS first_seq',
       values: [snapshot.orgId, snapshot.policyVersion, snapshot.haltEpoch, plan.toJson()],
     },
+    { name: 'demand_facts', text: 'SELECT demand_facts($1, $2)', values: [snapshot.orgId, factsVersion] },
     { text: 'COMMIT' },
   ]);
   // In a pipeline a COMMIT after an error reports no error: only its tag says that it rolled back.

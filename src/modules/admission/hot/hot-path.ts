@@ -89,7 +89,7 @@ export class HotPath implements LeaseQueue {
       (orgId, ops) => underWay.while(orgId, ops.flatMap(wantedOf), () => general.settle(orgId, ops)),
       batchesOf((op) => ('wanted' in op ? op.wanted : null)),
     );
-    this.#broadWay = new BroadWay(deps.pool, this.#generalWay, deps.searchStepsMax);
+    this.#broadWay = new BroadWay(deps, this.#generalWay);
     this.onLeases((changes) => oneCall.leases.apply(changes));
   }
 

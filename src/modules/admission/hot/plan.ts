@@ -167,7 +167,9 @@ export class BatchPlan {
     for (const lease of over) this.end(system, lease, lease.runFinished ? 'run_ended' : 'expired');
   }
 
-  decide(row: Row): void {
+  decide(row: Row & { readonly run_id: string | null }): void {
+    // What was decided for a run that has ended meanwhile, and the approval spent on it, would be a late writer's.
+    if (row.run_id !== null) this.#liveRuns.add(row.run_id);
     this.#decisions.push(row);
   }
 

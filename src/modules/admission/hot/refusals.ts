@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { budgetOf } from '../../../patterns/index.ts';
 import { borrowed } from '../../../platform/database/borrowed.ts';
 import { OrgBatcher, type Settled } from '../../../platform/database/org-batcher.ts';
 import { flush } from '../../../platform/database/pipeline.ts';
@@ -10,6 +11,9 @@ import { loadSnapshot, type VersionCaches } from './load.ts';
 import type { OneCall } from './one-call/one-call.ts';
 import { batchesOf } from './operation.ts';
 import { refuseStillHeld } from './still-held.ts';
+
+/** Steps (see `workDone`) that a look may cost, for which everybody else on this server waits. Who comes after that is decided. */
+const LOOK_STEPS_MAX = 3_000_000;
 
 interface Deps {
   readonly pool: pg.Pool;
@@ -48,8 +52,11 @@ export class Refusals {
         const rest = ops.filter((op) => !refused.has(op));
         if (rest.length > 0) {
           const loaded = await unlessTooBroad(() => loadSnapshot(client, orgId, rest, caches, { lock: false }));
-          for (const op of rest)
-            refused.set(op, loaded === null ? null : await unlessTooBroad(() => refusalOf(loaded.snapshot, op)));
+          const isSpent = budgetOf(LOOK_STEPS_MAX);
+          for (const op of rest) {
+            const canTell = loaded !== null && !isSpent();
+            refused.set(op, canTell ? await unlessTooBroad(() => refusalOf(loaded.snapshot, op)) : null);
+          }
           await flush(client, [{ text: 'COMMIT' }]);
         }
         return ops.map((op) => ({ ok: true, answer: refused.get(op) ?? null }));

@@ -6,31 +6,29 @@ import { Problem } from '../../../platform/errors.ts';
 import { systemPrincipal } from '../../../platform/principal.ts';
 import { RecentMap } from '../../../platform/recent-map.ts';
 import type { SettledWatch } from '../../../platform/settled-watch.ts';
-import { isLoopHalted } from '../../loops/index.ts';
 import type { CancelOperation, LeaseChanges, LeaseQueue } from '../operation.ts';
-import { lockDelayOf, type ReadTx } from '../service.ts';
 import { Alarm } from './alarm.ts';
+import { abandonedTickets, dueWaiters, LOOK_SIZE, oldTickets } from './due.ts';
 import { HELD_WAITER, toWaiter, type WaiterRow } from './rows.ts';
 import { watches, youngestInCycles } from './standstill.ts';
 import type { Waiter } from './waiter.ts';
 
 const heldWaiter = Prisma.raw(HELD_WAITER);
-const aheadIsHalted = Prisma.raw(isLoopHalted('ao'));
-/** Of a waiter `w` of a loop `o`: by its loop, a team, its repo or the org. */
-const isHalted =
-  Prisma.raw(`(${isLoopHalted('o')} OR EXISTS (SELECT FROM halt h WHERE h.org_id = w.org_id AND h.lifted_at IS NULL
-  AND (h.scope_kind = 'org' OR h.scope_kind = 'repo' AND h.scope_id = w.repo_id)))`);
 
-/** Waiters looked at in one go; what is left is looked at right after. */
-const LOOK_SIZE = 200;
 /** Looks of a sweep: who has more waiters that nobody can let in, as under a halt, is gone through in several. */
 const LOOKS = 10;
+/** Most looks take a batch's time. One that has to search takes seconds: it goes on, and those after it begin. */
+const PATIENCE_MS = 500;
 const ORGS = 10_000;
 /** An alarm rings once the lock delay is surely over, by the database's clock. */
 const MARGIN_MS = 5;
-/** Settled tickets are told for so long: `chores_due` has it too. */
-export const KEPT_HOURS = 48;
-const PURGE_SIZE = 1000;
+
+/** A look at one ticket. */
+interface Look {
+  /** Whether something was freed that it may not have seen. */
+  isStale: boolean;
+  done: Promise<void>;
+}
 
 interface Deps {
   readonly db: Database;
@@ -50,6 +48,8 @@ export class WaitingLine {
   readonly #alarm: Alarm;
   /** By org, while a look is under way: what was freed since it began. */
   readonly #gathered = new Map<string, Set<string>>();
+  /** By ticket: the look that is under way. */
+  readonly #underLook = new Map<string, Look>();
   /** By org: the seq up to which a sweep has looked. */
   readonly #reached = new RecentMap<number>(ORGS);
   /** By org: tickets that the last sweep found in a cycle. */
@@ -120,31 +120,68 @@ export class WaitingLine {
     }
   }
 
-  /** In the order of their places; they meet in one batch. */
+  /** In the order of their places; they meet in one batch. Where one's turn takes long to be seen, nobody else's waits for that. */
   async #lookAt(waiters: readonly Waiter[]): Promise<void> {
+    const looks = Promise.all(waiters.map((ticket) => this.#lookOnce(ticket)));
+    const over = new AbortController();
+    await Promise.race([looks, this.#goOnLater(looks, over.signal)]).finally(() => over.abort());
+  }
+
+  /** Resolves when they have taken long enough; how they end then, the log alone is told. */
+  async #goOnLater(looks: Promise<unknown>, over: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
+    try {
+      await clock.sleep(PATIENCE_MS, over);
+    } catch {
+      return;
+    }
+    looks.catch((error: unknown) => logger.warn({ err: error }, 'waiters not looked at; the next sweep does'));
+  }
+
+  /** One look at a time at each. What is freed meanwhile may be just what that one does not see any more: then it is made again. */
+  #lookOnce(ticket: Waiter): Promise<void> {
+    const known = this.#underLook.get(ticket.id);
+    if (known !== undefined) {
+      known.isStale = true;
+      return known.done;
+    }
+    const look: Look = { isStale: true, done: Promise.resolve() };
+    this.#underLook.set(ticket.id, look);
+    look.done = this.#lookWhileStale(ticket, look);
+    return look.done;
+  }
+
+  async #lookWhileStale(ticket: Waiter, look: Look): Promise<void> {
+    try {
+      while (look.isStale) {
+        look.isStale = false;
+        await this.#promote(ticket);
+      }
+    } finally {
+      this.#underLook.delete(ticket.id);
+    }
+  }
+
+  async #promote(ticket: Waiter): Promise<void> {
     const { queue, watch } = this.#deps;
-    await Promise.all(
-      waiters.map(async (ticket) => {
-        const { id: ticketId, principal, runId, repoId, repo } = ticket;
-        await queue
-          .submit({
-            kind: 'promote',
-            principal,
-            idempotent: null,
-            ticketId,
-            repo: { id: repoId, name: repo },
-            runId,
-            wanted: ticket,
-          })
-          .catch((error: unknown) => {
-            // Each look would be as long, and find as little; and it is in the way of all who stand behind it.
-            if (!isTooIntricate(error)) throw error;
-            return this.#end(principal.orgId, ticketId, 'too_intricate');
-          });
-        // An admission whose way is free settles itself, once it is told.
-        if (ticket.kind === 'admission') watch.wake(ticket.principal.orgId, ticket.id);
-      }),
-    );
+    const { id: ticketId, principal, runId, repoId, repo } = ticket;
+    await queue
+      .submit({
+        kind: 'promote',
+        principal,
+        idempotent: null,
+        ticketId,
+        repo: { id: repoId, name: repo },
+        runId,
+        wanted: ticket,
+      })
+      .catch((error: unknown) => {
+        // Each look would be as long, and find as little; and it is in the way of all who stand behind it.
+        if (!isTooIntricate(error)) throw error;
+        return this.#end(principal.orgId, ticketId, 'too_intricate');
+      });
+    // An admission whose way is free settles itself, once it is told.
+    if (ticket.kind === 'admission') watch.wake(ticket.principal.orgId, ticket.id);
   }
 
   /** Something else has changed who may have its turn: a halt was set, or lifted. */
@@ -178,10 +215,28 @@ export class WaitingLine {
    * may come to wait for them. Seen in two sweeps, the youngest ticket of a cycle ends.
    */
   async #breakCycles(orgId: string): Promise<void> {
-    const found = youngestInCycles(await this.#deps.db.read(systemPrincipal(orgId), watches));
+    const found = await this.#youngestInCycles(orgId);
     const before = this.#stuck.get(orgId);
     this.#stuck.set(orgId, new Set(found));
-    for (const ticketId of found) if (before?.has(ticketId) === true) await this.#end(orgId, ticketId, 'deadlock');
+    const stuck = found.filter((ticketId) => before?.has(ticketId) === true);
+    if (stuck.length === 0) return;
+    // What is in their way may have been given back just now.
+    await this.#lookAtThose(orgId, stuck);
+    const still = new Set(await this.#youngestInCycles(orgId));
+    for (const ticketId of stuck) if (still.has(ticketId)) await this.#end(orgId, ticketId, 'deadlock');
+  }
+
+  async #youngestInCycles(orgId: string): Promise<string[]> {
+    return youngestInCycles(await this.#deps.db.read(systemPrincipal(orgId), watches));
+  }
+
+  async #lookAtThose(orgId: string, ticketIds: readonly string[]): Promise<void> {
+    const rows = await this.#deps.db.read(
+      systemPrincipal(orgId),
+      (tx) => tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
+        WHERE w.org_id = ${orgId}::uuid AND w.id = ANY (${ticketIds}::uuid[]) AND w.status = 'waiting' ORDER BY w.seq`,
+    );
+    await this.#lookAt(rows.map((row) => toWaiter(orgId, row)));
   }
 
   async #lookAtDue(orgId: string): Promise<void> {
@@ -207,56 +262,4 @@ export class WaitingLine {
 
 function isTooIntricate(error: unknown): boolean {
   return error instanceof Problem && error.code === 'leases_too_intricate';
-}
-
-/** Places of admissions that nobody holds open any more, and tickets of runs that nobody has heard of for a day. */
-async function abandonedTickets(tx: ReadTx): Promise<string[]> {
-  const rows = await tx.db.$queryRaw<{ id: string }[]>`
-    SELECT w.id FROM lease_waiter w JOIN run r ON r.org_id = w.org_id AND r.id = w.run_id
-    WHERE w.org_id = ${tx.orgId}::uuid AND w.status = 'waiting'
-      AND (w.held_until < clock_timestamp() - interval '1 minute'
-        OR r.status = 'finished' OR r.status = 'stalled' AND r.last_beat_at < clock_timestamp() - interval '1 day')
-    LIMIT ${LOOK_SIZE}`;
-  return rows.map(({ id }) => id);
-}
-
-async function oldTickets(tx: ReadTx): Promise<string[]> {
-  const rows = await tx.db.$queryRaw<{ id: string }[]>`
-    SELECT w.id FROM lease_waiter w WHERE w.org_id = ${tx.orgId}::uuid AND w.status <> 'waiting'
-      AND w.settled_at < clock_timestamp() - make_interval(hours => ${KEPT_HOURS}::int)
-    LIMIT ${PURGE_SIZE}`;
-  return rows.map(({ id }) => id);
-}
-
-/**
- * Whose way seems free, whose key is valid no more, or from whose run something was taken back; behind `after` in the line. Not those under a halt: it is its end that
- * has them looked at, and until then each look, again and again, could only find that they get nothing.
- */
-async function dueWaiters(tx: ReadTx, after: number): Promise<Waiter[]> {
-  const { orgId } = tx;
-  const lockDelay = await lockDelayOf(tx);
-  // Step by step, each by primary key: as one statement the planner walks every waiter for every lease.
-  const gone = await tx.db.$queryRaw<{ id: string }[]>`
-    WITH watched AS MATERIALIZED (SELECT DISTINCT x.blocked_by AS id FROM lease_waiter x
-      CROSS JOIN LATERAL (SELECT xr.status FROM run xr WHERE xr.org_id = ${orgId}::uuid AND xr.id = x.run_id OFFSET 0) xr
-      WHERE x.org_id = ${orgId}::uuid AND x.status = 'waiting' AND x.blocked_by IS NOT NULL AND xr.status = 'running')
-    SELECT q.id FROM watched q
-    LEFT JOIN LATERAL (SELECT l.id FROM lease l JOIN run lr ON lr.org_id = l.org_id AND lr.id = l.run_id
-      WHERE l.org_id = ${orgId}::uuid AND l.id = q.id AND l.ended_at IS NULL AND lr.status <> 'finished'
-        AND l.expires_at > clock_timestamp() - make_interval(secs => ${lockDelay}::int) OFFSET 0) held ON true
-    LEFT JOIN LATERAL (SELECT a.id FROM lease_waiter a JOIN run ar ON ar.org_id = a.org_id AND ar.id = a.run_id
-        JOIN loop ao ON ao.org_id = a.org_id AND ao.id = a.loop_id
-      WHERE a.org_id = ${orgId}::uuid AND a.id = q.id AND a.status = 'waiting' AND ar.status = 'running' AND NOT ${aheadIsHalted}
-        AND (a.held_until IS NULL OR a.held_until > clock_timestamp()) OFFSET 0) ahead ON true
-    WHERE held.id IS NULL AND ahead.id IS NULL`;
-  const free = gone.map(({ id }) => id);
-  const rows = await tx.db.$queryRaw<WaiterRow[]>`${heldWaiter}
-    WHERE w.org_id = ${orgId}::uuid AND w.status = 'waiting' AND w.seq > ${after} AND r.status = 'running' AND (
-      (w.blocked_by IS NULL AND w.kind = 'lease' OR w.blocked_by = ANY (${free}::uuid[])) AND NOT ${isHalted}
-      OR EXISTS (SELECT FROM api_key y WHERE y.org_id = ${orgId}::uuid AND y.id = (w.principal ->> 'keyId')::uuid
-        AND (y.revoked_at IS NOT NULL OR y.expires_at <= clock_timestamp()))
-      OR w.run_id = ANY (ARRAY(SELECT l.run_id FROM lease l
-        WHERE l.org_id = ${orgId}::uuid AND l.end_reason = 'revoked' AND l.expires_at > clock_timestamp())))
-    ORDER BY w.seq LIMIT ${LOOK_SIZE}`;
-  return rows.map((row) => toWaiter(orgId, row));
 }

@@ -124,6 +124,7 @@ async function leasesOf(client: pg.PoolClient, orgId: string, tickets: readonly 
 
 interface Way {
   readonly conflicts: readonly Conflict[];
+  readonly moreConflicts: boolean;
   /** How many are to be served first; null if it would take too long to find out. */
   readonly ahead: number | null;
 }
@@ -154,10 +155,11 @@ async function compiledAround(orgId: string, rows: readonly (readonly unknown[])
   return surroundingsIn(orgId, rows);
 }
 
-const FREE: Way = { conflicts: [], ahead: null };
+const SETTLED: Way = { conflicts: [], moreConflicts: false, ahead: null };
+const UNKNOWN: Way = { conflicts: [], moreConflicts: true, ahead: null };
 
 function viewTicket(ticket: Waiter, ways: ReadonlyMap<string, Way>, leases: LeaseOf, moment: Moment): TicketView {
-  const { conflicts, ahead } = ways.get(ticket.id) ?? FREE;
+  const { conflicts, moreConflicts, ahead } = ways.get(ticket.id) ?? SETTLED;
   const given = ticket.leaseId === null ? undefined : leases.get(ticket.leaseId);
   const lease = given === undefined ? null : viewLease(given.lease, moment.now, moment.lockDelaySeconds);
   return {
@@ -168,6 +170,7 @@ function viewTicket(ticket: Waiter, ways: ReadonlyMap<string, Way>, leases: Leas
     settledAt: ticket.settledAt?.toISOString() ?? null,
     expectedWaitSeconds: null,
     conflicts: [...conflicts],
+    moreConflicts,
     lease: lease !== null && given!.ended && given!.lease.revoked === null ? { ...lease, state: 'over' } : lease,
   };
 }
@@ -175,15 +178,17 @@ function viewTicket(ticket: Waiter, ways: ReadonlyMap<string, Way>, leases: Leas
 /** Where not all was read, what was found is in the way all the same; that nothing was, tells nothing. */
 function wayOf(ticket: Waiter, around: Surroundings, moment: Moment): Way {
   const tables = around.lines.get(ticket.repoId);
-  if (tables === undefined) return FREE;
+  if (tables === undefined) return UNKNOWN;
   try {
     const verdict = decideLease(tables, { runId: ticket.runId, place: placeOf(ticket) }, ticket, moment);
-    if (verdict.kind !== 'conflict') return around.isWhole ? { conflicts: [], ahead: 0 } : FREE;
+    if (verdict.kind !== 'conflict')
+      return around.isWhole ? { conflicts: [], moreConflicts: false, ahead: 0 } : UNKNOWN;
     const { waiters } = verdict.inTheWay;
     const isWhole = around.isWhole && verdict.inTheWay.isWhole;
-    return { conflicts: verdict.conflicts, ahead: isWhole ? new Set(waiters.map(({ by }) => by.id)).size : null };
+    const ahead = isWhole ? new Set(waiters.map(({ by }) => by.id)).size : null;
+    return { conflicts: verdict.conflicts, moreConflicts: verdict.isCut || !isWhole, ahead };
   } catch (error) {
-    if (error instanceof TooBroad) return FREE;
+    if (error instanceof TooBroad) return UNKNOWN;
     throw error;
   }
 }

@@ -18,6 +18,10 @@ import { HELD_SECONDS, placeOf, type Waiter } from './waiter.ts';
 
 const heldWaiter = Prisma.raw(HELD_WAITER);
 
+/** Who follows a ticket hears of it so often; a server that cannot hold another request open looks once a second instead. */
+const FOLLOW_MS = 20_000;
+const LOOK_AGAIN_MS = 1000;
+
 interface Deps {
   readonly db: Database;
   readonly queue: LeaseQueue;
@@ -65,6 +69,8 @@ export class LeaseTickets {
     }
     const { ticket, lease } = answer.body as { ticket?: { id: string }; lease?: LeaseView };
     if (ticket === undefined) return { lease: lease! };
+    // What was decided before is no beat, but whoever asks about a ticket of theirs is heard of, and not only when they are answered.
+    if (answer.replayed === true) await this.#read(principal, ticket.id);
     const seen = await this.#heldOpen(operation, ticket.id, waitMs, ended);
     if (seen.lease !== null) return { lease: seen.lease };
     if (seen.status !== 'waiting') throw waitEnded(seen);
@@ -95,6 +101,22 @@ export class LeaseTickets {
       await this.#untilSettled(principal.orgId, id, { waitMs, ended, isFor });
     }
     return this.#read(principal, id);
+  }
+
+  /**
+   * The ticket as it stands, every now and then, and once it is settled, which ends it; or until `ended` aborts.
+   * @throws Problem 404; 401 once the key is valid no more
+   */
+  async *follow(principal: Principal, id: string, ended: AbortSignal): AsyncGenerator<TicketView> {
+    const { clock } = this.#deps;
+    for (let waitMs = 0; !ended.aborted; waitMs = FOLLOW_MS) {
+      const sinceMs = clock.monotonicMs();
+      const view = await this.wait(principal, id, waitMs, ended);
+      yield view;
+      if (view.status !== 'waiting') return;
+      // With too many held open here nothing is waited for.
+      if (waitMs > 0) await clock.sleep(LOOK_AGAIN_MS - (clock.monotonicMs() - sinceMs), ended).catch(() => undefined);
+    }
   }
 
   /** Whether it is the principal who gets what the ticket is for. An admission's place is kept by its own request alone. */
@@ -175,7 +197,8 @@ export class LeaseTickets {
   async #giveUp(principal: Principal, id: string): Promise<void> {
     await this.#deps.queue
       .submit({ kind: 'cancel', principal, idempotent: null, ticketId: id, spares: 'joined' })
-      // Settled in the same moment; a lease that was granted runs out by itself.
+      // Settled in the same moment. A lease that was granted then stays its run's: taken back, it might be from whoever asked again
+      // and was told of it, which is worse than one that lasts as long as its run is heard of.
       .catch(() => undefined);
   }
 

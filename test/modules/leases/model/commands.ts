@@ -115,7 +115,7 @@ function isShort(m: Model, what: Plan): boolean {
   return asked === null || asked.waitSeconds !== HELD_OPEN;
 }
 
-/** A client that hangs up on a request held open. Without a key that leads back to it, its place is given up. */
+/** A client that hangs up on a request held open. Without a key that leads back to it, its place is given up: unless others have it. */
 class HangUp extends Told {
   readonly at: number;
 
@@ -136,7 +136,8 @@ class HangUp extends Told {
     // Until the server has noticed, it takes the run for alive.
     await sleep(NOTICED_MS);
     const m = holder.now;
-    if (!request.isKept) endTicket(m.tickets[request.ticket]!, 'cancelled', 'cancelled');
+    const ticket = m.tickets[request.ticket]!;
+    if (!request.isKept && !ticket.joined) endTicket(ticket, 'cancelled', 'cancelled');
     await settled(holder, world, [m], anySilent(m));
     return false;
   }

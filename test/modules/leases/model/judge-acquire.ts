@@ -133,8 +133,9 @@ function judgeWait(
     const length = shortestCycle(graph, request.run);
     if (length !== null) return judgeDeadlock(m, { graph, length, run: request.run }, reply);
   }
-  const ticket = same ?? { ...request, id: null, status: 'waiting', reason: null, leases: [] };
+  const ticket = same ?? { ...request, id: null, status: 'waiting', reason: null, joined: false, leases: [] };
   if (same === undefined) m.tickets.push(ticket);
+  else same.joined = true;
   ticket.ttlSeconds = Math.max(ticket.ttlSeconds, request.ttlSeconds);
   if (key !== null) m.kept.set(key, { ticket: m.tickets.indexOf(ticket) });
   hear(m.runs[request.run]!);

@@ -66,6 +66,8 @@ export interface Ticket extends Request {
   id: string | null;
   status: 'waiting' | 'granted' | 'cancelled' | 'ended';
   reason: string | null;
+  /** Whether others were given it as well: then nobody's hanging up gives it up. */
+  joined: boolean;
   /** One of them is what it was granted; almost always there is only one. */
   leases: Lease[];
   /** What was answered of it before it was seen in its row: the lease it was granted, or null: that it came to nothing. */

@@ -16,6 +16,7 @@ export async function perform(m: Model, world: World, step: Step, server: number
   if (isOpen && follows !== null && 'ticket' in follows && m.tickets[follows.ticket]!.status === 'waiting') {
     const { request } = asked;
     world.hold({ run: request.run, ticket: follows.ticket, server, body: acquireBody(world, asked), key: asked.key });
+    await world.untilHeard(m.runs[request.run]!.id);
     hear(m.runs[request.run]!);
     world.trace.push('  held open, again');
     return m;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { TestDatabase } from '../../../support/database.ts';
 import { type Caller, type Reply, startTestServer, type TestOrg, type TestServer } from '../../../support/server.ts';
@@ -218,6 +219,19 @@ export class World {
       `UPDATE run SET status = 'running', last_beat_at = clock_timestamp() WHERE id = $1 AND status <> 'finished'`,
       [runId],
     );
+  }
+
+  /** Until the server has heard of it. */
+  async untilHeard(runId: string): Promise<void> {
+    for (let left = 1000; left > 0; left -= 1) {
+      const { rowCount } = await this.fleet.client.query(
+        `SELECT FROM run WHERE id = $1 AND last_beat_at > clock_timestamp() - interval '1 minute'`,
+        [runId],
+      );
+      if (rowCount === 1) return;
+      await sleep(5);
+    }
+    throw new Error(`run ${runId} is not heard of`);
   }
 
   /** What is left in the index of claims of somebody who holds and wants nothing. */
