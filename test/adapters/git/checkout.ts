@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
@@ -19,7 +20,7 @@ type Environment = Record<string, string>;
 
 /** Nothing of the machine's own configuration, and nobody to ask. */
 const QUIET: Environment = {
-  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_CONFIG_GLOBAL: fileURLToPath(new URL('quiet.gitconfig', import.meta.url)),
   GIT_CONFIG_NOSYSTEM: '1',
   GIT_TERMINAL_PROMPT: '0',
   GIT_AUTHOR_NAME: 'A',
@@ -104,21 +105,35 @@ export interface Forge {
   remove(): Promise<void>;
 }
 
-/** A bare remote `acme/shop.git` whose main has the given files. */
-export async function createForge(files: Record<string, string>, format: 'sha1' | 'sha256' = 'sha1'): Promise<Forge> {
+const REMOTE = path.join('acme', 'shop.git');
+/** The bare remotes that were made in this process, by what is in them: a test has a copy. */
+const made = new Map<string, Promise<string>>();
+
+async function makeRemote(files: Record<string, string>, format: string): Promise<string> {
   const root = await mkdtemp(path.join(tmpdir(), 'signalbox-git-'));
-  const remote = path.join(root, 'acme', 'shop.git');
-  const at = (directory: string, env: Environment = {}) => new Checkout(directory, env);
-  await at(root).git('init', '-q', '--bare', '-b', 'main', `--object-format=${format}`, remote);
-  const seed = at(path.join(root, 'seed'));
-  await at(root).git('init', '-q', '-b', 'main', `--object-format=${format}`, seed.directory);
+  process.once('exit', () => rmSync(root, { recursive: true, force: true }));
+  const remote = path.join(root, REMOTE);
+  const seed = new Checkout(path.join(root, 'seed'), {});
+  await new Checkout(root, {}).git('init', '-q', '--bare', '-b', 'main', `--object-format=${format}`, remote);
+  await new Checkout(root, {}).git('init', '-q', '-b', 'main', `--object-format=${format}`, seed.directory);
   await seed.commit('Seed', files);
   await seed.git('push', '-q', remote, 'main');
+  return remote;
+}
+
+/** A bare remote `acme/shop.git` whose main has the given files. */
+export async function createForge(files: Record<string, string>, format: 'sha1' | 'sha256' = 'sha1'): Promise<Forge> {
+  const what = JSON.stringify([format, files]);
+  const making = made.get(what) ?? makeRemote(files, format);
+  made.set(what, making);
+  const root = await mkdtemp(path.join(tmpdir(), 'signalbox-git-'));
+  const remote = path.join(root, REMOTE);
+  await cp(await making, remote, { recursive: true });
+  const at = (directory: string, env: Environment = {}) => new Checkout(directory, env);
   return {
     clone: async (name, env) => {
       const directory = path.join(root, name);
-      await at(root).git('clone', '-q', remote, directory);
-      await at(directory).git('config', 'core.hooksPath', HOOKS);
+      await at(root).git('clone', '-q', '-c', `core.hooksPath=${HOOKS}`, remote, directory);
       return at(directory, env);
     },
     worktree: async (of, branch, env) => {

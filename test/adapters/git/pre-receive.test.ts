@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
@@ -203,6 +203,32 @@ describe('when the server cannot be asked, or is the wrong one', () => {
     expect(pushed.code).toBe(0);
     expect(pushed.err).toContain('the leases were not verified (ECONNREFUSED)');
     expect(await forge.tip('main')).toBe(await hers.head());
+  });
+
+  it('its settings are read as git reads them', async () => {
+    const { forge, hers } = await scene({ unleased: 'refuse', url: await nobodyThere() });
+    await hers.commit('Not mine', { 'a.ts': 'A2\n' });
+    const key = (await forge.remote.git('config', 'signalbox.keyFile')).out;
+    const home = path.dirname(key);
+    const from = hers.as({ HOME: home });
+    await forge.remote.git('config', 'signalbox.keyFile', `~/${path.basename(key)}`);
+    expectRefused(await push(from, 'main'), /could not be asked.*ECONNREFUSED/);
+    await forge.remote.git('config', 'signalbox.keyFile', '~/none');
+    expectSetUp(await push(from, 'main'), /there is no API key in the file/);
+    await forge.remote.git('config', 'signalbox.keyFile', key);
+    await forge.remote.git('config', 'signalbox.pushFailOpen', 'off');
+    expectRefused(await push(from, 'main'), /could not be asked/);
+    await appendFile(path.join(forge.remote.directory, 'config'), '[SIGNALBOX]\n\tPUSHfailopen\n');
+    expect((await push(from, 'main')).err).toContain('the leases were not verified (ECONNREFUSED)');
+    // The last one counts, and of what is set to nothing none.
+    await forge.remote.git('config', '--add', 'signalbox.url', there.server.url);
+    await forge.remote.git('config', '--add', 'signalbox.unleased', 'report');
+    await hers.commit('Not mine', { 'a.ts': 'A3\n' });
+    const reported = await push(from, 'main');
+    expect(reported).toMatchObject({ code: 0, err: expect.stringContaining('a.ts') as string });
+    await forge.remote.git('config', '--add', 'signalbox.repo', '');
+    await hers.commit('Not mine', { 'a.ts': 'A4\n' });
+    expectSetUp(await push(from, 'main'), /which repo this is cannot be told/);
   });
 
   it('a key of another org, a wrong one or none lets nothing through', async () => {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { GitError, line, lines } from './git.mjs';
+import { GitError, git, line } from './git.mjs';
 import { quoted } from './text.mjs';
 
 /** A mistake that the user can put right: told as it is, without a stack. */
@@ -21,30 +21,51 @@ export const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  */
 
 /**
- * Git's configuration, as far as a hook may believe it.
+ * What git's configuration says of Signalbox, as far as a hook may believe it: read once, when it is first asked for.
+ * A hook is waited for, and each look into git is a process.
  * @typedef {object} Settings
- * @property {(name: string, ...how: string[]) => Promise<string | null>} one
+ * @property {(name: string) => Promise<string | null>} one its last value; null where it is not set, or to nothing
  * @property {(name: string) => Promise<string[] | null>} all its values; null where it is not set at all
+ * @property {(name: string) => Promise<string | null>} path as git reads a path, with its words for somebody's home
  * @property {(name: string) => Promise<boolean>} isSet whether it says yes; git knows all the words for it
  */
 
 /** @param {readonly string[]} scope @returns {Settings} */
 function settingsIn(scope) {
-  const one = (/** @type {string} */ name, /** @type {string[]} */ ...how) =>
-    line(['config', ...scope, ...how, '--get', name]);
+  /** @type {Promise<ReadonlyMap<string, string[]>> | null} */
+  let reading = null;
+  const read = () => (reading ??= readAll(scope));
+  const all = async (/** @type {string} */ name) => (await read()).get(name.toLowerCase()) ?? null;
+  const as = async (/** @type {string} */ name, /** @type {string} */ type) =>
+    (await all(name)) === null ? null : line(['config', ...scope, type, '--get', name]);
   return {
-    one,
-    isSet: async (name) => (await one(name, '--type=bool')) === 'true',
-    async all(name) {
-      try {
-        return await lines(['config', ...scope, '--get-all', name]);
-      } catch (error) {
-        // Git says by exit code 1 that there is none. Any other failure is no answer.
-        if (error instanceof GitError && error.code === 1) return null;
-        throw error;
-      }
-    },
+    one: async (name) => (await all(name))?.at(-1)?.trim() || null,
+    all: async (name) => (await all(name))?.filter((value) => value !== '') ?? null,
+    path: (name) => as(name, '--type=path'),
+    isSet: async (name) => (await as(name, '--type=bool')) === 'true',
   };
+}
+
+/**
+ * The values by their name in small letters, in git's order; that of a name without a value is empty.
+ * @param {readonly string[]} scope
+ * @returns {Promise<ReadonlyMap<string, string[]>>}
+ */
+async function readAll(scope) {
+  const output = await git(['config', ...scope, '-z', '--get-regexp', '^signalbox\\.']).catch(
+    (/** @type {unknown} */ error) => {
+      // Git says by exit code 1 that there is none. Any other failure is no answer.
+      if (error instanceof GitError && error.code === 1) return '';
+      throw error;
+    },
+  );
+  /** @type {Map<string, string[]>} */
+  const values = new Map();
+  for (const entry of output.toString().split('\0').slice(0, -1)) {
+    const [name = '', ...value] = entry.split('\n');
+    values.set(name, [...(values.get(name) ?? []), value.join('\n')]);
+  }
+  return values;
 }
 
 /** For a clone: whatever git itself goes by. */
@@ -83,7 +104,7 @@ export async function readGateConfig() {
   const url = serverUrl(await GATE.one('signalbox.url'));
   const repo = await GATE.one('signalbox.repo');
   if (repo === null) throw new Told('which repo this is cannot be told: its git config has no signalbox.repo.');
-  const file = await GATE.one('signalbox.keyFile', '--type=path');
+  const file = await GATE.path('signalbox.keyFile');
   const key = file === null ? '' : await readFile(file, 'utf8').catch(() => '');
   if (!KEY.test(key.trimEnd())) throw new Told('there is no API key in the file that signalbox.keyFile names.');
   return { url, key: key.trim(), run: null, repo, repoSource: 'git config signalbox.repo' };
