@@ -257,4 +257,17 @@ describe('deadlocks', () => {
       body: { code: 'lease_wait_on_self', ticketId: id, witness: 'b' },
     });
   });
+
+  it.each([
+    ['shared', 'exclusive'],
+    ['exclusive', 'shared'],
+  ] as const)('who waits for it %s does not join that for it %s', async (waitedFor, wanted) => {
+    const [, ann, bob] = await crew(2);
+    await held(ann!, { paths: ['a'] });
+    const id = await queue(bob!, { paths: ['a'], mode: waitedFor });
+    expect(await bob!.acquire({ paths: ['a'], mode: wanted, waitSeconds: 5 })).toMatchObject({
+      status: 409,
+      body: { code: 'lease_wait_on_self', ticketId: id, witness: 'a' },
+    });
+  });
 });
