@@ -1,3 +1,4 @@
+import { chmod, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
@@ -32,6 +33,10 @@ interface Server {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await temporaryFolder();
   try {
+    // The workers are started after this: what a test leaves in its temporary folder, also one that was killed, goes with ours.
+    process.env['TMPDIR'] = path.join(folder.path, 'tests');
+    await mkdir(process.env['TMPDIR']);
+    await chmod(process.env['TMPDIR'], 0o1777);
     const [main, endDatabase] = await Promise.all([buildServer(folder.path), setUpDatabase(project, folder.path)]);
     project.provide('testBuild', path.dirname(main));
     return async () => {

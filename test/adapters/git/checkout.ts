@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
 import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
@@ -106,12 +105,11 @@ export interface Forge {
 }
 
 const REMOTE = path.join('acme', 'shop.git');
-/** The bare remotes that were made in this process, by what is in them: a test has a copy. */
+/** The bare remotes that were made in this process, by what is in them: a test has a copy. They go with the run's folder. */
 const made = new Map<string, Promise<string>>();
 
 async function makeRemote(files: Record<string, string>, format: string): Promise<string> {
   const root = await mkdtemp(path.join(tmpdir(), 'signalbox-git-'));
-  process.once('exit', () => rmSync(root, { recursive: true, force: true }));
   const remote = path.join(root, REMOTE);
   const seed = new Checkout(path.join(root, 'seed'), {});
   await new Checkout(root, {}).git('init', '-q', '--bare', '-b', 'main', `--object-format=${format}`, remote);
