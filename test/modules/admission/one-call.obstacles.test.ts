@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TestOrg } from '../../support/server.ts';
 import { finish, newRunner, REPO, type Runner, through } from '../leases/support.ts';
-import { type Known, publish, shortWay } from './short-way.ts';
+import { expireKey, type Known, publish, shortWay } from './short-way.ts';
 
 const { way, calls, known } = shortWay();
 
@@ -115,14 +115,28 @@ describe('what a call finds in the way is decided by what is read', () => {
     expect(await calls()).toEqual([null]);
   });
 
-  it('a lease that was renewed for another time', async () => {
-    const { ann } = await known();
+  it.each([
+    ['just now', 2000],
+    ['long ago', 20],
+  ])('a lease that was renewed for another time: %s', async (_name, secondsLeft) => {
+    const { org, ann } = await known();
     const { lease } = (await ann.acquire({ paths: ['a'], ttlSeconds: 60 })).body;
     await through(way.other, ann).caller.post(`/leases/${lease.id}/renew`, { fence: lease.fence, ttlSeconds: 2000 });
+    await endsIn(org, lease.id, secondsLeft);
     await calls();
     const { body } = await ann.caller.post(`/leases/${lease.id}/renew`, { fence: lease.fence });
     expect(body.lease.ttlSeconds).toBe(2000);
     expect(await calls()).toEqual([null]);
+  });
+
+  it('a lease that lasts longer than this renewal would make it', async () => {
+    const { org, ann } = await known();
+    const { lease } = (await ann.acquire({ paths: ['a'], ttlSeconds: 60 })).body;
+    await endsIn(org, lease.id, 500);
+    await calls();
+    const { body } = await ann.caller.post(`/leases/${lease.id}/renew`, { fence: lease.fence, ttlSeconds: 90 });
+    expect(await calls()).toEqual([null]);
+    expect(Date.parse(body.lease.expiresAt) - Date.parse(lease.grantedAt)).toBeGreaterThan(400_000);
   });
 
   it('a run that has finished', async () => {
@@ -137,6 +151,14 @@ describe('what a call finds in the way is decided by what is read', () => {
     await way.other.caller(org.admin.secret).delete(`/api-keys/${ann.caller.keyId}`);
     expect(await ann.acquire({ paths: ['a'] })).toMatchObject({ status: 401 });
     expect(await calls()).toEqual([null]);
+  });
+
+  it('a key that has expired by the database’s clock', async () => {
+    const { org, ann } = await known();
+    await expireKey(way.server, ann.caller.keyId);
+    expect(await ann.acquire({ paths: ['a'] })).toMatchObject({ status: 401 });
+    expect(await calls()).toEqual([null]);
+    expect(await way.server.sql(`SELECT FROM lease WHERE org_id = $1 AND paths = '{a}'`, [org.id])).toEqual([]);
   });
 
   it('a halt', async () => {
@@ -227,6 +249,14 @@ describe('is not even tried', () => {
     expect(await calls()).toEqual([]);
   });
 });
+
+/** As another server left it. */
+async function endsIn(org: TestOrg, leaseId: string, seconds: number): Promise<void> {
+  await way.server.sql(
+    `UPDATE lease SET expires_at = clock_timestamp() + make_interval(secs => $3) WHERE org_id = $1 AND id = $2`,
+    [org.id, leaseId, seconds],
+  );
+}
 
 async function loopName({ caller, loopId }: Runner): Promise<string> {
   return (await caller.get(`/loops/${loopId}`)).body.name;

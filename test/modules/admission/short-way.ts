@@ -68,3 +68,12 @@ export async function publish(elsewhere: TestServer, org: TestOrg, rule: Record<
   expect(await admin.put('/policies/house/draft', document)).toMatchObject({ status: 200 });
   expect((await admin.post('/policies/house/publish', {})).status).toBeLessThan(300);
 }
+
+/** Its time runs out: nothing is written, so that nothing tells servers that remember it, and their clocks may be behind. */
+export async function expireKey(server: TestServer, keyId: string): Promise<void> {
+  await server.sql(
+    `WITH untold AS MATERIALIZED (SELECT set_config('session_replication_role', 'replica', true))
+     UPDATE api_key SET expires_at = clock_timestamp() FROM untold WHERE id = $1`,
+    [keyId],
+  );
+}

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import type { Reply } from '../../support/server.ts';
 import { finish, newRunner, type Runner, type Told, through } from '../leases/support.ts';
-import { type Known, shortWay } from './short-way.ts';
+import { expireKey, type Known, shortWay } from './short-way.ts';
 
 const { way, known } = shortWay();
 
@@ -143,6 +143,13 @@ describe('a refusal by what the server remembers', () => {
   ])('is not given to whoever may not ask any more: %i %s', async (status, code, change) => {
     expect((await change()).status).toBeLessThan(300);
     expect(await asked()).toMatchObject({ status, body: { code } });
+  });
+
+  it('is not given by a key that has expired by the database’s clock', async () => {
+    await expireKey(way.server, ben.caller.keyId);
+    queries.mockClear();
+    expect(await asked()).toMatchObject({ status: 401 });
+    expect(looks()).toContain('still_held');
   });
 
   it('is of the org alone: another one gets the same path', async () => {
